@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* set.h - ready-made directive functions, and the readers of numbers behind them.
+ *
+ * Each rem_set_* fills the field at conf + d->offset, of the type merge.h lists for it, and
+ * refuses a second value in the same block ("NAME" directive is duplicate).  */
+#ifndef REM_CONF_SET_H
+#define REM_CONF_SET_H
+
+#include "proxy/conf/conf.h"
+#include "proxy/conf/merge.h"
+
+/* d->data for rem_set_enum and rem_set_bitmask: ends with an entry without name. */
+struct rem_conf_choice {
+    const char *name;
+    uint32_t value;
+};
+
+/* d->data for rem_set_num (optional): inclusive. */
+struct rem_conf_bounds {
+    int64_t min;
+    int64_t max;
+};
+
+/* An element of the array that rem_set_keyval fills. */
+struct rem_keyval {
+    struct rem_str key;
+    struct rem_str value;
+};
+
+int rem_set_flag(struct rem_conf *cf, const struct rem_directive *d, void *conf);    /* int */
+int rem_set_str(struct rem_conf *cf, const struct rem_directive *d, void *conf);     /* rem_str */
+int rem_set_num(struct rem_conf *cf, const struct rem_directive *d, void *conf);     /* int64_t */
+int rem_set_size(struct rem_conf *cf, const struct rem_directive *d, void *conf);    /* size_t */
+int rem_set_off(struct rem_conf *cf, const struct rem_directive *d, void *conf);     /* int64_t */
+int rem_set_msec(struct rem_conf *cf, const struct rem_directive *d, void *conf);    /* int64_t */
+int rem_set_sec(struct rem_conf *cf, const struct rem_directive *d, void *conf);     /* int64_t */
+int rem_set_enum(struct rem_conf *cf, const struct rem_directive *d, void *conf);    /* int */
+int rem_set_bitmask(struct rem_conf *cf, const struct rem_directive *d, void *conf); /* uint32_t */
+int rem_set_bufs(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+int rem_set_value(struct rem_conf *cf, const struct rem_directive *d, void *conf); /* rem_value * */
+/* rem_array * of struct rem_str: each use of the directive appends its arguments. */
+int rem_set_strs(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+/* rem_array * of struct rem_keyval: each use appends one. */
+int rem_set_keyval(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+/* rem_str, made absolute with the prefix, or with the directory of the main file. */
+int rem_set_path(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+int rem_set_conf_path(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+
+/* Errors of all: REM_EINVAL (also overflow); *out unchanged then. */
+int rem_conf_parse_num(struct rem_str s, int64_t *out) REM_MUST_CHECK;
+int rem_conf_parse_size(struct rem_str s, size_t *out) REM_MUST_CHECK;  /* 10, 8k, 1M */
+int rem_conf_parse_off(struct rem_str s, int64_t *out) REM_MUST_CHECK;  /* and 2g */
+int rem_conf_parse_msec(struct rem_str s, int64_t *out) REM_MUST_CHECK; /* 30 (s), 500ms, 1h 30m */
+int rem_conf_parse_sec(struct rem_str s, int64_t *out) REM_MUST_CHECK;
+
+#endif
