@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* body.h - reading a request's body: buffered whole (memory, then a temporary file), streamed, or
+ * discarded.
+ *
+ * Limits:     client_max_body_size (413), client_body_buffer_size (spill), client_body_timeout (408).
+ * Expect:     100-continue is answered when reading begins.  */
+#ifndef REM_HTTP_BODY_H
+#define REM_HTTP_BODY_H
+
+#include "proxy/http/request.h"
+
+struct rem_request_body {
+    struct rem_buf *bufs; /* buffered: what has been read, in order; memory and at most one file */
+    uint64_t size;        /* bytes read so far, decoded */
+    int temp_fd;          /* -1: none */
+    bool complete;        /* the end has been read */
+    bool streaming;
+    bool discarding;
+    /* buffered: called once when complete; streamed: when rem_body_next is worth calling */
+    void (*ready)(struct rem_request *request);
+};
+
+/* Starts reading the whole body; `ready` is called when it is there, perhaps before this returns.
+ * Returns: REM_HTTP_DONE (ready will be or has been called), or a status (413, 500). */
+int rem_body_read(struct rem_request *request, void (*ready)(struct rem_request *request));
+
+/* Starts reading without buffering; `ready` is called whenever rem_body_next may give something. */
+int rem_body_stream(struct rem_request *request, void (*ready)(struct rem_request *request));
+
+/* Streamed: the next run, valid until the next call or the end of the turn.
+ * Returns: REM_OK (data.n == 0 with *final at the end), REM_EAGAIN, or an error: finalize with
+ * rem_body_error_status. */
+int rem_body_next(struct rem_request *request, struct rem_str *data, bool *final) REM_MUST_CHECK;
+
+/* 413, 400, 408 or 499 for a failed read. */
+int rem_body_error_status(int error);
+
+/* Reads and forgets what is left, so that the connection can be kept; the codec may do the rest
+ * (lingering) after the response. */
+void rem_body_discard(struct rem_request *request);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* filter.h - what stands between a content handler and the codec.
+ *
+ * Header filters run once, when the response's head is complete; body filters for every list of bufs.
+ * A filter does its work and calls `next->run(request, ..., next->next)`.  The chain ends in the
+ * codec.  Order: the modules' order in modules.c, first listed runs first.  */
+#ifndef REM_HTTP_FILTER_H
+#define REM_HTTP_FILTER_H
+
+#include "proxy/http/request.h"
+
+struct rem_header_filter;
+typedef int (*rem_header_filter_fn)(struct rem_request *request,
+                                    const struct rem_header_filter *next);
+struct rem_header_filter {
+    rem_header_filter_fn run;
+    const struct rem_header_filter *next;
+};
+
+struct rem_body_filter;
+typedef int (*rem_body_filter_fn)(struct rem_request *request, struct rem_buf *list,
+                                  const struct rem_body_filter *next);
+struct rem_body_filter {
+    rem_body_filter_fn run;
+    const struct rem_body_filter *next;
+};
+
+/* Content handlers: the response's head is filled in.  Runs the header filters; afterwards
+ * response.head_sent is true.  Returns: REM_OK, REM_ENOMEM, REM_ECLOSED. */
+int rem_http_send_head(struct rem_request *request) REM_MUST_CHECK;
+
+/* Content handlers: runs the body filters.  Results as exchange->send_body. */
+int rem_http_send_body(struct rem_request *request, struct rem_buf *list) REM_MUST_CHECK;
+
+/* A whole response from memory that lives as long as the request (or is static): sets length and
+ * type, sends head and body.  Returns what a content handler returns. */
+int rem_http_respond(struct rem_request *request, int status, struct rem_str type,
+                     struct rem_str body);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* setup.h - what reading a configuration collects for the processes.
+ *
+ * Runs in:    the master fills it through the modules' directives; children inherit it by fork.
+ * Lifecycle:  one per loaded configuration, in that configuration's arena.
+ * Modules reach it as `cf->user`.  */
+#ifndef REM_NET_SETUP_H
+#define REM_NET_SETUP_H
+
+#include "proto/base/addr.h"
+#include "proto/base/log.h"
+#include "proto/shm/spec.h"
+#include "proxy/net/listener.h"
+
+#include <sys/resource.h>
+
+struct rem_admin_listen {
+    struct rem_admin_listen *next;
+    struct rem_addr addr;
+    struct rem_str text;
+    int fd; /* -1: not open */
+};
+
+struct rem_setup {
+    struct rem_arena *arena; /* the configuration's */
+
+    /* main level */
+    int worker_processes; /* resolved: `auto` is already a number */
+    uint32_t worker_connections;
+    int64_t worker_rlimit_nofile; /* -1: leave */
+    int64_t worker_shutdown_timeout_ms; /* 0: wait for ever */
+    size_t shared_memory;
+    bool daemon;
+    bool master_process;
+    struct rem_str pid_path;
+    struct rem_str prefix;
+    struct rem_str user; /* empty: keep */
+    uid_t uid;
+    gid_t gid;
+    struct rem_log *log;            /* the main-level error_log */
+    struct rem_log_file *log_files; /* every file to be opened and reopened on USR1 */
+
+    /* collected from http (and stream) */
+    struct rem_list listeners;
+    struct rem_upstream_spec **upstreams; /* as the registry wants them */
+    size_t upstream_count;
+    int (*worker_init)(struct rem_worker *worker); /* set by http: pools, caches */
+    void (*worker_drain)(struct rem_worker *worker);
+    void (*worker_fini)(struct rem_worker *worker);
+
+    /* admin */
+    bool admin;
+    bool admin_write;
+    struct rem_admin_listen *admin_listen;
+};
+
+/* The log file of that path, shared by all that name it; made when new.  NULL without memory. */
+struct rem_log_file *rem_setup_log_file(struct rem_setup *setup, struct rem_str path);
+
+/* Takes note of a temporary directory (client_body_temp_path ...) to be made before privileges
+ * are dropped.  Errors: REM_ENOMEM. */
+int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path) REM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker.h - what a worker process has exactly one of, passed down to everything in it.
+ *
+ * Runs in:    workers.  The only process-wide context; there are no mutable globals beside it.  */
+#ifndef REM_NET_WORKER_H
+#define REM_NET_WORKER_H
+
+#include "proto/base/arena.h"
+#include "proto/shm/reader.h"
+#include "proxy/net/loop.h"
+
+enum {
+    REM_BLOCK_SMALL = 4096,  /* arenas of requests */
+    REM_BLOCK_LARGE = 16384, /* heads, relays */
+};
+
+struct rem_setup;
+struct rem_listener_set;
+struct rem_upstream_worker;
+
+struct rem_worker {
+    int index;              /* 0 .. worker_processes-1, the same for a respawned worker */
+    int slot;               /* in the region's table of worker slots */
+    uint32_t generation;    /* of the configuration */
+    struct rem_setup *setup;
+    struct rem_loop loop;
+    struct rem_reader reader;
+    struct rem_shm_worker *counters; /* this worker's own cache lines in the region */
+    struct rem_block_pool small;
+    struct rem_block_pool large;
+    uint32_t connections;     /* open, both sides */
+    uint32_t connection_limit; /* worker_connections */
+    uint64_t next_number;     /* connection numbers */
+    bool draining;            /* QUIT was received: no keep-alive any more */
+    bool exiting;
+    struct rem_listener_set *accepting;
+    struct rem_upstream_worker *upstreams; /* connection pools and cursors */
+    struct rem_list clients;               /* all client connections, for draining */
+    struct rem_log_file *log_files;
+};
+
+/* A connection was closed: lets a paused listener accept again, and a draining worker exit. */
+void rem_worker_released(struct rem_worker *worker);
+
+#endif
