@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* layout.h - everything that lives in the shared region, and nothing else.
+ *
+ * Runs in:    agent writes sets, directory and allocator marks; workers write runtime slots and
+ *             their worker slot; the master writes worker slots' state and process counters.
+ * Lifecycle:  the region outlives every child and, with the same REM_SHM_LAYOUT, a binary
+ *             upgrade.  Fixed-width types, offsets from the region's start, no pointers.
+ * Immutable:  directory and sets, once the root reaches them.  Mutable parts are _Atomic, and
+ *             each names its order and partner here:
+ *               root        store release (writer) - load acquire (rem_reader_enter)
+ *               epoch       store seq_cst (writer) - load acquire (rem_reader_enter)
+ *               seen        store relaxed + fence seq_cst, then load root (reader) - fence seq_cst
+ *                           after the epoch store, then load acquire (writer); going offline is a
+ *                           store release
+ *               active      add seq_cst at pick, sub release at done (workers) - load acquire
+ *                           (writer, so that a zombie's counters are complete at zero)
+ *               worker.state  seq_cst everywhere: master and agent each store their own claim on a
+ *                           line and then look for the other's
+ *               counters    relaxed: each stands alone  */
+#ifndef REM_SHM_LAYOUT_H
+#define REM_SHM_LAYOUT_H
+
+#include "proto/base/attr.h"
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define REM_SHM_MAGIC  0x0061726f6d657272ULL
+#define REM_SHM_LAYOUT 1u /* raise with every change in this file */
+
+enum {
+    REM_SHM_UNIT = 64,       /* what the allocator counts in */
+    REM_SHM_WORKERS = 256,   /* worker slots */
+    REM_SHM_LINES_MIN = 2,   /* per runtime slot */
+    REM_SHM_LINES_MAX = 256, /* no more than there are worker slots */
+    REM_SHM_NAME = 128,      /* a server address's text, NUL included */
+    REM_SHM_SOCKADDR = 28,   /* inline socket address: IPv4 and IPv6 */
+    REM_SHM_CLASSES = 5,     /* 1xx..5xx */
+};
+
+#define REM_SHM_NONE 0xffffffffu
+
+/* Bytes of text inside a set, from the set's start. */
+struct rem_shm_text {
+    uint32_t off;
+    uint32_t len;
+};
+
+/* Sums that no longer change: what removed servers of an upstream did. */
+struct rem_shm_totals {
+    uint64_t requests, sent, received;
+    uint64_t responses[REM_SHM_CLASSES]; /* [0] is 1xx */
+    uint64_t fails, unavail;
+    uint64_t header_ms, response_ms; /* summed */
+};
+
+/* ---- runtime slots: outlive sets ---- */
+
+/* What one worker line counts for a server.  The first cache line holds what every request
+ * touches. */
+struct rem_shm_line {
+    alignas(64) _Atomic int32_t active; /* requests that hold a pin */
+    _Atomic uint32_t fails;
+    _Atomic uint64_t requests;
+    _Atomic uint64_t selected_ms; /* monotonic, of the last pick */
+    _Atomic uint64_t sent, received;
+    _Atomic uint64_t responses[REM_SHM_CLASSES]; /* see rem_shm_class */
+    _Atomic uint64_t unavail;
+    _Atomic uint64_t header_ms, response_ms;
+    uint64_t reserved[3];
+};
+
+/* 2xx, 3xx and 4xx lie in the first cache line.  `class` is 1..5. */
+static inline unsigned rem_shm_class(unsigned status_class)
+{
+    return (status_class + 3) % REM_SHM_CLASSES;
+}
+
+/* A server, as long as anybody knows it.  Followed by `lines` struct rem_shm_line. */
+struct rem_shm_server_slot {
+    alignas(64) uint64_t uid;      /* never reused in the region's life; 0: not a slot */
+    _Atomic uint32_t fails;        /* failures that count towards max_fails */
+    _Atomic uint32_t health;       /* enum rem_shm_health */
+    _Atomic uint64_t failed_ms;    /* when the last failure was */
+    _Atomic uint64_t checked_ms;   /* when the failure window was last opened */
+    _Atomic uint64_t slow_from_ms; /* when the server last came back; 0: long ago */
+    _Atomic uint64_t down_from_ms; /* when it became unavailable; 0: it is not */
+    _Atomic uint64_t downtime_ms;  /* past unavailability, summed */
+    uint32_t name_len;
+    uint32_t reserved;
+    char name[REM_SHM_NAME]; /* the address's text; identity within an upstream */
+};
+
+enum rem_shm_health {
+    REM_HEALTH_UNKNOWN = 0, /* nobody checks */
+    REM_HEALTH_UP,
+    REM_HEALTH_CHECKING,
+    REM_HEALTH_DOWN,
+};
+
+struct rem_shm_upstream_line {
+    alignas(64) _Atomic int32_t idle; /* pooled connections */
+    uint32_t reserved;
+    _Atomic uint64_t no_live; /* picks that found no server */
+    _Atomic uint64_t retries;
+    _Atomic uint64_t opened, reused; /* connections */
+    uint64_t reserved2[3];
+};
+
+/* An upstream's slot.  Followed by `lines` struct rem_shm_upstream_line. */
+struct rem_shm_upstream_slot {
+    alignas(64) uint64_t uid;
+    uint64_t reserved[7];
+};
+
+/* ---- immutable sets ---- */
+
+struct rem_shm_server {
+    alignas(64) uint64_t slot; /* offset of the struct rem_shm_server_slot */
+    uint64_t uid;              /* the slot's */
+    uint32_t id;
+    uint32_t max_conns;
+    uint32_t max_fails;
+    uint32_t fail_timeout_ms;
+    uint32_t flags; /* enum rem_server_flag of spec.h */
+    uint16_t addr_len;
+    uint8_t addr_inline; /* else `addr_text` is a struct sockaddr_un's bytes */
+    uint8_t reserved;
+    uint8_t addr[REM_SHM_SOCKADDR]; /* an IPv4 address ends with the cache line */
+    uint32_t slow_start_ms;
+    uint32_t weight;
+    struct rem_shm_text addr_text;
+    struct rem_shm_text server, name, route, fail_timeout_text, slow_start_text;
+    uint32_t reserved2[1];
+};
+
+/* An order in which servers take turns. */
+struct rem_shm_schedule {
+    uint32_t length;  /* turns in a round; 0: nobody */
+    uint32_t off;     /* of a uint32_t array of server indices in the set; 0: turn i is server i */
+    uint32_t servers; /* different servers in it */
+    uint32_t reserved;
+};
+
+enum rem_shm_set_flag {
+    REM_SET_SINGLE = 1 << 0, /* one server in all: never marked unavailable */
+};
+
+struct rem_shm_set {
+    alignas(64) uint64_t size; /* of the whole allocation */
+    uint64_t upstream_slot;    /* offset */
+    uint64_t upstream_uid;
+    struct rem_shm_schedule primary;
+    uint32_t count; /* servers */
+    uint32_t servers_off;
+    struct rem_shm_schedule backup;
+    uint32_t set_flags; /* enum rem_shm_set_flag */
+    uint32_t flags;     /* enum rem_upstream_flag of spec.h */
+    uint32_t next_id;
+    uint32_t method;
+    uint64_t config_hash;
+    uint64_t zone_size;
+    struct rem_shm_text name, zone;
+    uint32_t keepalive_connections, keepalive_requests;
+    uint32_t keepalive_timeout_ms, keepalive_time_ms;
+};
+
+/* ---- the immutable directory ---- */
+
+struct rem_shm_dir_entry {
+    uint64_t set; /* offset */
+    uint64_t name_hash;
+    struct rem_shm_totals folded; /* of servers that are gone for good */
+};
+
+/* A removed server that requests may still hold. */
+struct rem_shm_zombie {
+    uint64_t slot;
+    uint64_t epoch;    /* of the publish that removed it */
+    uint32_t upstream; /* index of the directory's entry; REM_SHM_NONE: gone too */
+    uint32_t reserved;
+};
+
+struct rem_shm_dir {
+    alignas(64) uint64_t size;
+    uint64_t epoch;    /* of the publish that brought it */
+    uint64_t revision; /* changes so far; what users see */
+    uint32_t count;
+    uint32_t mask;      /* table size - 1, a power of two above `count` */
+    uint32_t table_off; /* uint32_t[mask + 1]: index or REM_SHM_NONE */
+    uint32_t entries_off;
+    uint32_t zombie_count;
+    uint32_t zombies_off;
+    uint64_t config_generation; /* of the configuration it was last reconciled with */
+    uint64_t reserved;
+};
+
+/* ---- processes ---- */
+
+enum rem_shm_worker_state {
+    REM_WORKER_FREE = 0,
+    REM_WORKER_LIVE,
+    REM_WORKER_DEAD,     /* its process is gone, its active counts are not */
+    REM_WORKER_CLEANING, /* the agent zeroes the counts of its line right now */
+};
+
+struct rem_shm_worker {
+    /* Written by the worker in every busy turn. */
+    alignas(64) _Atomic uint64_t seen; /* epoch it went online in; 0: offline */
+    _Atomic uint64_t revision;         /* of the directory it saw last */
+    /* Written by master and agent. */
+    alignas(64) _Atomic uint32_t state; /* enum rem_shm_worker_state */
+    _Atomic int32_t pid;
+    _Atomic uint64_t incarnation;       /* raised with every claim of the slot */
+    _Atomic uint64_t config_generation; /* that its configuration is of */
+    _Atomic uint64_t started_ms;
+    /* Written by the worker alone; the totals survive it, the gauges are zeroed. */
+    alignas(64) _Atomic int64_t conn_active;
+    _Atomic int64_t conn_reading, conn_writing, conn_waiting;
+    _Atomic int64_t requests_current;
+    _Atomic uint64_t conn_accepted, conn_handled, conn_rejected;
+    _Atomic uint64_t requests;
+    _Atomic uint64_t responses[REM_SHM_CLASSES]; /* [0] is 1xx */
+    _Atomic uint64_t received, sent;
+};
+
+struct rem_shm_header {
+    alignas(64) uint64_t magic;
+    uint32_t layout;
+    uint32_t header_size;
+    uint64_t size;                     /* of the region, reserved */
+    uint32_t lines;                    /* per runtime slot, a power of two */
+    uint32_t sizes;                    /* a mix of the sizes of the structs here */
+    uint64_t data;                     /* offset of the first byte the allocator may give out */
+    alignas(64) _Atomic uint64_t root; /* offset of the directory; 0: none yet */
+    _Atomic uint64_t epoch;            /* root stores so far, 1 from the start */
+    _Atomic uint64_t recoveries;       /* raised when a failed server is found well again */
+    alignas(64) _Atomic uint64_t high_water; /* nothing at or above it was ever used */
+    _Atomic uint64_t next_uid;               /* relaxed: one writer */
+    /* Written by the master alone. */
+    alignas(64) _Atomic uint64_t worker_respawns;
+    _Atomic uint64_t agent_respawns;
+    _Atomic uint64_t reloads, reloads_failed;
+    _Atomic uint64_t config_generation;
+    _Atomic int64_t started_sec, reloaded_sec; /* wall clock */
+    alignas(64) struct rem_shm_worker workers[REM_SHM_WORKERS];
+};
+
+_Static_assert(sizeof(struct rem_shm_line) == 128, "layout");
+_Static_assert(sizeof(struct rem_shm_server_slot) == 192, "layout");
+_Static_assert(sizeof(struct rem_shm_upstream_line) == 64, "layout");
+_Static_assert(sizeof(struct rem_shm_upstream_slot) == 64, "layout");
+_Static_assert(sizeof(struct rem_shm_server) == 128, "layout");
+_Static_assert(sizeof(struct rem_shm_set) == 128, "layout");
+_Static_assert(sizeof(struct rem_shm_dir) == 64, "layout");
+_Static_assert(sizeof(struct rem_shm_dir_entry) == 112, "layout");
+_Static_assert(sizeof(struct rem_shm_zombie) == 24, "layout");
+_Static_assert(sizeof(struct rem_shm_worker) == 256, "layout");
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "lock-free atomics");
+
+#endif

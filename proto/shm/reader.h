@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reader.h - the registry as a worker sees it: sets to pick from, servers to hold on to.
+ *
+ * Runs in:    workers.  No locks, no reference counts.
+ * Lifecycle:  init once per worker; per turn of the event loop rem_reader_enter (as often as one
+ *             likes, first use pays) -> find, pick, pin -> rem_reader_quiesce at the turn's end.
+ * Ownership:  sets and servers are borrowed until the next quiesce.  What a request needs later is
+ *             in its struct rem_pin, which stays good until rem_pin_done.
+ * Not here:   the order in which servers are tried (proxy/upstream/balance).  */
+#ifndef REM_SHM_READER_H
+#define REM_SHM_READER_H
+
+#include "proto/base/addr.h"
+#include "proto/base/str.h"
+#include "proto/shm/region.h"
+#include "proto/shm/spec.h"
+
+struct rem_reader {
+    struct rem_shm_header *header;
+    struct rem_shm_worker *worker; /* own slot */
+    const struct rem_shm_dir *dir; /* borrowed until quiesce; NULL: offline, or no directory yet */
+    bool online;
+    uint32_t line;  /* index of the lines this worker counts on */
+    uint32_t lines; /* per runtime slot */
+};
+
+/* `slot` is the one the master claimed for this worker.  The region outlives the reader. */
+void rem_reader_init(struct rem_reader *reader, const struct rem_region *region, unsigned slot);
+
+/* The slow half of rem_reader_enter. */
+void rem_reader_go_online(struct rem_reader *reader);
+
+/* Makes the newest directory readable until quiesce. */
+static inline void rem_reader_enter(struct rem_reader *reader)
+{
+    if (!reader->online)
+        rem_reader_go_online(reader);
+}
+
+/* No set or server is used from here on; what is pinned stays.  Call at the end of every turn and
+ * before the process exits; costs nothing when nothing was read. */
+static inline void rem_reader_quiesce(struct rem_reader *reader)
+{
+    if (!reader->online)
+        return;
+    reader->online = false;
+    reader->dir = NULL;
+    /* release: all reads of this turn end before; pairs with the writer's acquire load of seen. */
+    atomic_store_explicit(&reader->worker->seen, 0, memory_order_release);
+}
+
+/* A worker's private memory of one upstream: one per upstream name and worker, shared by all who
+ * pick from it. */
+struct rem_upstream_ref {
+    struct rem_str name; /* borrowed; outlives the ref */
+    uint64_t name_hash;
+    uint64_t epoch;                     /* of the directory that `set` is of; 0: never looked */
+    const struct rem_shm_set *set;      /* valid in that epoch's directory only */
+    struct rem_shm_upstream_line *line; /* own line of the upstream's slot, as valid as `set` */
+    struct rem_rr_side {
+        uint32_t at;              /* next turn */
+        uint32_t skip_size;       /* entries of `skip`; 0: none */
+        uint32_t *skip;           /* owned; [i]: turns from i on that are known to be no use */
+        uint64_t skip_until_ms;   /* `skip` is to be forgotten then */
+        uint64_t dead_until_ms;   /* nobody is live before that */
+        uint64_t dead_recoveries; /* header's count when that was found */
+    } side[2];                    /* primaries, backups */
+    uint32_t dither;              /* state of the slow start's dice */
+};
+
+void rem_upstream_ref_init(struct rem_upstream_ref *ref, struct rem_str name);
+void rem_upstream_ref_fini(struct rem_upstream_ref *ref);
+
+/* The upstream's current set, or NULL when there is no such upstream.  Enters by itself.
+ * Returns: borrowed until quiesce. */
+const struct rem_shm_set *rem_reader_find(struct rem_reader *reader, struct rem_upstream_ref *ref);
+
+static inline struct rem_str rem_set_text(const struct rem_shm_set *set, struct rem_shm_text text)
+{
+    return (struct rem_str){(const char *)set + text.off, text.len};
+}
+
+static inline const struct rem_shm_server *rem_set_server(const struct rem_shm_set *set,
+                                                          uint32_t index)
+{
+    return (const struct rem_shm_server *)(const void *)((const char *)set + set->servers_off) +
+           index;
+}
+
+/* Whose turn it is; `turn` < schedule->length. */
+static inline uint32_t rem_set_turn(const struct rem_shm_set *set,
+                                    const struct rem_shm_schedule *schedule, uint32_t turn)
+{
+    const uint32_t *order = (const uint32_t *)(const void *)((const char *)set + schedule->off);
+
+    return schedule->off != 0 ? order[turn] : turn;
+}
+
+static inline struct rem_shm_server_slot *rem_reader_slot(const struct rem_reader *reader,
+                                                          const struct rem_shm_server *server)
+{
+    return (struct rem_shm_server_slot *)(void *)((char *)reader->header + server->slot);
+}
+
+static inline struct rem_shm_line *rem_slot_lines(struct rem_shm_server_slot *slot)
+{
+    return (struct rem_shm_line *)(void *)(slot + 1);
+}
+
+/* May a request go to the server, as far as failures and health say?  `*retry_ms` is set to when it
+ * may again when it may not (UINT64_MAX: nobody knows). */
+bool rem_server_available(const struct rem_shm_set *set, const struct rem_shm_server *server,
+                          struct rem_shm_server_slot *slot, uint64_t now_ms, uint64_t *retry_ms);
+
+/* What a request keeps of the server it was given.  slot == NULL: nothing. */
+struct rem_pin {
+    struct rem_shm_server_slot *slot; /* kept alive by the pin; its name may be read */
+    struct rem_shm_line *line;
+    struct rem_shm_header *header;
+    uint64_t uid;
+    uint32_t id;
+    uint32_t max_conns, max_fails, fail_timeout_ms, slow_start_ms;
+    uint32_t server_flags; /* enum rem_server_flag */
+    uint32_t set_flags;    /* enum rem_shm_set_flag */
+    struct rem_addr addr;
+};
+
+/* Pins server `server` of `set` for a request: copies what it needs and counts it as active.
+ * Errors: REM_EBUSY (max_conns reached; nothing pinned). */
+int rem_pin_take(struct rem_reader *reader, const struct rem_shm_set *set,
+                 const struct rem_shm_server *server, uint64_t now_ms,
+                 struct rem_pin *pin) REM_MUST_CHECK;
+
+enum rem_outcome {
+    REM_OUTCOME_NEUTRAL = 0, /* neither: the client went away, a stale pooled connection */
+    REM_OUTCOME_OK,
+    REM_OUTCOME_FAIL, /* counts towards max_fails */
+};
+
+/* What the exchange with the server amounted to. */
+struct rem_pin_report {
+    enum rem_outcome outcome;
+    unsigned status; /* of the response, 0: none */
+    uint64_t sent, received;
+    uint32_t header_ms, response_ms;
+};
+
+/* Counts and lets go.  The pin is empty afterwards; an empty one is ignored. */
+void rem_pin_done(struct rem_pin *pin, const struct rem_pin_report *report, uint64_t now_ms);
+
+/* The address's text, until rem_pin_done. */
+static inline struct rem_str rem_pin_name(const struct rem_pin *pin)
+{
+    return (struct rem_str){pin->slot->name, pin->slot->name_len};
+}
+
+/* Counts on the upstream: find first, in the same turn; relaxed, see layout.h.  `idle` is a gauge:
+ * add and remove only while `uid` (rem_shm_set.upstream_uid) is still the one it was added to. */
+void rem_upstream_count_idle(struct rem_reader *reader, struct rem_upstream_ref *ref, uint64_t uid,
+                             int n);
+
+static inline void rem_upstream_count(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+#endif

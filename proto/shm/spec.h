@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spec.h - upstreams and servers as plain descriptions in private memory.
+ *
+ * The configuration and the admin API describe upstreams with these; the registry writer turns
+ * them into sets and reads sets back into them.
+ * Ownership:  all strings are borrowed; whoever makes a spec says how long they live.  */
+#ifndef REM_SHM_SPEC_H
+#define REM_SHM_SPEC_H
+
+#include "proto/base/addr.h"
+#include "proto/base/arena.h"
+#include "proto/base/str.h"
+
+/* Of a server that has no id yet: the writer keeps the id of the server with the same address,
+ * or gives the next one. */
+#define REM_ID_NONE UINT32_MAX
+
+enum rem_server_flag {
+    REM_SERVER_BACKUP = 1 << 0,
+    REM_SERVER_DOWN = 1 << 1,
+    REM_SERVER_DRAIN = 1 << 2,
+};
+
+enum {
+    REM_SERVER_WEIGHT_MAX = 65535,
+    REM_UPSTREAM_NAME_MAX = 255,
+    REM_UPSTREAM_SERVERS_MAX = 1 << 20,
+};
+
+struct rem_server_spec {
+    struct rem_str server; /* as shown: "127.0.0.1:8001"; empty: the address's own text */
+    struct rem_str name;   /* as given in the configuration: "backend:8001"; empty: as `server` */
+    struct rem_addr addr;  /* what is connected to, and what makes two servers the same one */
+    struct rem_str route;
+    struct rem_str fail_timeout_text; /* the caller's spelling ("1m"); empty: made from the ms */
+    struct rem_str slow_start_text;
+    uint32_t id;
+    uint32_t weight;    /* 1..REM_SERVER_WEIGHT_MAX */
+    uint32_t max_conns; /* 0: no limit */
+    uint32_t max_fails; /* 0: never marked unavailable */
+    uint32_t fail_timeout_ms;
+    uint32_t slow_start_ms;
+    uint32_t flags; /* enum rem_server_flag */
+};
+
+/* weight=1 max_conns=0 max_fails=1 fail_timeout=10s, no id. */
+void rem_server_spec_init(struct rem_server_spec *spec);
+
+enum rem_upstream_flag {
+    REM_UPSTREAM_STATIC = 1 << 0,   /* no `zone`: the API must not change it */
+    REM_UPSTREAM_IMPLICIT = 1 << 1, /* made for a proxy_pass to an address, not shown */
+    REM_UPSTREAM_RUNTIME = 1 << 2,  /* made through the API, in no configuration file */
+    REM_UPSTREAM_ORPHAN = 1 << 3,   /* gone from the configuration, kept for older workers;
+                                       set by the writer alone */
+};
+
+enum rem_balance_method {
+    REM_BALANCE_ROUND_ROBIN = 0,
+};
+
+struct rem_keepalive_spec {
+    uint32_t connections; /* idle ones kept per worker; 0: none */
+    uint32_t requests;    /* per connection */
+    uint32_t timeout_ms;  /* idle */
+    uint32_t time_ms;     /* age at which a connection is no longer reused */
+};
+
+struct rem_upstream_spec {
+    struct rem_str name;
+    struct rem_str zone; /* empty with REM_UPSTREAM_STATIC */
+    uint64_t zone_size;
+    uint64_t config_hash; /* of the block in the configuration; decides what a reload keeps */
+    uint32_t flags;       /* enum rem_upstream_flag */
+    uint32_t method;      /* enum rem_balance_method */
+    struct rem_keepalive_spec keepalive;
+    struct rem_server_spec *servers; /* borrowed array, in the order shown */
+    size_t server_count;
+};
+
+/* A deep copy whose strings and servers live in `arena`.  Errors: REM_ENOMEM. */
+int rem_upstream_spec_copy(struct rem_arena *arena, const struct rem_upstream_spec *from,
+                           struct rem_upstream_spec *to) REM_MUST_CHECK;
+int rem_server_spec_copy(struct rem_arena *arena, const struct rem_server_spec *from,
+                         struct rem_server_spec *to) REM_MUST_CHECK;
+
+/* The text of a duration: "10s" for whole seconds, else "1500ms"; returns its length. */
+size_t rem_spec_duration_text(uint32_t ms, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* balance.h - choosing a server: what a request and a balancer say to each other.
+ *
+ * Runs in:    workers.
+ * Lifecycle:  init with the request -> (pick -> done)* -> fini.  Each pick is followed by its done
+ *             before the next; a server that was tried is not given to the same request again.
+ * Not here:   failure state and counters (proto/shm/reader.h).  */
+#ifndef REM_BALANCE_BALANCE_H
+#define REM_BALANCE_BALANCE_H
+
+#include "proto/shm/reader.h"
+
+enum { REM_TRIED_INLINE = 4 };
+
+/* The servers a request has been to, by slot uid. */
+struct rem_tried {
+    uint32_t count;
+    uint32_t size; /* of `more`, a power of two; 0: the inline ones do */
+    uint64_t few[REM_TRIED_INLINE];
+    uint64_t *more; /* owned hash table; 0 is empty */
+};
+
+struct rem_balance_state {
+    struct rem_reader *reader;    /* borrowed; the worker's */
+    struct rem_upstream_ref *ref; /* borrowed; the worker's memory of the upstream */
+    struct rem_tried tried;
+    struct rem_pin pin; /* from pick to done */
+};
+
+struct rem_balancer {
+    const char *name;
+
+    /* Gives the request a server it has not tried, in state->pin.
+     * Errors: REM_ENOTFOUND (no such upstream), REM_EBUSY (no server can be had: none there, none
+     * live, all full, or all tried), REM_ENOMEM. */
+    int (*pick)(struct rem_balance_state *state, uint64_t now_ms);
+
+    /* Reports on the picked server and lets it go.  Does nothing when none is held. */
+    void (*done)(struct rem_balance_state *state, const struct rem_pin_report *report,
+                 uint64_t now_ms);
+};
+
+void rem_balance_init(struct rem_balance_state *state, struct rem_reader *reader,
+                      struct rem_upstream_ref *ref);
+
+/* Lets go of a server still held, without a verdict. */
+void rem_balance_fini(struct rem_balance_state *state);
+
+/* The balancer of a set's method; never NULL. */
+const struct rem_balancer *rem_balance_method(uint32_t method);
+
+bool rem_tried_has(const struct rem_tried *tried, uint64_t uid);
+/* Errors: REM_ENOMEM. */
+int rem_tried_add(struct rem_tried *tried, uint64_t uid) REM_MUST_CHECK;
+
+#endif
