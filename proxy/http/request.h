@@ -35,6 +35,7 @@ enum rem_http_result {
 };
 
 struct rem_exchange_ops;
+struct rem_http_address;
 struct rem_http_server_conf;
 struct rem_upstream_exchange;
 struct rem_request_body;
@@ -48,18 +49,18 @@ struct rem_http_cleanup {
 /* What goes out: filled in by the content handler, changed by header filters. */
 struct rem_response {
     int status;
-    struct rem_str status_line; /* the upstream's own reason phrase ("OK"); empty: the usual one */
-    struct rem_fields fields;   /* without framing and Connection, Date, Server unless set */
-    int64_t content_length;     /* -1: unknown */
-    int64_t last_modified;      /* -1: none */
+    struct rem_str status_line;  /* the upstream's own reason phrase ("OK"); empty: the usual one */
+    struct rem_fields fields;    /* without framing and Connection, Date, Server unless set */
+    int64_t content_length;      /* -1: unknown */
+    int64_t last_modified;       /* -1: none */
     struct rem_str content_type; /* emitted as Content-Type, with charset if any; empty: none */
-    struct rem_fields trailers; /* sent after a body of unknown length where the peer takes them */
-    bool head_sent;             /* header filters have run and the codec has the head */
-    bool body_done;             /* the final buf has been handed over */
-    bool no_body;               /* HEAD, 204, 304: body bytes are dropped by the codec */
-    bool has_date;              /* fields carry the upstream's own Date / Server */
+    struct rem_fields trailers;  /* sent after a body of unknown length where the peer takes them */
+    bool head_sent;              /* header filters have run and the codec has the head */
+    bool body_done;              /* the final buf has been handed over */
+    bool no_body;                /* HEAD, 204, 304: body bytes are dropped by the codec */
+    bool has_date;               /* fields carry the upstream's own Date / Server */
     bool has_server;
-    bool from_upstream;         /* for error interception and logs */
+    bool from_upstream; /* for error interception and logs */
 };
 
 struct rem_request {
@@ -70,20 +71,21 @@ struct rem_request {
     /* the client's side */
     const struct rem_exchange_ops *exchange;
     void *codec; /* the codec's own state of this exchange; NULL once the client has gone */
-    struct rem_conn *conn;              /* the client connection; borrowed, lives longer */
-    const struct rem_addr *peer;        /* as accepted */
+    struct rem_conn *conn;       /* the client connection; borrowed, lives longer */
+    const struct rem_addr *peer; /* as accepted */
     const struct rem_listener *listener;
+    const struct rem_http_address *address; /* of the listener, by the local address (core.h) */
     struct rem_log_scope log;
 
     /* the head as received */
     enum rem_method method;
     struct rem_str method_name;
-    struct rem_str target;  /* request line's target, raw ($request_uri) */
-    struct rem_str line;    /* the whole request line ($request) */
-    int version;            /* 9, 10, 11, 20 */
+    struct rem_str target; /* request line's target, raw ($request_uri) */
+    struct rem_str line;   /* the whole request line ($request) */
+    int version;           /* 9, 10, 11, 20 */
     struct rem_fields fields;
-    struct rem_str scheme;  /* "http", "https" */
-    struct rem_str host;    /* validated, lower case, no port ($host's first choice); may be empty */
+    struct rem_str scheme; /* "http", "https" */
+    struct rem_str host;   /* validated, lower case, no port ($host's first choice); may be empty */
     struct rem_str host_port; /* digits as sent, may be empty */
     bool has_body;
     int64_t content_length; /* of the body; -1: unknown until its end (chunked), 0: none */
@@ -98,7 +100,7 @@ struct rem_request {
     bool uri_quoted;     /* target contained % escapes: uri differs from the raw path */
 
     /* configuration */
-    void **main_conf;   /* indexed by rem_module.index */
+    void **main_conf; /* indexed by rem_module.index */
     void **server_conf;
     void **location_conf;
     const struct rem_http_server_conf *server;
@@ -107,7 +109,7 @@ struct rem_request {
     bool internal; /* redirected: `internal` locations are open */
 
     /* where it stands */
-    uint32_t phase; /* index into the flat array of handlers */
+    uint32_t phase;                              /* index into the flat array of handlers */
     int (*content)(struct rem_request *request); /* the location's own handler */
     bool finalized;
     bool client_gone;
@@ -124,17 +126,17 @@ struct rem_request {
     struct rem_eval eval;                   /* variables: subject is the request */
 
     /* events from the codec; set by whoever is interested, may be NULL */
-    void (*on_writable)(struct rem_request *request); /* output fell below the watermark */
-    void (*on_body)(struct rem_request *request);     /* request body bytes or its end arrived */
+    void (*on_writable)(struct rem_request *request);    /* output fell below the watermark */
+    void (*on_body)(struct rem_request *request);        /* request body bytes or its end arrived */
     void (*on_client_gone)(struct rem_request *request); /* NULL: the request is finalized */
 
     /* accounts */
-    uint64_t start_ms;      /* monotonic */
-    int64_t start_sec;      /* wall */
+    uint64_t start_ms; /* monotonic */
+    int64_t start_sec; /* wall */
     uint32_t start_msec;
-    uint64_t received;      /* head and body as on the wire ($request_length) */
-    uint64_t sent_body;     /* $body_bytes_sent */
-    uint64_t sent;          /* $bytes_sent */
+    uint64_t received;            /* head and body as on the wire ($request_length) */
+    uint64_t sent_body;           /* $body_bytes_sent */
+    uint64_t sent;                /* $bytes_sent */
     uint64_t connection_requests; /* this one's number on its connection, from 1 */
 };
 
