@@ -4,8 +4,8 @@
  * Runs in:    workers.
  * Lifecycle:  the struct is embedded in its owner (client connection, upstream connection); open ->
  *             on_event* -> close; the owner's memory is freed with rem_loop_defer after close.
- * Readiness:  `readable` and `writable` say whether a call is worth trying.  The I/O functions clear
- *             them on EAGAIN, and `readable` also after a short read unless the peer has closed
+ * Readiness:  `readable` and `writable` say whether a call is worth trying.  The I/O functions
+ * clear them on EAGAIN, and `readable` also after a short read unless the peer has closed
  *             (`hangup`), which saves the second read().  The owner that stops reading for want of
  *             room reads on later without waiting for an event, since `readable` is still set.
  * Not here:   TLS (comes behind struct rem_conn_io), timeouts' meaning (the owner's).  */
@@ -43,13 +43,15 @@ struct rem_conn {
     bool readable;
     bool writable;
     bool hangup; /* the peer has closed its side (data may still wait to be read) */
-    bool error;
+    bool error;  /* the socket is broken: a call will say how */
     bool nodelay_set;
+    bool more; /* more bytes follow this write at once (a file behind the head) */
     struct event event;
 };
 
 /* Registers a connected (or connecting) non-blocking socket.  `on_event` is not called before the
- * next turn.  A fresh socket counts as writable when `connected`; as readable never.
+ * next turn.  A fresh socket counts as writable when `connected`; as readable never.  The owner has
+ * zeroed *conn once before its first use; `timer` and `number` are left as they are.
  * Takes: fd (closed on failure too).  Errors: REM_ENOMEM, REM_EIO. */
 int rem_conn_open(struct rem_conn *conn, struct rem_loop *loop, int fd, bool connected,
                   void (*on_event)(struct rem_conn *conn)) REM_MUST_CHECK;
@@ -67,6 +69,7 @@ static inline ssize_t rem_conn_recv(struct rem_conn *conn, char *to, size_t n)
 
 /* Writes a list of bufs, memory and file, until all is written or the socket is full.  Consumed
  * bufs leave the list (their `done` is called), a partly written one stays with `pos` advanced.
+ * Stops after `limit` bytes (0: no limit) with REM_EAGAIN, `writable` then still being set.
  * Returns: REM_OK (list empty), REM_EAGAIN, REM_ECLOSED or REM_EIO. */
 int rem_conn_write_bufs(struct rem_conn *conn, struct rem_buf **list, size_t limit) REM_MUST_CHECK;
 

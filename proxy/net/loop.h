@@ -36,6 +36,7 @@ struct rem_loop {
     struct rem_list posted;
     struct rem_list deferred;
     bool stopping;
+    bool awake; /* the clock has been read since the last wait */
     void (*on_turn_end)(void *data);
     void *turn_data;
 };
@@ -47,6 +48,17 @@ void rem_loop_fini(struct rem_loop *loop);
 /* Turns until rem_loop_stop. */
 void rem_loop_run(struct rem_loop *loop);
 void rem_loop_stop(struct rem_loop *loop);
+
+/* To be called first by every libevent callback that is not a rem_conn's: reads the clock if this
+ * is the first callback of the turn. */
+static inline void rem_loop_enter(struct rem_loop *loop)
+{
+    if (!loop->awake) {
+        loop->awake = true;
+        rem_clock_update(&loop->clock);
+        loop->timers.now_ms = loop->clock.mono_ms;
+    }
+}
 
 void rem_post_init(struct rem_post *post, void (*run)(struct rem_post *post));
 void rem_loop_post(struct rem_loop *loop, struct rem_post *post);

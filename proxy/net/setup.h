@@ -12,6 +12,7 @@
 #include "proto/shm/spec.h"
 #include "proxy/net/listener.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 
 struct rem_admin_listen {
@@ -27,7 +28,7 @@ struct rem_setup {
     /* main level */
     int worker_processes; /* resolved: `auto` is already a number */
     uint32_t worker_connections;
-    int64_t worker_rlimit_nofile; /* -1: leave */
+    int64_t worker_rlimit_nofile;       /* -1: leave */
     int64_t worker_shutdown_timeout_ms; /* 0: wait for ever */
     size_t shared_memory;
     bool daemon;
@@ -52,6 +53,35 @@ struct rem_setup {
     bool admin;
     bool admin_write;
     struct rem_admin_listen *admin_listen;
+
+    /* more of the main level */
+    struct rem_setup_dir *dirs;          /* to be made before privileges are dropped */
+    struct rem_setup_env *env;           /* what children keep of or add to the environment */
+    struct rem_setup_affinity *affinity; /* by worker index, the last one repeats; NULL: leave */
+    size_t affinity_count;
+    bool affinity_auto;               /* one CPU each, of those in affinity[0] if there is one */
+    int worker_priority;              /* nice value */
+    int64_t worker_rlimit_core;       /* -1: leave */
+    struct rem_str working_directory; /* empty: leave */
+    bool multi_accept;                /* accept all that wait, not one per turn */
+    /* Optional, set by http: closes up to `n` idle client connections to make room for new ones;
+     * returns how many. */
+    uint32_t (*worker_reclaim)(struct rem_worker *worker, uint32_t n);
+};
+
+struct rem_setup_dir {
+    struct rem_setup_dir *next;
+    const char *path;
+};
+
+struct rem_setup_env {
+    struct rem_setup_env *next;
+    struct rem_str name;
+    struct rem_str text; /* "NAME=value"; empty: inherited */
+};
+
+struct rem_setup_affinity {
+    cpu_set_t cpus;
 };
 
 /* The log file of that path, shared by all that name it; made when new.  NULL without memory. */

@@ -2,10 +2,10 @@
 /* timer.h - a coarse timer wheel, re-armed lazily.
  *
  * Runs in:    workers (one wheel per event loop, no locks).
- * Cost:       setting a timer that is already armed for an earlier moment stores one word; the wheel
- *             puts it where it belongs when the earlier moment comes.
- * Precision:  never early; late by at most REM_TIMER_TICK_MS and the length of a loop turn.
- * Not here:   the libevent timeout that wakes the loop (see loop.h).  */
+ * Cost:       setting a timer that is already armed for an earlier moment stores one word; the
+ * wheel puts it where it belongs when the earlier moment comes. Precision:  never early; late by at
+ * most REM_TIMER_TICK_MS and the length of a loop turn. Not here:   the libevent timeout that wakes
+ * the loop (see loop.h).  */
 #ifndef REM_NET_TIMER_H
 #define REM_NET_TIMER_H
 
@@ -26,7 +26,8 @@ struct rem_timer {
 };
 
 struct rem_timers {
-    uint64_t now_ms; /* the moment up to which the wheel has run */
+    uint64_t now_ms; /* the present, from which delays count */
+    uint64_t tick;   /* up to which the wheel has run, in REM_TIMER_TICK_MS */
     uint64_t occupied[REM_TIMER_LEVELS];
     struct rem_list slot[REM_TIMER_LEVELS][REM_TIMER_SLOTS];
     uint64_t count;
