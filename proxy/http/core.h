@@ -45,7 +45,7 @@ struct rem_http_port {
 /* http { } */
 struct rem_http_main_conf {
     struct rem_array servers; /* of struct rem_http_server_conf *, in the order of the file */
-    struct rem_array listens; /* of struct rem_http_listen (core_listen.h), while reading */
+    struct rem_http_listens *listens; /* core_listen.h; while reading */
     struct rem_conf_ctx *ctx;
     const struct rem_vars *vars;
     uint32_t n_modules;                             /* entries of a request's module_ctx */
@@ -93,13 +93,6 @@ struct rem_http_error_page {
                             `overwrite` 301, 302, 303, 307 or 308, else 302) */
 };
 
-/* try_files: all but the last element are tested. */
-struct rem_http_try_file {
-    struct rem_value name; /* without the trailing slash of a directory test */
-    bool directory;
-    int code; /* last element "=404"; else 0 */
-};
-
 /* location { }, and every level above it */
 struct rem_http_location_conf {
     /* what it is */
@@ -107,17 +100,19 @@ struct rem_http_location_conf {
     void **conf;         /* becomes a request's location_conf */
     const struct rem_http_server_conf *server; /* NULL at http level */
     struct rem_http_locations *locations;      /* nested in it; NULL: none */
-    struct rem_array *nested;                  /* of struct rem_http_location_conf * */
-    struct rem_capture *regex;                 /* NULL: not a regex */
+    struct rem_conf_pos pos;
+    struct rem_array *nested;  /* of struct rem_http_location_conf * */
+    struct rem_capture *regex; /* NULL: not a regex */
     bool exact, noregex, named;
     bool auto_redirect;                          /* "/x" is answered with 301 to "/x/" */
     int (*handler)(struct rem_request *request); /* content handler; NULL: the content phase */
 
     /* files */
     struct rem_value *root; /* absolute or with variables; NULL: the prefix's html */
-    bool alias;             /* `root` replaces the location's name instead of preceding the URI */
-    bool root_set;          /* here, not inherited */
-    struct rem_array *try_files; /* of struct rem_http_try_file; NULL: none */
+    /* Leading bytes of the URI that `root` replaces (alias); 0: root precedes the URI; SIZE_MAX:
+     * root is the whole path (alias in a regex location). */
+    size_t alias;
+    bool root_set; /* here, not inherited */
     struct rem_str default_type;
     struct rem_strmap *types; /* extension -> struct rem_str * */
 
