@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pool.h - a worker's connections to servers, and the idle ones among them.
+ *
+ * Runs in:    workers.
+ * Lookup:     idle connections hang in a hash table by server (the registry's slot uid, never
+ *             reused): found in O(1), the one used last first.  Each upstream has its own list by
+ *             age of idleness, bounded by `keepalive N`.
+ * Idle:       a connection that becomes readable or closed is closed at once; so is one whose
+ *             keepalive_timeout is over.  A removed server is never asked for, so its connections
+ *             age out.
+ * Not here:   when a connection may be reused at all (upstream.c).  */
+#ifndef REM_UPSTREAM_POOL_H
+#define REM_UPSTREAM_POOL_H
+
+#include "proxy/http/request.h"
+#include "proxy/upstream/upstream.h"
+
+enum { REM_UPSTREAM_CONN_MAGIC = 0x75636f6e };
+
+/* A worker's state of one upstream. */
+struct rem_upstream_group {
+    struct rem_upstream_group *next; /* of the same hash */
+    struct rem_upstream_ref ref;
+    struct rem_list idle; /* struct rem_upstream_conn.lru, least recently used first */
+    uint32_t idle_count;
+    struct rem_upstream_worker *owner;
+};
+
+struct rem_upstream_conn {
+    uint32_t magic;
+    struct rem_conn conn;
+    struct rem_upstream_exchange *exchange; /* NULL: idle */
+    struct rem_upstream_worker *owner;
+    struct rem_upstream_group *group; /* where it is idle */
+    uint64_t key;                     /* of the server */
+    uint64_t idle_uid;                /* the upstream it is counted as idle on */
+    uint64_t opened_ms;
+    uint32_t requests;
+    bool reused;
+    bool connected;
+    bool closed;
+    struct rem_list lru;      /* on group->idle */
+    struct rem_list chain;    /* of the hash table; only the leader of its siblings is there */
+    struct rem_list siblings; /* idle ones of the same server */
+    bool leader;
+    struct rem_post free;
+};
+
+/* The group of an upstream by its name; made when new.  NULL without memory. */
+struct rem_upstream_group *rem_pool_group(struct rem_upstream_worker *upstreams,
+                                          struct rem_str name);
+
+/* The group of that name if there is one. */
+struct rem_upstream_group *rem_pool_find_group(const struct rem_upstream_worker *upstreams,
+                                               struct rem_str name);
+
+/* For addresses that are in no upstream. */
+struct rem_upstream_group *rem_pool_literal_group(struct rem_upstream_worker *upstreams);
+
+struct rem_block_pool *rem_pool_blocks(struct rem_upstream_worker *upstreams);
+
+/* An idle connection to the server `key`, no longer idle; NULL: none. */
+struct rem_upstream_conn *rem_pool_get(struct rem_upstream_worker *upstreams, uint64_t key);
+
+/* Starts connecting.  conn->connected says whether that is done already.
+ * Errors: REM_EBUSY (worker_connections), REM_EIO (errno), REM_ENOMEM. */
+int rem_pool_open(struct rem_upstream_worker *upstreams, const struct rem_addr *addr, uint64_t key,
+                  bool keepalive, struct rem_upstream_conn **out) REM_MUST_CHECK;
+
+/* Makes a connection idle, or closes it if the limits say so.  Takes: *conn. */
+void rem_pool_put(struct rem_upstream_conn **conn, struct rem_upstream_group *group,
+                  const struct rem_keepalive_spec *limits, uint64_t upstream_uid);
+
+/* Closes a connection that is not idle.  Takes: *conn. */
+void rem_pool_close(struct rem_upstream_conn **conn);
+
+/* upstream.c: events of a connection that is in use. */
+void rem_upstream_on_conn(struct rem_conn *conn);
+void rem_upstream_on_timer(struct rem_timer *timer);
+
+#endif
