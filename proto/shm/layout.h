@@ -151,6 +151,7 @@ struct rem_shm_set {
     alignas(64) uint64_t size; /* of the whole allocation */
     uint64_t upstream_slot;    /* offset */
     uint64_t upstream_uid;
+    uint64_t uid; /* the set's own; never reused in the region's life */
     struct rem_shm_schedule primary;
     uint32_t count; /* servers */
     uint32_t servers_off;
@@ -252,7 +253,7 @@ _Static_assert(sizeof(struct rem_shm_server_slot) == 192, "layout");
 _Static_assert(sizeof(struct rem_shm_upstream_line) == 64, "layout");
 _Static_assert(sizeof(struct rem_shm_upstream_slot) == 64, "layout");
 _Static_assert(sizeof(struct rem_shm_server) == 128, "layout");
-_Static_assert(sizeof(struct rem_shm_set) == 128, "layout");
+_Static_assert(sizeof(struct rem_shm_set) == 192, "layout");
 _Static_assert(sizeof(struct rem_shm_dir) == 64, "layout");
 _Static_assert(sizeof(struct rem_shm_dir_entry) == 112, "layout");
 _Static_assert(sizeof(struct rem_shm_zombie) == 24, "layout");

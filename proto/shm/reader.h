@@ -126,7 +126,7 @@ struct rem_pin {
 };
 
 /* Pins server `server` of `set` for a request: copies what it needs and counts it as active.
- * Errors: REM_EBUSY (max_conns reached; nothing pinned). */
+ * Errors: REM_EBUSY (max_conns reached, or another worker sends the probe; nothing pinned). */
 int rem_pin_take(struct rem_reader *reader, const struct rem_shm_set *set,
                  const struct rem_shm_server *server, uint64_t now_ms,
                  struct rem_pin *pin) REM_MUST_CHECK;

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/shm/reader.h"
+
+#include <stdlib.h>
+
+/* For counters and hints that stand alone. */
+#define LOAD(field)         atomic_load_explicit(&(field), memory_order_relaxed)
+#define STORE(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
+#define ADD(field, value)   atomic_fetch_add_explicit(&(field), (value), memory_order_relaxed)
+
+void rem_reader_init(struct rem_reader *reader, const struct rem_region *region, unsigned slot)
+{
+    *reader = (struct rem_reader){
+        .header = region->header,
+        .worker = rem_region_worker(region, slot),
+        .line = slot & (region->lines - 1),
+        .lines = region->lines,
+    };
+}
+
+void rem_reader_go_online(struct rem_reader *reader)
+{
+    struct rem_shm_header *header = reader->header;
+    /* acquire: whoever sees an epoch sees the root that came before it; pairs with the writer's
+     * store of the epoch */
+    uint64_t epoch = atomic_load_explicit(&header->epoch, memory_order_acquire);
+    uint64_t root;
+
+    /* relaxed, made strong by the fence */
+    STORE(reader->worker->seen, epoch);
+    /* seq_cst: "I am awake" before "I load the root".  Pairs with the fence that the writer has
+     * between its store of the root and its look at `seen`: either it sees us awake, or we see the
+     * new root. */
+    atomic_thread_fence(memory_order_seq_cst);
+    /* acquire: pairs with the writer's release; all that the root reaches is complete */
+    root = atomic_load_explicit(&header->root, memory_order_acquire);
+    reader->online = true;
+    reader->dir = NULL;
+    if (root == 0)
+        return;
+    reader->dir = (const void *)((const char *)header + root);
+    if (LOAD(reader->worker->revision) != reader->dir->revision)
+        STORE(reader->worker->revision, reader->dir->revision);
+}
+
+/* ---- finding a set ---- */
+
+void rem_upstream_ref_init(struct rem_upstream_ref *ref, struct rem_str name)
+{
+    *ref = (struct rem_upstream_ref){
+        .name = name, .name_hash = rem_hash(name.p, name.n), .dither = 0x9e3779b9u};
+}
+
+void rem_upstream_ref_fini(struct rem_upstream_ref *ref)
+{
+    free(ref->side[0].skip);
+    free(ref->side[1].skip);
+    *ref = (struct rem_upstream_ref){0};
+}
+
+static const struct rem_shm_set *look_up(const struct rem_reader *reader,
+                                         const struct rem_upstream_ref *ref)
+{
+    const char *base = (const char *)reader->header, *dir_base = (const char *)reader->dir;
+    const struct rem_shm_dir *dir = reader->dir;
+    const uint32_t *table = (const uint32_t *)(const void *)(dir_base + dir->table_off);
+    const struct rem_shm_dir_entry *entries =
+        (const struct rem_shm_dir_entry *)(const void *)(dir_base + dir->entries_off);
+
+    for (uint32_t at = (uint32_t)ref->name_hash & dir->mask;; at = (at + 1) & dir->mask) {
+        if (table[at] == REM_SHM_NONE)
+            return NULL;
+        const struct rem_shm_dir_entry *entry = &entries[table[at]];
+        if (entry->name_hash != ref->name_hash)
+            continue;
+        const struct rem_shm_set *set = (const void *)(base + entry->set);
+        if (rem_str_eq(rem_set_text(set, set->name), ref->name))
+            return set;
+    }
+}
+
+/* What was learnt about the turns of another set is no use any more. */
+static void forget_turns(struct rem_upstream_ref *ref)
+{
+    for (size_t i = 0; i < REM_COUNT(ref->side); i++) {
+        ref->side[i].skip_until_ms = 0;
+        ref->side[i].dead_until_ms = 0;
+    }
+}
+
+const struct rem_shm_set *rem_reader_find(struct rem_reader *reader, struct rem_upstream_ref *ref)
+{
+    const struct rem_shm_set *set;
+
+    rem_reader_enter(reader);
+    if (REM_UNLIKELY(reader->dir == NULL))
+        return NULL;
+    if (REM_LIKELY(ref->epoch == reader->dir->epoch))
+        return ref->set;
+    set = look_up(reader, ref);
+    ref->epoch = reader->dir->epoch;
+    ref->set = set;
+    ref->line = NULL;
+    if (set != NULL) {
+        if (set->uid != ref->set_uid)
+            forget_turns(ref);
+        ref->set_uid = set->uid;
+        struct rem_shm_upstream_slot *slot = (void *)((char *)reader->header + set->upstream_slot);
+        ref->line = (struct rem_shm_upstream_line *)(void *)(slot + 1) + reader->line;
+    }
+    return set;
+}
+
+void rem_upstream_count_idle(struct rem_reader *reader, struct rem_upstream_ref *ref, uint64_t uid,
+                             int n)
+{
+    const struct rem_shm_set *set = rem_reader_find(reader, ref);
+
+    if (set != NULL && set->upstream_uid == uid)
+        ADD(ref->line->idle, n);
+}
+
+/* ---- may a server be used? ---- */
+
+bool rem_server_available(const struct rem_shm_set *set, const struct rem_shm_server *server,
+                          struct rem_shm_server_slot *slot, uint64_t now_ms, uint64_t *retry_ms)
+{
+    uint64_t checked;
+
+    /* relaxed: failure state is a hint that may be a moment old */
+    if (REM_UNLIKELY(LOAD(slot->health) >= REM_HEALTH_CHECKING)) {
+        *retry_ms = UINT64_MAX;
+        return false;
+    }
+    if (REM_LIKELY(LOAD(slot->fails) < server->max_fails || server->max_fails == 0) ||
+        set->set_flags & REM_SET_SINGLE)
+        return true;
+    checked = LOAD(slot->checked_ms);
+    if (now_ms > checked + server->fail_timeout_ms)
+        return true;
+    *retry_ms = checked + server->fail_timeout_ms + 1;
+    return false;
+}
+
+/* ---- pins ---- */
+
+static int64_t sum_active(const struct rem_reader *reader, struct rem_shm_server_slot *slot)
+{
+    struct rem_shm_line *lines = rem_slot_lines(slot);
+    int64_t sum = 0;
+
+    for (uint32_t i = 0; i < reader->lines; i++)
+        /* seq_cst: after our own add; of two workers that add at once, one sees the other */
+        sum += atomic_load(&lines[i].active);
+    return sum;
+}
+
+/* Counts the request as active unless that would be one too many. */
+static bool take_place(const struct rem_reader *reader, struct rem_shm_server_slot *slot,
+                       uint32_t max_conns)
+{
+    struct rem_shm_line *line = rem_slot_lines(slot) + reader->line;
+
+    /* Two workers that reach for the last place at once both step back; a few tries later one of
+     * them has it. */
+    for (int tries = 0; tries < 8; tries++) {
+        if (sum_active(reader, slot) >= (int64_t)max_conns)
+            return false;
+        /* seq_cst: before our look at the others' lines */
+        atomic_fetch_add(&line->active, 1);
+        if (sum_active(reader, slot) <= (int64_t)max_conns)
+            return true;
+        atomic_fetch_sub(&line->active, 1);
+    }
+    return false;
+}
+
+static void copy_addr(const struct rem_shm_set *set, const struct rem_shm_server *server,
+                      struct rem_addr *out)
+{
+    out->len = server->addr_len;
+    if (REM_LIKELY(server->addr_inline))
+        memcpy(&out->u, server->addr, server->addr_len);
+    else
+        memcpy(&out->u, (const char *)set + server->addr_text.off, server->addr_len);
+}
+
+/* A request that goes to a server whose failures have lapsed opens a new window: it is the probe,
+ * and while it is out no other is sent. */
+static bool take_probe(const struct rem_shm_set *set, const struct rem_shm_server *server,
+                       struct rem_shm_server_slot *slot, uint64_t now_ms)
+{
+    uint32_t fails = LOAD(slot->fails);
+    uint64_t checked = LOAD(slot->checked_ms);
+
+    if (REM_LIKELY(fails == 0) || now_ms <= checked + server->fail_timeout_ms)
+        return true;
+    /* relaxed: the exchange alone decides who of several workers sends the probe */
+    if (atomic_compare_exchange_strong_explicit(&slot->checked_ms, &checked, now_ms,
+                                                memory_order_relaxed, memory_order_relaxed))
+        return true;
+    return server->max_fails == 0 || fails < server->max_fails || set->set_flags & REM_SET_SINGLE;
+}
+
+int rem_pin_take(struct rem_reader *reader, const struct rem_shm_set *set,
+                 const struct rem_shm_server *server, uint64_t now_ms, struct rem_pin *pin)
+{
+    struct rem_shm_server_slot *slot = rem_reader_slot(reader, server);
+    struct rem_shm_line *line = rem_slot_lines(slot) + reader->line;
+
+    REM_CHECK(slot->uid == server->uid);
+    if (!take_probe(set, server, slot, now_ms))
+        return REM_EBUSY;
+    if (server->max_conns == 0)
+        /* seq_cst costs nothing over relaxed here; the writer frees the slot only when it has seen
+         * us pass a quiescent state and this count at zero */
+        atomic_fetch_add(&line->active, 1);
+    else if (!take_place(reader, slot, server->max_conns))
+        return REM_EBUSY;
+    ADD(line->requests, 1);
+    STORE(line->selected_ms, now_ms);
+    pin->slot = slot;
+    pin->line = line;
+    pin->header = reader->header;
+    pin->uid = server->uid;
+    pin->id = server->id;
+    pin->max_conns = server->max_conns;
+    pin->max_fails = server->max_fails;
+    pin->fail_timeout_ms = server->fail_timeout_ms;
+    pin->slow_start_ms = server->slow_start_ms;
+    pin->server_flags = server->flags;
+    pin->set_flags = set->set_flags;
+    copy_addr(set, server, &pin->addr);
+    return REM_OK;
+}
+
+static void count_failure(const struct rem_pin *pin, uint64_t now_ms)
+{
+    struct rem_shm_server_slot *slot = pin->slot;
+    uint32_t fails;
+
+    ADD(pin->line->fails, 1);
+    STORE(slot->failed_ms, now_ms);
+    STORE(slot->checked_ms, now_ms);
+    /* relaxed: the count alone decides; times are hints */
+    fails = ADD(slot->fails, 1) + 1;
+    if (pin->max_fails == 0 || pin->set_flags & REM_SET_SINGLE || fails < pin->max_fails)
+        return;
+    if (fails == pin->max_fails) {
+        ADD(pin->line->unavail, 1);
+        STORE(slot->down_from_ms, now_ms);
+    }
+}
+
+/* A success ends the count of failures, if it is of a request sent after the last of them had
+ * lapsed: a late answer to an older request says nothing about the server's state now. */
+static void count_success(const struct rem_pin *pin, uint64_t now_ms)
+{
+    struct rem_shm_server_slot *slot = pin->slot;
+    uint64_t down_from;
+
+    if (REM_LIKELY(LOAD(slot->fails) == 0) || LOAD(slot->failed_ms) >= LOAD(slot->checked_ms))
+        return;
+    STORE(slot->fails, 0);
+    /* relaxed: of several workers that find the server well at once, one takes the time out */
+    down_from = atomic_exchange_explicit(&slot->down_from_ms, 0, memory_order_relaxed);
+    if (down_from == 0)
+        return;
+    ADD(slot->downtime_ms, now_ms > down_from ? now_ms - down_from : 0);
+    STORE(slot->slow_from_ms, now_ms);
+    ADD(pin->header->recoveries, 1);
+}
+
+void rem_pin_done(struct rem_pin *pin, const struct rem_pin_report *report, uint64_t now_ms)
+{
+    struct rem_shm_line *line = pin->line;
+    unsigned status_class = report->status / 100;
+
+    if (pin->slot == NULL)
+        return;
+    REM_CHECK(pin->slot->uid == pin->uid);
+    if (report->outcome == REM_OUTCOME_FAIL)
+        count_failure(pin, now_ms);
+    else if (report->outcome == REM_OUTCOME_OK)
+        count_success(pin, now_ms);
+    if (status_class >= 1 && status_class <= REM_SHM_CLASSES)
+        ADD(line->responses[rem_shm_class(status_class)], 1);
+    if (report->sent != 0)
+        ADD(line->sent, report->sent);
+    if (report->received != 0)
+        ADD(line->received, report->received);
+    if (report->header_ms != 0)
+        ADD(line->header_ms, report->header_ms);
+    if (report->response_ms != 0)
+        ADD(line->response_ms, report->response_ms);
+    pin->slot = NULL;
+    pin->line = NULL;
+    /* release: all counts above are in before the slot may be folded and freed; pairs with the
+     * writer's acquire load of active */
+    atomic_fetch_sub_explicit(&line->active, 1, memory_order_release);
+}
