@@ -2,8 +2,8 @@
 /* body.h - reading a request's body: buffered whole (memory, then a temporary file), streamed, or
  * discarded.
  *
- * Limits:     client_max_body_size (413), client_body_buffer_size (spill), client_body_timeout (408).
- * Expect:     100-continue is answered when reading begins.  */
+ * Limits:     client_max_body_size (413), client_body_buffer_size (spill), client_body_timeout
+ * (408). Expect:     100-continue is answered when reading begins.  */
 #ifndef REM_HTTP_BODY_H
 #define REM_HTTP_BODY_H
 
@@ -13,7 +13,8 @@ struct rem_request_body {
     struct rem_buf *bufs; /* buffered: what has been read, in order; memory and at most one file */
     uint64_t size;        /* bytes read so far, decoded */
     int temp_fd;          /* -1: none */
-    bool complete;        /* the end has been read */
+    struct rem_str temp_path; /* NUL-terminated; empty: the file has no name */
+    bool complete;            /* the end has been read */
     bool streaming;
     bool discarding;
     /* buffered: called once when complete; streamed: when rem_body_next is worth calling */
@@ -24,7 +25,8 @@ struct rem_request_body {
  * Returns: REM_HTTP_DONE (ready will be or has been called), or a status (413, 500). */
 int rem_body_read(struct rem_request *request, void (*ready)(struct rem_request *request));
 
-/* Starts reading without buffering; `ready` is called whenever rem_body_next may give something. */
+/* Starts reading without buffering; `ready` is called whenever rem_body_next may give something,
+ * the first time before this returns.  Returns: REM_HTTP_DONE, or a status (500). */
 int rem_body_stream(struct rem_request *request, void (*ready)(struct rem_request *request));
 
 /* Streamed: the next run, valid until the next call or the end of the turn.

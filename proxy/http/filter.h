@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* filter.h - what stands between a content handler and the codec.
  *
- * Header filters run once, when the response's head is complete; body filters for every list of bufs.
- * A filter does its work and calls `next->run(request, ..., next->next)`.  The chain ends in the
- * codec.  Order: the modules' order in modules.c, first listed runs first.  */
+ * Header filters run once, when the response's head is complete; body filters for every list of
+ * bufs. A filter does its work and calls `next->run(request, ..., next->next)`.  The chain ends in
+ * the codec.  Order: the modules' order in modules.c, first listed runs first.  */
 #ifndef REM_HTTP_FILTER_H
 #define REM_HTTP_FILTER_H
 
@@ -24,6 +24,13 @@ struct rem_body_filter {
     rem_body_filter_fn run;
     const struct rem_body_filter *next;
 };
+
+struct rem_http_setup;
+
+/* http block: links what modules have registered into chains that end in the codec.
+ * Errors: REM_ENOMEM. */
+int rem_filter_compile(struct rem_http_setup *setup, const struct rem_header_filter **headers,
+                       const struct rem_body_filter **bodies) REM_MUST_CHECK;
 
 /* Content handlers: the response's head is filled in.  Runs the header filters; afterwards
  * response.head_sent is true.  Returns: REM_OK, REM_ENOMEM, REM_ECLOSED. */

@@ -106,13 +106,19 @@ struct rem_request {
     const struct rem_http_server_conf *server;
     struct rem_request *parent; /* subrequests; NULL for a client's request */
     uint32_t internal_redirects;
-    bool internal; /* redirected: `internal` locations are open */
+    uint32_t uri_changes; /* rewrites that led back to find-config */
+    bool uri_changed;     /* a rewrite changed the URI: post-rewrite goes back to find-config */
+    bool internal;        /* redirected: `internal` locations are open */
+    bool error_paged;     /* an error_page has been followed */
+    int error_status;     /* answered instead of the status of whatever makes the page; 0: that */
+    int access_status;    /* 401 or 403 found in the access phase, 0: none */
 
     /* where it stands */
     uint32_t phase;                              /* index into the flat array of handlers */
     int (*content)(struct rem_request *request); /* the location's own handler */
     bool finalized;
     bool client_gone;
+    bool held;      /* the codec still uses its memory: it calls rem_request_release later */
     bool keepalive; /* may the connection serve another request; any part may say no */
     bool lingering; /* unread body bytes may follow */
     struct rem_post resume;
@@ -140,11 +146,17 @@ struct rem_request {
     uint64_t connection_requests; /* this one's number on its connection, from 1 */
 };
 
-/* Makes a request in an arena of its own, with the listener's default server as configuration.
- * Returns: NULL without memory. */
+/* Makes a request in an arena of its own, with the address's fallback server as configuration;
+ * `codec`, `peer`, `listener` are for the caller to fill in.  Returns: NULL without memory. */
 struct rem_request *rem_request_new(struct rem_worker *worker, const struct rem_exchange_ops *ops,
-                                    void *codec, struct rem_conn *conn,
-                                    const struct rem_listener *listener) REM_MUST_CHECK;
+                                    struct rem_conn *conn,
+                                    const struct rem_http_address *address) REM_MUST_CHECK;
+
+/* Codec: drops a request whose head never came whole; nothing is answered or logged. */
+void rem_request_drop(struct rem_request *request);
+
+/* Codec: a request whose memory was held (request->held) is freed at the end of the turn. */
+void rem_request_release(struct rem_request *request);
 
 /* Codec: the head is complete and its fields are filled in.  Chooses the server by host and runs
  * the phases.  May finalize. */
