@@ -55,6 +55,7 @@ struct rem_upstream_ref {
     struct rem_str name; /* borrowed; outlives the ref */
     uint64_t name_hash;
     uint64_t epoch;                     /* of the directory that `set` is of; 0: never looked */
+    uint64_t set_uid;                   /* of the set looked at last; 0: none */
     const struct rem_shm_set *set;      /* valid in that epoch's directory only */
     struct rem_shm_upstream_line *line; /* own line of the upstream's slot, as valid as `set` */
     struct rem_rr_side {
