@@ -146,6 +146,9 @@ int rem_conf_invalid_arg(struct rem_conf *cf, struct rem_str arg);
 int rem_conf_invalid(struct rem_conf *cf);
 int rem_conf_nomem(struct rem_conf *cf);
 
+/* How many errors have been reported so far (warnings not counted). */
+uint32_t rem_conf_errors(const struct rem_conf *cf);
+
 /* What relative paths are relative to. */
 enum rem_conf_base {
     REM_BASE_PREFIX = 0, /* -p: logs, pid, root */

@@ -57,6 +57,7 @@ struct rem_conf_cycle {
     rem_conf_report_fn report;       /* NULL after loading */
     void *report_data;
     void *user;
+    uint32_t errors; /* reported so far, warnings not counted */
 };
 
 /* Reads options->globals, then the file; runs the CORE modules' functions around that.

@@ -23,7 +23,8 @@ struct rem_regex_name {
 struct rem_regex;
 
 /* Errors: REM_EINVAL with err->text as nginx words it:
- * `pcre2_compile() failed: REASON in "PATTERN" at "REST"`; REM_ENOMEM. */
+ * `pcre2_compile() failed: REASON in "PATTERN" at "REST"`, the last part only where something is
+ * left; REM_ENOMEM. */
 int rem_regex_new(struct rem_arena *arena, struct rem_str pattern, uint32_t flags,
                   struct rem_regex **out, struct rem_err *err) REM_MUST_CHECK;
 
