@@ -120,7 +120,7 @@ struct rem_http_location_conf {
     struct rem_array *error_pages; /* of struct rem_http_error_page; NULL: none */
     int recursive_error_pages;
     int log_not_found;
-    const struct rem_log *log; /* never NULL after merging */
+    struct rem_log *log; /* never NULL after merging */
 
     /* request bodies */
     int64_t client_max_body_size; /* 0: no limit */
