@@ -76,6 +76,7 @@ struct rem_request {
     const struct rem_listener *listener;
     const struct rem_http_address *address; /* of the listener, by the local address (core.h) */
     struct rem_log_scope log;
+    struct rem_str log_upstream; /* URL shown as "upstream" in log lines; empty: none */
 
     /* the head as received */
     enum rem_method method;
