@@ -23,7 +23,11 @@ struct rem_listen_options {
     bool deferred;
     int keepalive; /* so_keepalive: -1 unset, 0 off, 1 on */
     int keepidle, keepintvl, keepcnt;
+    unsigned mode; /* of a unix path; 0: 0666, as with TCP whoever reaches it may connect */
 };
+
+/* backlog 511, ipv6only, everything else the system's. */
+void rem_listen_options_init(struct rem_listen_options *options);
 
 struct rem_listener {
     struct rem_list node; /* on rem_setup.listeners */

@@ -13,6 +13,7 @@
 
 #include "proto/base/arena.h"
 #include "proto/base/clock.h"
+#include "proto/base/err.h"
 #include "proto/base/log.h"
 #include "proxy/net/timer.h"
 

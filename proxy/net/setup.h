@@ -15,13 +15,6 @@
 #include <sched.h>
 #include <sys/resource.h>
 
-struct rem_admin_listen {
-    struct rem_admin_listen *next;
-    struct rem_addr addr;
-    struct rem_str text;
-    int fd; /* -1: not open */
-};
-
 struct rem_setup {
     struct rem_arena *arena; /* the configuration's */
 
@@ -52,7 +45,7 @@ struct rem_setup {
     /* admin */
     bool admin;
     bool admin_write;
-    struct rem_admin_listen *admin_listen;
+    struct rem_list admin_listeners; /* of struct rem_listener; accepted by the agent */
 
     /* more of the main level */
     struct rem_setup_dir *dirs;          /* to be made before privileges are dropped */

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/net/accept.h"
+
+#include "proxy/net/setup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+/* How a worker accepts:
+ *
+ *     RUNNING  the listeners' events are armed, level-triggered, so that all workers hear of a
+ * waiting connection and an idle one takes it PAUSED   descriptors or connections have run out: the
+ * events are off until one is released, at the latest until RETRY_MS have passed CLOSING  a
+ * draining worker: the events are off; the descriptors are closed a turn later, when epoll has
+ * forgotten them (the sockets live on in the master, and an epoll set would go on reporting a
+ * socket that was closed here first)  */
+enum accept_state {
+    ACCEPT_RUNNING = 0,
+    ACCEPT_PAUSED,
+    ACCEPT_CLOSING,
+};
+
+enum { RETRY_MS = 100, CLOSE_MS = 20, PER_TURN = 64, RECLAIM = 16 };
+
+struct rem_accept {
+    struct rem_worker *worker;
+    struct rem_listener *listener;
+    int *fd; /* the listener's */
+    struct event *event;
+};
+
+struct rem_listener_set {
+    struct rem_worker *worker;
+    enum accept_state state;
+    struct rem_timer timer; /* PAUSED: when to try again; CLOSING: when to close */
+    size_t count;
+    struct rem_accept each[];
+};
+
+/* True once a second. */
+static bool may_complain(struct rem_worker *worker)
+{
+    int64_t now = worker->loop.clock.wall_sec;
+
+    if (worker->limit_logged_sec == now)
+        return false;
+    worker->limit_logged_sec = now;
+    return true;
+}
+
+void rem_accept_complain_limit(struct rem_worker *worker)
+{
+    if (may_complain(worker))
+        REM_LOG(worker->loop.log, REM_LOG_ALERT, 0, "%u worker_connections are not enough",
+                worker->connection_limit);
+}
+
+static void pause_all(struct rem_listener_set *set)
+{
+    if (set->state != ACCEPT_RUNNING)
+        return;
+    set->state = ACCEPT_PAUSED;
+    for (size_t i = 0; i < set->count; i++)
+        event_del(set->each[i].event);
+    rem_timer_set(&set->worker->loop.timers, &set->timer, RETRY_MS);
+}
+
+static void resume_all(struct rem_listener_set *set)
+{
+    if (set->state != ACCEPT_PAUSED)
+        return;
+    set->state = ACCEPT_RUNNING;
+    rem_timer_cancel(&set->worker->loop.timers, &set->timer);
+    for (size_t i = 0; i < set->count; i++)
+        if (event_add(set->each[i].event, NULL) != 0) {
+            pause_all(set); /* out of memory: tried again after RETRY_MS */
+            return;
+        }
+}
+
+void rem_accept_room(struct rem_worker *worker)
+{
+    struct rem_listener_set *set = worker->accepting;
+
+    if (set != NULL && set->state == ACCEPT_PAUSED &&
+        worker->connections < worker->connection_limit)
+        resume_all(set);
+}
+
+/* Is there room for one more?  Idle clients give way first, if http can name some. */
+static bool has_room(struct rem_worker *worker)
+{
+    if (worker->connections < worker->connection_limit)
+        return true;
+    if (worker->setup->worker_reclaim != NULL && worker->setup->worker_reclaim(worker, RECLAIM) > 0)
+        return worker->connections < worker->connection_limit;
+    return false;
+}
+
+/* What a failed accept4() means.  Returns whether to go on accepting. */
+static bool on_failure(struct rem_listener_set *set, int sys)
+{
+    struct rem_worker *worker = set->worker;
+
+    switch (sys) {
+    case EINTR:
+    case ECONNABORTED: /* the client has left the queue */
+    case EPROTO:
+        return true;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        rem_count(&worker->counters->conn_rejected, 1);
+        if (may_complain(worker))
+            REM_LOG(worker->loop.log, REM_LOG_CRIT, sys, "accept4() failed");
+        if (worker->setup->worker_reclaim == NULL ||
+            worker->setup->worker_reclaim(worker, RECLAIM) == 0)
+            pause_all(set);
+        return false;
+    default:
+        if (may_complain(worker))
+            REM_LOG(worker->loop.log, REM_LOG_ERROR, sys, "accept4() failed");
+        return false;
+    }
+}
+
+static void on_waiting(evutil_socket_t fd, short what, void *data)
+{
+    struct rem_accept *one = data;
+    struct rem_worker *worker = one->worker;
+    struct rem_listener_set *set = worker->accepting;
+    int left = worker->setup->multi_accept ? PER_TURN : 1;
+
+    (void)what;
+    rem_loop_enter(&worker->loop);
+    while (left > 0 && set->state == ACCEPT_RUNNING) {
+        union rem_addr_any any;
+        struct rem_addr peer;
+        socklen_t len = sizeof(any);
+        int client;
+
+        if (!has_room(worker)) {
+            rem_count(&worker->counters->conn_rejected, 1);
+            rem_accept_complain_limit(worker);
+            pause_all(set);
+            return;
+        }
+        client = accept4(fd, &any.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (client < 0) {
+            if (errno == EAGAIN || errno == EWOULDBLOCK || !on_failure(set, errno))
+                return;
+            left--;
+            continue;
+        }
+        left--;
+        worker->connections++;
+        rem_count(&worker->counters->conn_accepted, 1);
+        rem_count(&worker->counters->conn_handled, 1);
+        rem_addr_from(&any.sa, len, &peer);
+        one->listener->on_accept(worker, one->listener, client, &peer);
+    }
+}
+
+static void free_set(struct rem_listener_set *set)
+{
+    rem_timer_cancel(&set->worker->loop.timers, &set->timer);
+    for (size_t i = 0; i < set->count; i++)
+        if (set->each[i].event != NULL)
+            event_free(set->each[i].event);
+    set->worker->accepting = NULL;
+    free(set);
+}
+
+/* A draining worker must not keep a socket alive that the master may close for good. */
+static void close_all(struct rem_listener_set *set)
+{
+    if (set->worker->setup->master_process)
+        REM_LIST_EACH(node, &set->worker->setup->listeners)
+        {
+            struct rem_listener *l = REM_LIST_ENTRY(node, struct rem_listener, node);
+
+            for (int i = 0; i < l->fd_count; i++) {
+                if (l->fds[i] >= 0)
+                    close(l->fds[i]);
+                l->fds[i] = -1;
+            }
+        }
+    free_set(set);
+}
+
+static void on_timer(struct rem_timer *timer)
+{
+    struct rem_listener_set *set = REM_CONTAINER(timer, struct rem_listener_set, timer);
+
+    if (set->state == ACCEPT_CLOSING)
+        close_all(set);
+    else
+        resume_all(set);
+}
+
+static int enable_one(struct rem_listener_set *set, struct rem_listener *listener)
+{
+    struct rem_worker *worker = set->worker;
+    struct rem_accept *one = &set->each[set->count];
+    int index = listener->fd_count > 1 ? worker->index % listener->fd_count : 0;
+
+    *one = (struct rem_accept){worker, listener, &listener->fds[index], NULL};
+    one->event = event_new(worker->loop.base, *one->fd, EV_READ | EV_PERSIST, on_waiting, one);
+    if (one->event == NULL)
+        return REM_ENOMEM;
+    set->count++;
+    return event_add(one->event, NULL) == 0 ? REM_OK : REM_EIO;
+}
+
+int rem_listeners_enable(struct rem_list *listeners, struct rem_worker *worker)
+{
+    struct rem_listener_set *set;
+    size_t n = 0;
+
+    REM_LIST_EACH(node, listeners)
+    n++;
+    set = calloc(1, sizeof(*set) + n * sizeof(set->each[0]));
+    if (set == NULL)
+        return REM_ENOMEM;
+    set->worker = worker;
+    rem_timer_init(&set->timer, on_timer);
+    worker->accepting = set;
+    REM_LIST_EACH(at, listeners)
+    {
+        int rc = enable_one(set, REM_LIST_ENTRY(at, struct rem_listener, node));
+
+        if (rc != REM_OK) {
+            free_set(set);
+            return rc;
+        }
+    }
+    return REM_OK;
+}
+
+void rem_listeners_disable(struct rem_worker *worker)
+{
+    struct rem_listener_set *set = worker->accepting;
+
+    if (set == NULL || set->state == ACCEPT_CLOSING)
+        return;
+    pause_all(set);
+    set->state = ACCEPT_CLOSING;
+    rem_timer_set(&worker->loop.timers, &set->timer, CLOSE_MS);
+}
+
+void rem_accept_fini(struct rem_worker *worker)
+{
+    if (worker->accepting != NULL)
+        free_set(worker->accepting);
+}

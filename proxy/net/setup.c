@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/net/setup.h"
+
+struct rem_log_file *rem_setup_log_file(struct rem_setup *setup, struct rem_str path)
+{
+    struct rem_log_file **end = &setup->log_files;
+    struct rem_log_file *file;
+    struct rem_str copy;
+
+    for (; *end != NULL; end = &(*end)->next)
+        if ((*end)->path != NULL && rem_str_is(path, (*end)->path))
+            return *end;
+    copy = rem_arena_dup(setup->arena, path);
+    file = rem_arena_zalloc(setup->arena, sizeof(*file));
+    if (copy.p == NULL || file == NULL)
+        return NULL;
+    file->fd = -1;
+    file->path = copy.p;
+    *end = file;
+    return file;
+}
+
+int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path)
+{
+    struct rem_setup_dir **end = &setup->dirs;
+    struct rem_str copy;
+
+    for (; *end != NULL; end = &(*end)->next)
+        if (rem_str_is(path, (*end)->path))
+            return REM_OK;
+    copy = rem_arena_dup(setup->arena, path);
+    *end = rem_arena_zalloc(setup->arena, sizeof(**end));
+    if (copy.p == NULL || *end == NULL) {
+        *end = NULL;
+        return REM_ENOMEM;
+    }
+    (*end)->path = copy.p;
+    return REM_OK;
+}
