@@ -80,7 +80,9 @@ struct rem_h1_cursor {
     uint32_t mark2; /* the end of the token before it */
     uint32_t lines; /* field lines seen, dropped ones included */
     uint8_t state;
-    uint8_t odd; /* enum rem_field_flag bits of the current name */
+    uint8_t odd;   /* what is unusual about the current name */
+    uint8_t kind;  /* request, response or trailers */
+    uint8_t empty; /* empty lines before the request line */
 };
 
 /* What requests, responses and trailers have in common. */
