@@ -2,10 +2,10 @@
 /* arena.h - bump allocation that is given back all at once.
  *
  * Runs in:    every process; one block pool per process (no locks).
- * Lifecycle:  init -> alloc* -> reset (keeps the first block) or fini (keeps none).
+ * Lifecycle:  init -> alloc* -> reset, which keeps nothing; the arena may then be used again.
  * Ownership:  memory from an arena lives until its reset; nothing that lives longer may point
  *             into it.  Blocks return to the pool, so steady state costs no malloc.
- *             Under AddressSanitizer recycled memory is poisoned.  */
+ *             Under AddressSanitizer blocks are freed for real, so that late uses show.  */
 #ifndef REM_BASE_ARENA_H
 #define REM_BASE_ARENA_H
 
@@ -61,7 +61,8 @@ void *rem_arena_alloc_more(struct rem_arena *arena, size_t size);
 /* Returns: `size` bytes aligned to 16, not zeroed; NULL without memory. */
 static inline void *rem_arena_alloc(struct rem_arena *arena, size_t size)
 {
-    size_t rounded = (size + 15) & ~(size_t)15;
+    /* Nothing gets an address of its own too: NULL always means that memory ran out. */
+    size_t rounded = (size + 15 + (size == 0)) & ~(size_t)15;
 
     if (REM_LIKELY(rounded >= size && (size_t)(arena->end - arena->at) >= rounded)) {
         char *p = arena->at;

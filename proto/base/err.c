@@ -2,6 +2,7 @@
 #include "proto/base/err.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,23 +17,28 @@ static const struct {
 #undef REM_ERR_ROW
 };
 
+static bool is_known(int code)
+{
+    return code <= 0 && code > -(int)REM_COUNT(err_table);
+}
+
 const char *rem_err_text(int code)
 {
-    if (code > 0 || (size_t)-code >= REM_COUNT(err_table))
+    if (!is_known(code))
         return "unknown error";
     return err_table[-code].text;
 }
 
 const char *rem_err_name(int code)
 {
-    if (code > 0 || (size_t)-code >= REM_COUNT(err_table))
+    if (!is_known(code))
         return "unknown";
     return err_table[-code].name;
 }
 
 int rem_err_status(int code)
 {
-    if (code > 0 || (size_t)-code >= REM_COUNT(err_table))
+    if (!is_known(code))
         return 500;
     return err_table[-code].status;
 }

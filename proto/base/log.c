@@ -78,8 +78,8 @@ static void write_line(struct rem_log_file *file, int64_t now, const char *line,
 static void emit(const struct rem_log_scope *scope, enum rem_log_level level, int sys_errno,
                  const char *format, va_list args)
 {
-    char line[REM_LOG_LINE + 1];
-    const char *end = line + REM_LOG_LINE;
+    char line[REM_LOG_LINE];
+    const char *end = line + REM_LOG_LINE - 1;
     const struct rem_log *log = scope->log;
     struct rem_clock now = {0};
     struct rem_clock *clock = log->clock;

@@ -31,9 +31,9 @@ static bool reserve(struct rem_sbuf *sb, size_t more)
         return false;
     if (sb->size - sb->n >= more)
         return true;
-    while (size - sb->n < more)
+    while (size - sb->n < more && size <= SIZE_MAX / 2)
         size *= 2;
-    p = realloc(sb->p, size);
+    p = size - sb->n >= more ? realloc(sb->p, size) : NULL;
     if (p == NULL) {
         sb->failed = true;
         return false;

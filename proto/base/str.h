@@ -45,7 +45,7 @@ static inline bool rem_str_is(struct rem_str a, const char *text)
 
 static inline bool rem_str_has_prefix(struct rem_str s, struct rem_str prefix)
 {
-    return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0;
+    return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
 static inline struct rem_str rem_str_skip(struct rem_str s, size_t n)
