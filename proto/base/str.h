@@ -50,7 +50,7 @@ static inline bool rem_str_has_prefix(struct rem_str s, struct rem_str prefix)
 
 static inline struct rem_str rem_str_skip(struct rem_str s, size_t n)
 {
-    return (struct rem_str){s.p + n, s.n - n};
+    return (struct rem_str){n != 0 ? s.p + n : s.p, s.n - n};
 }
 
 /* ASCII only, no locale. */

@@ -173,7 +173,8 @@ struct rem_field *rem_fields_next(const struct rem_fields *fields, const struct 
 void rem_fields_remove(struct rem_fields *fields, struct rem_field *field);
 
 #define REM_FIELDS_EACH(field, fields)                                                             \
-    for (struct rem_field *field = (fields)->v, *field##_end = field + (fields)->n;                \
+    for (struct rem_field *field = (fields)->v,                                                    \
+                          *field##_end = (fields)->n != 0 ? field + (fields)->n : field;           \
          field != field##_end; field++)
 
 /* Steps through a comma-separated list (RFC 9110 section 5.6.1), skipping empty elements:
