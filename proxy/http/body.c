@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/http/body.h"
+
+#include "proxy/http/body_spill.h"
+#include "proxy/http/core.h"
+#include "proxy/http/exchange.h"
+
+#include <stdlib.h>
+
+enum { SMALL_BODY = 512 };
+
+/* What buffering a body takes beside what others see of it. */
+struct body_state {
+    struct rem_request_body pub;
+    char *memory; /* `room` bytes, `used` of them full */
+    size_t room;
+    size_t used;
+    int64_t limit; /* client_max_body_size; 0: none */
+    bool in_pool;  /* `memory` is a block of worker->large, otherwise, with `in_heap`, malloc'ed */
+    bool in_heap;
+    bool told_continue;
+    struct rem_buf buf;
+    struct rem_body_file file;
+};
+
+static struct body_state *state_of(struct rem_request *request)
+{
+    return REM_CONTAINER(request->body, struct body_state, pub);
+}
+
+static void on_cleanup(void *data)
+{
+    struct rem_request *request = data;
+    struct body_state *state = state_of(request);
+
+    if (state->in_pool)
+        rem_block_put(&request->worker->large, state->memory);
+    else if (state->in_heap)
+        free(state->memory);
+    state->memory = NULL;
+    state->in_pool = false;
+    state->in_heap = false;
+    rem_body_file_close(&state->file);
+    state->pub.temp_fd = -1;
+    state->pub.bufs = NULL;
+}
+
+static struct body_state *begin(struct rem_request *request)
+{
+    struct body_state *state;
+
+    if (request->body != NULL)
+        return state_of(request);
+    state = rem_arena_zalloc(&request->arena, sizeof(*state));
+    if (state == NULL)
+        return NULL;
+    state->pub.temp_fd = -1;
+    state->file.fd = -1;
+    state->limit = rem_core_location(request)->client_max_body_size;
+    if (rem_request_on_cleanup(request, on_cleanup, request) != REM_OK)
+        return NULL;
+    request->body = &state->pub;
+    return state;
+}
+
+static void say_continue(struct rem_request *request, struct body_state *state)
+{
+    if (!request->expect_continue || state->told_continue || request->response.head_sent)
+        return;
+    state->told_continue = true;
+    /* A client that has gone shows when its body is read. */
+    if (request->exchange->send_informational(request, 100, NULL) != REM_OK)
+        return;
+}
+
+/* The next run of the body, counted and held against the limit. */
+static int next_run(struct rem_request *request, struct body_state *state, struct rem_str *data,
+                    bool *final)
+{
+    int rc;
+
+    *final = false;
+    *data = (struct rem_str){NULL, 0};
+    if (state->pub.complete || !request->has_body) {
+        state->pub.complete = true;
+        *final = true;
+        return REM_OK;
+    }
+    rc = request->exchange->read_body(request, data, final);
+    if (rc != REM_OK)
+        return rc;
+    state->pub.size += data->n;
+    if (state->limit > 0 && state->pub.size > (uint64_t)state->limit) {
+        REM_LOG_IN(&request->log, REM_LOG_ERROR, 0,
+                   "client intended to send too large chunked body: %llu bytes",
+                   (unsigned long long)state->pub.size);
+        return REM_ETOOBIG;
+    }
+    if (*final)
+        state->pub.complete = true;
+    return REM_OK;
+}
+
+int rem_body_error_status(int error)
+{
+    switch (error) {
+    case REM_ETOOBIG:
+        return 413;
+    case REM_ETIMEOUT:
+        return 408;
+    case REM_EPROTO:
+    case REM_ECLOSED:
+        return 400;
+    default:
+        return 500;
+    }
+}
+
+/* ---- buffered ---- */
+
+static int alloc_memory(struct rem_request *request, struct body_state *state)
+{
+    size_t room = rem_core_location(request)->client_body_buffer_size;
+
+    if (request->content_length >= 0 && (uint64_t)request->content_length < room)
+        room = (size_t)request->content_length;
+    if (room == 0)
+        room = 1;
+    state->room = room;
+    if (room <= SMALL_BODY) {
+        state->memory = rem_arena_alloc(&request->arena, room);
+    } else if (room <= REM_BLOCK_LARGE) {
+        state->memory = rem_block_get(&request->worker->large);
+        state->in_pool = state->memory != NULL;
+    } else {
+        state->memory = malloc(room);
+        state->in_heap = state->memory != NULL;
+    }
+    return state->memory != NULL ? REM_OK : REM_ENOMEM;
+}
+
+static int spill(struct rem_request *request, struct body_state *state)
+{
+    int rc;
+
+    if (state->file.fd < 0) {
+        rc = rem_body_file_open(request, &state->file);
+        if (rc != REM_OK)
+            return rc;
+        state->pub.temp_fd = state->file.fd;
+        state->pub.temp_path = state->file.path;
+    }
+    rc = rem_body_file_write(request, &state->file, state->memory, state->used);
+    if (rc == REM_OK)
+        state->used = 0;
+    return rc;
+}
+
+static int keep(struct rem_request *request, struct body_state *state, struct rem_str data)
+{
+    int rc = REM_OK;
+
+    while (data.n > 0) {
+        size_t n = state->room - state->used;
+
+        if (n == 0) {
+            rc = spill(request, state);
+            if (rc != REM_OK)
+                return rc;
+            continue;
+        }
+        if (n > data.n)
+            n = data.n;
+        memcpy(state->memory + state->used, data.p, n);
+        state->used += n;
+        data = rem_str_skip(data, n);
+    }
+    return rc;
+}
+
+/* The whole body is here: makes the buf that stands for it. */
+static int complete(struct rem_request *request, struct body_state *state)
+{
+    bool in_file = state->file.fd >= 0 ||
+                   (rem_core_location(request)->client_body_in_file_only != REM_IN_FILE_OFF &&
+                    state->pub.size > 0);
+
+    if (in_file) {
+        int rc = spill(request, state);
+        if (rc != REM_OK)
+            return rc;
+        state->buf = (struct rem_buf){
+            .in_file = true, .fd = state->file.fd, .file_last = state->file.size, .final = true};
+    } else {
+        state->buf = (struct rem_buf){
+            .pos = state->memory, .last = state->memory + state->used, .fd = -1, .final = true};
+    }
+    state->pub.bufs = state->pub.size > 0 ? &state->buf : NULL;
+    return REM_OK;
+}
+
+/* Returns: REM_OK when the body is complete, REM_EAGAIN, or an error. */
+static int read_whole(struct rem_request *request, struct body_state *state)
+{
+    struct rem_str data;
+    bool final = false;
+    int rc;
+
+    while (!final) {
+        rc = next_run(request, state, &data, &final);
+        if (rc == REM_OK && data.n > 0)
+            rc = keep(request, state, data);
+        if (rc != REM_OK)
+            return rc;
+    }
+    return complete(request, state);
+}
+
+static void on_body_buffered(struct rem_request *request)
+{
+    int rc = read_whole(request, state_of(request));
+
+    if (rc == REM_EAGAIN)
+        return;
+    request->on_body = NULL;
+    if (rc == REM_OK)
+        request->body->ready(request);
+    else
+        rem_request_finalize(request, rem_body_error_status(rc));
+}
+
+int rem_body_read(struct rem_request *request, void (*ready)(struct rem_request *request))
+{
+    struct body_state *state = begin(request);
+    int rc;
+
+    if (state == NULL)
+        return 500;
+    REM_CHECK(!state->pub.streaming);
+    state->pub.ready = ready;
+    if (state->pub.complete || !request->has_body) {
+        state->pub.complete = true;
+        ready(request);
+        return REM_HTTP_DONE;
+    }
+    if (state->pub.discarding || (state->memory == NULL && alloc_memory(request, state) != REM_OK))
+        return 500;
+    say_continue(request, state);
+    request->on_body = on_body_buffered;
+    rc = read_whole(request, state);
+    if (rc == REM_EAGAIN)
+        return REM_HTTP_DONE;
+    request->on_body = NULL;
+    if (rc != REM_OK)
+        return rem_body_error_status(rc);
+    ready(request);
+    return REM_HTTP_DONE;
+}
+
+/* ---- streamed ---- */
+
+static void on_body_streamed(struct rem_request *request)
+{
+    request->body->ready(request);
+}
+
+int rem_body_stream(struct rem_request *request, void (*ready)(struct rem_request *request))
+{
+    struct body_state *state = begin(request);
+
+    if (state == NULL || state->pub.discarding)
+        return 500;
+    REM_CHECK(state->memory == NULL);
+    state->pub.streaming = true;
+    state->pub.ready = ready;
+    say_continue(request, state);
+    request->on_body = on_body_streamed;
+    ready(request);
+    return REM_HTTP_DONE;
+}
+
+int rem_body_next(struct rem_request *request, struct rem_str *data, bool *final)
+{
+    struct body_state *state = state_of(request);
+
+    REM_CHECK(state->pub.streaming);
+    return next_run(request, state, data, final);
+}
+
+/* ---- discarded ---- */
+
+static void on_body_discarded(struct rem_request *request)
+{
+    struct rem_str data;
+    bool final = false;
+    int rc = REM_OK;
+
+    while (rc == REM_OK && !final)
+        rc = request->exchange->read_body(request, &data, &final);
+    if (rc == REM_EAGAIN)
+        return;
+    request->on_body = NULL;
+    if (rc == REM_OK)
+        request->body->complete = true;
+    else
+        request->keepalive = false;
+}
+
+void rem_body_discard(struct rem_request *request)
+{
+    struct body_state *state;
+
+    if (!request->has_body || (request->body != NULL && request->body->complete))
+        return;
+    state = begin(request);
+    /* A client that waits for "100 Continue" is not asked for a body that nobody wants. */
+    if (state == NULL || (request->expect_continue && !state->told_continue)) {
+        request->keepalive = false;
+        return;
+    }
+    state->pub.discarding = true;
+    request->on_body = on_body_discarded;
+    on_body_discarded(request);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/http/special.h"
+
+#include "proto/wire/put.h"
+#include "proxy/http/core.h"
+
+struct rem_str rem_special_token(const struct rem_request *request)
+{
+    switch (rem_core_location(request)->server_tokens) {
+    case REM_TOKENS_OFF:
+        return REM_STR("remora");
+    default: /* "build" too: our builds have no names */
+        return REM_STR("remora/" REM_VERSION);
+    }
+}
+
+static bool is_redirect(int status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* After these nobody knows where the next request would begin, or the client is not to be trusted
+ * with another. */
+static bool ends_connection(int status)
+{
+    switch (status) {
+    case 400:
+    case 408:
+    case 413:
+    case 414:
+    case 417:
+    case 431:
+    case REM_STATUS_HEAD_TOO_LARGE:
+    case 495:
+    case 496:
+    case 497:
+    case 500:
+    case 501:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What the client sees of a status that is for our own use. */
+static int shown_status(int status)
+{
+    return status >= REM_STATUS_HEAD_TOO_LARGE && status <= 497 ? 400 : status;
+}
+
+/* ---- error_page ---- */
+
+static const struct rem_http_error_page *find_page(const struct rem_request *request, int status)
+{
+    const struct rem_http_location_conf *loc = rem_core_location(request);
+    const struct rem_http_error_page *page;
+
+    if (loc->error_pages == NULL || (request->error_paged && !loc->recursive_error_pages))
+        return NULL;
+    page = REM_ARRAY_OF(loc->error_pages, const struct rem_http_error_page);
+    for (uint32_t i = 0; i < loc->error_pages->n; i++) {
+        if (page[i].status == status)
+            return &page[i];
+    }
+    return NULL;
+}
+
+/* Answers with the page's own URI, whatever method asked. */
+static int redirect_to_uri(struct rem_request *request, struct rem_str to)
+{
+    const char *mark = rem_str_chr(to, '?');
+    struct rem_str uri = to;
+    struct rem_str args = {NULL, 0};
+
+    if (mark != NULL) {
+        uri.n = (size_t)(mark - to.p);
+        args = rem_str_skip(to, uri.n + 1);
+    }
+    if (request->method != REM_METHOD_HEAD) {
+        request->method = REM_METHOD_GET;
+        request->method_name = REM_STR("GET");
+    }
+    return rem_request_redirect(request, uri, args);
+}
+
+static int answer(struct rem_request *request, int status);
+
+static int follow_page(struct rem_request *request, int status,
+                       const struct rem_http_error_page *page)
+{
+    struct rem_str to;
+
+    request->error_paged = true;
+    request->error_status = page->overwrite >= 0 ? page->overwrite : shown_status(status);
+    if (rem_http_value(request, &page->to, &to) != REM_OK)
+        return REM_HTTP_ERROR;
+    if (to.n != 0 && to.p[0] == '/')
+        return redirect_to_uri(request, to);
+    if (to.n != 0 && to.p[0] == '@')
+        return rem_request_redirect_named(request, to);
+    request->error_status = 0;
+    if (rem_core_set_location_field(request, to) != REM_OK)
+        return REM_HTTP_ERROR;
+    return answer(request, is_redirect(page->overwrite) ? page->overwrite : 302);
+}
+
+/* ---- our own pages ---- */
+
+static struct rem_str title_of(struct rem_request *request, int status)
+{
+    struct rem_str reason;
+
+    switch (status) {
+    case REM_STATUS_HEAD_TOO_LARGE:
+        return REM_STR("400 Request Header Or Cookie Too Large");
+    case 495:
+        return REM_STR("400 The SSL certificate error");
+    case 496:
+        return REM_STR("400 No required SSL certificate was sent");
+    case 497:
+        return REM_STR("400 The plain HTTP request was sent to HTTPS port");
+    default:
+        break;
+    }
+    reason = rem_status_reason((unsigned)status);
+    if (reason.n == 0)
+        return reason;
+    return rem_arena_printf(&request->arena, "%d %.*s", status, REM_STR_ARG(reason));
+}
+
+static int answer(struct rem_request *request, int status)
+{
+    struct rem_str token = rem_special_token(request);
+    struct rem_str title = title_of(request, status);
+    struct rem_str page = {"", 0};
+
+    request->error_status = 0;
+    request->response.last_modified = -1;
+    if (title.n == 0 || status < 300) /* nothing to say beside the number */
+        return rem_http_respond(request, shown_status(status), (struct rem_str){NULL, 0}, page);
+    page = rem_arena_printf(&request->arena,
+                            "<!DOCTYPE html>\n<html>\n<head><title>%.*s</title></head>\n<body>\n"
+                            "<center><h1>%.*s</h1></center>\n"
+                            "<hr><center>%.*s</center>\n</body>\n</html>\n",
+                            REM_STR_ARG(title), REM_STR_ARG(title), REM_STR_ARG(token));
+    if (page.p == NULL)
+        return REM_HTTP_ERROR;
+    return rem_http_respond(request, shown_status(status), REM_STR("text/html"), page);
+}
+
+int rem_special_respond(struct rem_request *request, int status)
+{
+    const struct rem_http_error_page *page = find_page(request, status);
+
+    if (status == 431)
+        status = REM_STATUS_HEAD_TOO_LARGE;
+    if (ends_connection(status))
+        request->keepalive = false;
+    if (page == NULL && status == REM_STATUS_HEAD_TOO_LARGE)
+        page = find_page(request, status);
+    if (page != NULL)
+        return follow_page(request, status, page);
+    return answer(request, status);
+}
