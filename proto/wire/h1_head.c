@@ -25,7 +25,7 @@ bool rem_h1_is_untouched(const struct rem_h1_head *head)
 
 int rem_h1_fail(struct rem_h1_head *head, int code, unsigned status, const char *reason)
 {
-    if (head->cursor.kind == REM_H1_RESPONSE && status < 500)
+    if (head->cursor.kind == REM_H1_RESPONSE && status != 500)
         status = 502;
     head->status = (uint16_t)status;
     head->reason = reason;
