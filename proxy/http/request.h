@@ -145,6 +145,8 @@ struct rem_request {
     uint64_t sent_body;           /* $body_bytes_sent */
     uint64_t sent;                /* $bytes_sent */
     uint64_t connection_requests; /* this one's number on its connection, from 1 */
+    uint64_t connection_start_ms; /* monotonic; set by the codec ($connection_time) */
+    bool pipelined;               /* it was there before the answer to the one before it ($pipe) */
 };
 
 /* Makes a request in an arena of its own, with the address's fallback server as configuration;
