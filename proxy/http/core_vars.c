@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* core_vars.c - variables made of the request and the response.
+ *
+ * Not here:   variables of the connection, time and process (core_vars_conn.c).  */
+#include "proxy/http/body.h"
+#include "proxy/http/core_priv.h"
+#include "proxy/http/core_var.h"
+
+#include "proto/wire/date.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* ---- the request as received ---- */
+
+/* A field of struct rem_request; `data` is its offset. */
+static int get_member(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    const struct rem_str *member =
+        (const void *)((const char *)e->subject + (size_t)(uintptr_t)v->data);
+
+    return rem_core_var_text(out, *member);
+}
+
+/* The path of an absolute target stands behind its authority. */
+static int get_request_uri(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    struct rem_str target = rem_core_var_request(e)->target, rest;
+    const char *colon = rem_str_chr(target, ':');
+
+    (void)v;
+    if (target.n == 0 || target.p[0] == '/' || target.p[0] == '*' || colon == NULL)
+        return rem_core_var_text(out, target);
+    rest = rem_str_skip(target, (size_t)(colon - target.p));
+    if (!rem_str_has_prefix(rest, REM_STR("://")))
+        return rem_core_var_text(out, target);
+    rest = rem_str_skip(rest, 3);
+    while (rest.n != 0 && rest.p[0] != '/' && rest.p[0] != '?' && rest.p[0] != '#')
+        rest = rem_str_skip(rest, 1);
+    if (rest.n != 0 && rest.p[0] == '/')
+        return rem_core_var_text(out, rest);
+    rest = rem_arena_printf(e->arena, "/%.*s", REM_STR_ARG(rest));
+    return rest.p != NULL ? rem_core_var_text(out, rest) : REM_ENOMEM;
+}
+
+static int get_host(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    const struct rem_request *request = rem_core_var_request(e);
+
+    (void)v;
+    return rem_core_var_text(out, request->host.n != 0 ? request->host : request->server->name);
+}
+
+static int get_is_args(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    (void)v;
+    return rem_core_var_text(out,
+                             rem_core_var_request(e)->args.n != 0 ? REM_STR("?") : REM_STR(""));
+}
+
+static int set_args(struct rem_eval *e, const struct rem_var *v, struct rem_str value)
+{
+    struct rem_request *request = rem_core_var_request(e);
+
+    (void)v;
+    request->args = value;
+    request->uri_as_sent = false;
+    return 0;
+}
+
+/* In configurations arguments are named without regard to case: variables have none. */
+static int get_arg(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    struct rem_str rest = rem_core_var_request(e)->args;
+
+    while (v->rest.n != 0 && rest.n != 0) {
+        const char *amp = rem_str_chr(rest, '&');
+        struct rem_str pair = {rest.p, amp != NULL ? (size_t)(amp - rest.p) : rest.n};
+
+        if (pair.n > v->rest.n && pair.p[v->rest.n] == '=' &&
+            rem_str_eq_nocase(rem_str_make(pair.p, v->rest.n), v->rest))
+            return rem_core_var_text(out, rem_str_skip(pair, v->rest.n + 1));
+        rest = amp != NULL ? rem_str_skip(rest, pair.n + 1) : REM_STR("");
+    }
+    return rem_core_var_absent(out);
+}
+
+static int get_request_port(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    struct rem_str port = rem_core_var_request(e)->host_port;
+    bool colon_only = v->data != NULL;
+
+    if (colon_only)
+        return rem_core_var_text(out, port.n != 0 ? REM_STR(":") : REM_STR(""));
+    return rem_core_var_text(out, port);
+}
+
+static int get_protocol(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    int version = rem_core_var_request(e)->version;
+
+    (void)v;
+    return rem_core_var_text(out, version >= 20   ? REM_STR("HTTP/2.0")
+                                  : version == 11 ? REM_STR("HTTP/1.1")
+                                  : version == 10 ? REM_STR("HTTP/1.0")
+                                                  : REM_STR("HTTP/0.9"));
+}
+
+static int get_https(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    (void)v;
+    return rem_core_var_text(
+        out, rem_str_is(rem_core_var_request(e)->scheme, "https") ? REM_STR("on") : REM_STR(""));
+}
+
+/* ---- fields ---- */
+
+/* Whether a field's name is what a variable's rest says, where "-" reads "_". */
+static bool names_field(struct rem_str name, struct rem_str rest)
+{
+    if (name.n != rest.n)
+        return false;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i] == '-' ? '_' : rem_lower(name.p[i]);
+
+        if (c != rest.p[i])
+            return false;
+    }
+    return true;
+}
+
+/* All values of the fields with that name, joined. */
+static int join_fields(struct rem_eval *e, const struct rem_fields *fields, struct rem_str rest,
+                       struct rem_var_value *out)
+{
+    struct rem_str separator = rem_str_is(rest, "cookie") ? REM_STR("; ") : REM_STR(", ");
+    const struct rem_field *first = NULL;
+    size_t total = 0, count = 0;
+    char *p, *at;
+
+    REM_FIELDS_EACH(field, fields)
+    {
+        if (!names_field(field->name, rest))
+            continue;
+        if (first == NULL)
+            first = field;
+        total += field->value.n + separator.n;
+        count++;
+    }
+    if (count == 0)
+        return rem_core_var_absent(out);
+    if (count == 1)
+        return rem_core_var_text(out, first->value);
+    p = at = rem_arena_alloc(e->arena, total);
+    if (p == NULL)
+        return REM_ENOMEM;
+    REM_FIELDS_EACH(field, fields)
+    {
+        if (!names_field(field->name, rest))
+            continue;
+        if (at != p) {
+            memcpy(at, separator.p, separator.n);
+            at += separator.n;
+        }
+        if (field->value.n != 0)
+            memcpy(at, field->value.p, field->value.n);
+        at += field->value.n;
+    }
+    return rem_core_var_text(out, rem_str_make(p, (size_t)(at - p)));
+}
+
+static int get_http(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    return join_fields(e, &rem_core_var_request(e)->fields, v->rest, out);
+}
+
+static int get_content_type(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    (void)v;
+    return join_fields(e, &rem_core_var_request(e)->fields, REM_STR("content_type"), out);
+}
+
+static int get_content_length(struct rem_eval *e, const struct rem_var *v,
+                              struct rem_var_value *out)
+{
+    const struct rem_request *request = rem_core_var_request(e);
+    const struct rem_field *field = rem_fields_find(&request->fields, REM_FIELD_CONTENT_LENGTH);
+
+    (void)v;
+    if (field != NULL)
+        return rem_core_var_text(out, field->value);
+    /* A chunked body's length is known once it has been read. */
+    if (request->body != NULL && request->body->complete)
+        return rem_core_var_number(e, out, (int64_t)request->body->size);
+    return rem_core_var_absent(out);
+}
+
+static int get_cookie(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    const struct rem_fields *fields = &rem_core_var_request(e)->fields;
+
+    REM_FIELDS_EACH(field, fields)
+    {
+        struct rem_str rest = field->value;
+
+        if (field->id != REM_FIELD_COOKIE)
+            continue;
+        while (rest.n != 0) {
+            const char *semicolon = rem_str_chr(rest, ';');
+            struct rem_str pair = {rest.p,
+                                   semicolon != NULL ? (size_t)(semicolon - rest.p) : rest.n};
+
+            rest = semicolon != NULL ? rem_str_skip(rest, pair.n + 1) : REM_STR("");
+            pair = rem_str_trim(pair);
+            if (pair.n > v->rest.n && pair.p[v->rest.n] == '=' &&
+                rem_str_eq_nocase(rem_str_make(pair.p, v->rest.n), v->rest))
+                return rem_core_var_text(out, rem_str_skip(pair, v->rest.n + 1));
+        }
+    }
+    return rem_core_var_absent(out);
+}
+
+/* What the codec, not a field, says in the response's head. */
+static int get_sent_special(struct rem_eval *e, struct rem_str name, struct rem_var_value *out)
+{
+    const struct rem_request *request = rem_core_var_request(e);
+    const struct rem_http_location_conf *location = rem_core_location(request);
+    const struct rem_response *response = &request->response;
+    char date[REM_DATE_SIZE];
+
+    if (rem_str_is(name, "content_type") && response->content_type.n != 0)
+        return rem_core_var_text(out, response->content_type);
+    if (rem_str_is(name, "content_length") && response->content_length >= 0)
+        return rem_core_var_number(e, out, response->content_length);
+    if (rem_str_is(name, "last_modified") && response->last_modified >= 0) {
+        rem_date_format(date, response->last_modified);
+        return rem_core_var_copy(e, out, rem_str_make(date, sizeof(date)));
+    }
+    if (rem_str_is(name, "connection"))
+        return rem_core_var_text(out, response->status == 101 ? REM_STR("upgrade")
+                                      : request->keepalive    ? REM_STR("keep-alive")
+                                                              : REM_STR("close"));
+    if (rem_str_is(name, "keep_alive") && request->keepalive && location->keepalive_header > 0)
+        return rem_core_var_printf(e, out, "timeout=%lld", (long long)location->keepalive_header);
+    if (rem_str_is(name, "transfer_encoding") && response->content_length < 0 &&
+        !response->no_body && request->version == 11 && response->status >= 200 &&
+        location->chunked_transfer_encoding)
+        return rem_core_var_text(out, REM_STR("chunked"));
+    return rem_core_var_absent(out);
+}
+
+static int get_sent_http(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    const struct rem_fields *fields = &rem_core_var_request(e)->response.fields;
+    int rc = join_fields(e, fields, v->rest, out);
+
+    if (rc != 0 || out->state == REM_VAR_FOUND)
+        return rc;
+    return get_sent_special(e, v->rest, out);
+}
+
+static int get_sent_trailer(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    return join_fields(e, &rem_core_var_request(e)->response.trailers, v->rest, out);
+}
+
+/* ---- who asks ---- */
+
+/* The user of "Authorization: Basic ...". */
+static int get_remote_user(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    const struct rem_field *field =
+        rem_fields_find(&rem_core_var_request(e)->fields, REM_FIELD_AUTHORIZATION);
+    struct rem_str value, user;
+    const char *colon;
+    char *p;
+    int n;
+
+    (void)v;
+    if (field == NULL || field->value.n < 7 ||
+        !rem_str_eq_nocase(rem_str_make(field->value.p, 6), REM_STR("basic ")))
+        return rem_core_var_absent(out);
+    value = rem_str_trim(rem_str_skip(field->value, 6));
+    if (value.n == 0 || value.n % 4 != 0 || value.n > 8192)
+        return rem_core_var_absent(out);
+    p = rem_arena_alloc(e->arena, value.n);
+    if (p == NULL)
+        return REM_ENOMEM;
+    n = EVP_DecodeBlock((unsigned char *)p, (const unsigned char *)value.p, (int)value.n);
+    if (n < 0)
+        return rem_core_var_absent(out);
+    user = rem_str_make(p, (size_t)n);
+    colon = rem_str_chr(user, ':');
+    if (colon == NULL)
+        return rem_core_var_absent(out);
+    user.n = (size_t)(colon - user.p);
+    return rem_core_var_text(out, user);
+}
+
+static int get_request_id(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bytes[16];
+    char text[2 * sizeof(bytes)];
+
+    (void)v;
+    if (RAND_bytes(bytes, sizeof(bytes)) != 1)
+        return rem_core_var_absent(out);
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        text[2 * i] = digits[bytes[i] >> 4];
+        text[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    return rem_core_var_copy(e, out, rem_str_make(text, sizeof(text)));
+}
+
+/* ---- the request's body ---- */
+
+static int get_request_body(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    const struct rem_request_body *body = rem_core_var_request(e)->body;
+    size_t total = 0;
+    char *p, *at;
+
+    (void)v;
+    if (body == NULL || body->streaming || body->bufs == NULL)
+        return rem_core_var_absent(out);
+    for (const struct rem_buf *buf = body->bufs; buf != NULL; buf = buf->next) {
+        if (buf->in_file)
+            return rem_core_var_absent(out);
+        total += rem_buf_size(buf);
+    }
+    if (total == 0)
+        return rem_core_var_absent(out);
+    p = at = rem_arena_alloc(e->arena, total);
+    if (p == NULL)
+        return REM_ENOMEM;
+    for (const struct rem_buf *buf = body->bufs; buf != NULL; buf = buf->next) {
+        memcpy(at, buf->pos, rem_buf_size(buf));
+        at += rem_buf_size(buf);
+    }
+    return rem_core_var_text(out, rem_str_make(p, total));
+}
+
+static int get_request_body_file(struct rem_eval *e, const struct rem_var *v,
+                                 struct rem_var_value *out)
+{
+    const struct rem_request_body *body = rem_core_var_request(e)->body;
+
+    (void)v;
+    if (body == NULL || body->temp_path.n == 0)
+        return rem_core_var_absent(out);
+    return rem_core_var_text(out, body->temp_path);
+}
+
+/* ---- files ---- */
+
+static int get_document_root(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    struct rem_str path;
+    char real[4096];
+    size_t n;
+    int rc = rem_core_path(rem_core_var_request(e), &path, &n);
+
+    if (rc != 0)
+        return rc;
+    path = rem_str_make(path.p, n);
+    if (v->data == NULL)
+        return rem_core_var_text(out, path);
+    path = rem_arena_dup(e->arena, path);
+    if (path.p == NULL)
+        return REM_ENOMEM;
+    if (realpath(path.p, real) == NULL) {
+        REM_LOG_IN(&rem_core_var_request(e)->log, REM_LOG_CRIT, errno, "realpath() \"%s\" failed",
+                   path.p);
+        return REM_EIO;
+    }
+    return rem_core_var_copy(e, out, rem_str_from(real));
+}
+
+static int get_request_filename(struct rem_eval *e, const struct rem_var *v,
+                                struct rem_var_value *out)
+{
+    struct rem_str path;
+    int rc = rem_core_path(rem_core_var_request(e), &path, NULL);
+
+    (void)v;
+    return rc != 0 ? rc : rem_core_var_text(out, path);
+}
+
+static int get_server_name(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    (void)v;
+    return rem_core_var_text(out, rem_core_var_request(e)->server->name);
+}
+
+/* ---- the response ---- */
+
+static int get_status(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    const struct rem_request *request = rem_core_var_request(e);
+
+    (void)v;
+    return rem_core_var_printf(e, out, "%03d",
+                               request->version == 9 ? 9 : request->response.status);
+}
+
+static int get_request_completion(struct rem_eval *e, const struct rem_var *v,
+                                  struct rem_var_value *out)
+{
+    const struct rem_request *request = rem_core_var_request(e);
+
+    (void)v;
+    return rem_core_var_text(
+        out, request->response.body_done && !request->client_gone ? REM_STR("OK") : REM_STR(""));
+}
+
+/* A counter of struct rem_request; `data` is its offset. */
+static int get_counter(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    const uint64_t *counter = (const void *)((const char *)e->subject + (size_t)(uintptr_t)v->data);
+
+    return rem_core_var_number(e, out, (int64_t)*counter);
+}
+
+/* The worker's environment, whose names are usually in capitals while variables have no case. */
+static int get_env(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    (void)e;
+    for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
+        struct rem_str text = rem_str_from(*entry);
+
+        if (text.n > v->rest.n && text.p[v->rest.n] == '=' &&
+            rem_str_eq_nocase(rem_str_make(text.p, v->rest.n), v->rest))
+            return rem_core_var_text(out, rem_str_skip(text, v->rest.n + 1));
+    }
+    return rem_core_var_absent(out);
+}
+
+#define MEMBER(field) (const void *)(uintptr_t)offsetof(struct rem_request, field)
+
+static const struct rem_core_var_def defs[] = {
+    {"arg_", get_arg, NULL, REM_VAR_PREFIX | REM_VAR_NOCACHE},
+    {"http_", get_http, NULL, REM_VAR_PREFIX},
+    {"cookie_", get_cookie, NULL, REM_VAR_PREFIX},
+    {"sent_http_", get_sent_http, NULL, REM_VAR_PREFIX | REM_VAR_NOCACHE},
+    {"sent_trailer_", get_sent_trailer, NULL, REM_VAR_PREFIX | REM_VAR_NOCACHE},
+    {"env_", get_env, NULL, REM_VAR_PREFIX},
+    {"args", get_member, MEMBER(args), REM_VAR_CHANGEABLE | REM_VAR_NOCACHE},
+    {"query_string", get_member, MEMBER(args), REM_VAR_NOCACHE},
+    {"is_args", get_is_args, NULL, REM_VAR_NOCACHE},
+    {"uri", get_member, MEMBER(uri), REM_VAR_NOCACHE},
+    {"document_uri", get_member, MEMBER(uri), REM_VAR_NOCACHE},
+    {"request", get_member, MEMBER(line), 0},
+    {"request_uri", get_request_uri, NULL, 0},
+    {"request_method", get_member, MEMBER(method_name), REM_VAR_NOCACHE},
+    {"scheme", get_member, MEMBER(scheme), 0},
+    {"https", get_https, NULL, 0},
+    {"host", get_host, NULL, 0},
+    {"request_port", get_request_port, NULL, 0},
+    {"is_request_port", get_request_port, "", 0},
+    {"server_protocol", get_protocol, NULL, 0},
+    {"server_name", get_server_name, NULL, REM_VAR_NOCACHE},
+    {"content_type", get_content_type, NULL, 0},
+    {"content_length", get_content_length, NULL, REM_VAR_NOCACHE},
+    {"remote_user", get_remote_user, NULL, 0},
+    {"request_id", get_request_id, NULL, 0},
+    {"request_body", get_request_body, NULL, REM_VAR_NOCACHE},
+    {"request_body_file", get_request_body_file, NULL, REM_VAR_NOCACHE},
+    {"document_root", get_document_root, NULL, REM_VAR_NOCACHE},
+    {"realpath_root", get_document_root, "", REM_VAR_NOCACHE},
+    {"request_filename", get_request_filename, NULL, REM_VAR_NOCACHE},
+    {"status", get_status, NULL, REM_VAR_NOCACHE},
+    {"request_completion", get_request_completion, NULL, REM_VAR_NOCACHE},
+    {"request_length", get_counter, MEMBER(received), REM_VAR_NOCACHE},
+    {"body_bytes_sent", get_counter, MEMBER(sent_body), REM_VAR_NOCACHE},
+    {"bytes_sent", get_counter, MEMBER(sent), REM_VAR_NOCACHE},
+    {"connection_requests", get_counter, MEMBER(connection_requests), 0},
+};
+
+int rem_core_add_vars(struct rem_vars *vars)
+{
+    struct rem_var *args;
+    int rc = rem_core_var_define(vars, defs, REM_COUNT(defs));
+
+    if (rc != 0)
+        return rc;
+    args = rem_var_find(vars, REM_STR("args"));
+    REM_CHECK(args != NULL);
+    args->set = set_args;
+    return 0;
+}
