@@ -15,15 +15,29 @@
 #include "proxy/http/request.h"
 #include "proxy/upstream/upstream.h"
 
-enum { REM_UPSTREAM_CONN_MAGIC = 0x75636f6e };
+enum { REM_UPSTREAM_CONN_MAGIC = 0x75636f6e, REM_POOL_NAMES = 256 };
 
 /* A worker's state of one upstream. */
 struct rem_upstream_group {
     struct rem_upstream_group *next; /* of the same hash */
+    char *name;                      /* owned; NULL: borrowed from the configuration */
     struct rem_upstream_ref ref;
     struct rem_list idle; /* struct rem_upstream_conn.lru, least recently used first */
     uint32_t idle_count;
     struct rem_upstream_worker *owner;
+};
+
+/* What a worker has one of. */
+struct rem_upstream_worker {
+    struct rem_worker *worker;
+    struct rem_list *buckets; /* idle connections by server: leaders' `chain` */
+    uint32_t bucket_count;    /* a power of two */
+    uint32_t idle_count;
+    struct rem_upstream_group **configured; /* by rem_upstream.index; NULL: not asked for yet */
+    uint32_t configured_count;
+    struct rem_upstream_group *named[REM_POOL_NAMES];
+    struct rem_block_pool blocks; /* of REM_RELAY_BIG */
+    struct rem_block_pool conns;
 };
 
 struct rem_upstream_conn {
@@ -46,18 +60,14 @@ struct rem_upstream_conn {
     struct rem_post free;
 };
 
-/* The group of an upstream by its name; made when new.  NULL without memory. */
+/* The group of an upstream of the configuration; made when first asked for.  NULL without memory.
+ */
 struct rem_upstream_group *rem_pool_group(struct rem_upstream_worker *upstreams,
-                                          struct rem_str name);
+                                          const struct rem_upstream *upstream);
 
-/* The group of that name if there is one. */
-struct rem_upstream_group *rem_pool_find_group(const struct rem_upstream_worker *upstreams,
-                                               struct rem_str name);
-
-/* For addresses that are in no upstream. */
-struct rem_upstream_group *rem_pool_literal_group(struct rem_upstream_worker *upstreams);
-
-struct rem_block_pool *rem_pool_blocks(struct rem_upstream_worker *upstreams);
+/* The same for an upstream that only the registry has.  NULL: not there either, or no memory. */
+struct rem_upstream_group *rem_pool_group_named(struct rem_upstream_worker *upstreams,
+                                                struct rem_str name);
 
 /* An idle connection to the server `key`, no longer idle; NULL: none. */
 struct rem_upstream_conn *rem_pool_get(struct rem_upstream_worker *upstreams, uint64_t key);

@@ -20,8 +20,9 @@ struct rem_upstream_exchange;
 struct rem_worker;
 
 enum {
-    REM_RELAY_BUFS = 8,          /* lent at a time from one block */
-    REM_RELAY_BIG = 65536 + 640, /* a block for bodies known to be large, header included */
+    REM_RELAY_BUFS = 8,           /* lent at a time from one block */
+    REM_RELAY_BIG = 65536 + 1024, /* a block for bodies known to be large, header included */
+    REM_RELAY_ROUNDS = 16,        /* reads in a row before others get their turn */
 };
 
 enum rem_relay_kind {
@@ -36,6 +37,7 @@ struct rem_relay_block {
     uint32_t size;           /* of data */
     uint8_t kind;            /* enum rem_relay_kind */
     uint8_t n_bufs;          /* used since the block was last empty */
+    bool counted;            /* against the budget */
     char *last;              /* bytes [data, last) are filled */
     struct rem_buf bufs[REM_RELAY_BUFS];
     char data[];
@@ -51,15 +53,19 @@ struct rem_relay_file {
 
 struct rem_relay {
     struct rem_upstream_exchange *exchange;
+    struct rem_worker *worker;
     struct rem_relay_block *in;   /* being read into */
     struct rem_relay_block *head; /* kept: the head's fields point into it */
     char *pos;                    /* [pos, in->last) was read and not looked at */
     struct rem_buf *pending;      /* body bytes not handed to the codec */
     struct rem_buf **tail;
-    size_t held;      /* bytes of blocks that are out */
-    size_t budget;    /* the most of them */
+    size_t held;   /* bytes of blocks that are out */
+    size_t budget; /* the most of them */
+    bool buffering;
+    bool handed;      /* the codec was given something, be it only to flush the head */
     bool down_full;   /* the codec wants no more */
-    bool starved;     /* reading waits for a block to come back */
+    bool starved;     /* waits for lent bytes to come back */
+    bool paused;      /* nothing is read for now, because the client is slow */
     bool input_done;  /* the body's end has been read */
     bool final_sent;  /* ... and handed to the codec */
     bool surplus;     /* bytes came behind it */
@@ -72,8 +78,11 @@ struct rem_relay {
 /* Before every try; blocks of an earlier one that nobody uses are reused. */
 void rem_relay_reset(struct rem_upstream_exchange *x);
 
-/* Lets go of everything but what is lent. */
+/* Lets go of everything but what is lent and the head. */
 void rem_relay_fini(struct rem_upstream_exchange *x);
+
+/* Lets go of the head too: nobody looks at the response's fields any more. */
+void rem_relay_drop_head(struct rem_upstream_exchange *x);
 
 /* Makes sure that there is a block with room.  Errors: REM_EAGAIN (budget), REM_ENOMEM. */
 int rem_relay_room(struct rem_upstream_exchange *x) REM_MUST_CHECK;

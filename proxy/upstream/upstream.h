@@ -146,11 +146,13 @@ struct rem_upstream_exchange {
     bool picked;              /* the next server has been picked already */
     struct rem_addr addr;     /* of the server of this try */
     struct rem_str addr_text; /* in the request's arena */
+    struct rem_str target;    /* what the protocol asks for there; for logs */
     uint64_t key;             /* of the server, for the pool */
     struct rem_keepalive_spec keepalive;
     uint64_t upstream_uid; /* the registry's, for its gauges */
     struct rem_upstream_conn *peer;
-    bool fresh; /* no pooled connection for this try */
+    uint64_t received_base; /* conn.received when the try began */
+    bool fresh;             /* no pooled connection for this try */
 
     /* both directions */
     struct rem_upload upload;
@@ -172,12 +174,14 @@ struct rem_upstream_exchange {
 
     /* events, recorded by callbacks */
     bool timed_out;
+    bool armed; /* the timer runs for what is waited for now */
     bool client_gone;
     bool progress; /* bytes moved on the connection since the timer was set */
     bool running;  /* the driver is at work, further down the stack */
     bool again;
 
-    int result; /* for rem_request_finalize */
+    enum rem_outcome outcome; /* for the balancer, when the try ends */
+    int result;               /* for rem_request_finalize */
 };
 
 /* Starts carrying `request`; to be returned from a content handler.  `upstream` NULL: `literal` is

@@ -19,7 +19,8 @@ struct rem_upstream {
     struct rem_str host; /* "backend", "127.0.0.1"; "unix:/path" */
     uint16_t port;       /* as given with proxy_pass; 0: none was */
     uint16_t default_port;
-    bool defined; /* by an upstream block */
+    bool defined;   /* by an upstream block */
+    uint32_t index; /* in the order of first mention */
     struct rem_conf_pos pos;
     struct rem_upstream_spec spec;
     struct rem_upstream *next;

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* record.c - the history of an exchange. */
+#include "proxy/upstream/record.h"
+
+#include "proxy/upstream/pool.h"
+
+int rem_record_try(struct rem_upstream_exchange *x)
+{
+    struct rem_upstream_try *try = rem_arena_zalloc(&x->request->arena, sizeof(*try));
+
+    if (try == NULL)
+        return REM_ENOMEM;
+    try->addr = x->addr_text;
+    try->connect_ms = -1;
+    try->header_ms = -1;
+    try->response_ms = -1;
+    if (x->current == NULL && x->tries != NULL) {
+        struct rem_upstream_try *last = x->tries; /* of exchanges before an internal redirect */
+        while (last->next != NULL)
+            last = last->next;
+        last->next = try;
+        try->redirected = true;
+    } else if (x->current != NULL) {
+        x->current->next = try;
+    } else {
+        x->tries = try;
+    }
+    x->current = try;
+    x->try_count++;
+    x->try_ms = x->request->worker->loop.clock.mono_ms;
+    x->try_open = true;
+    return 0;
+}
+
+static int64_t record_elapsed(const struct rem_upstream_exchange *x)
+{
+    return (int64_t)(x->request->worker->loop.clock.mono_ms - x->try_ms);
+}
+
+void rem_record_connected(struct rem_upstream_exchange *x)
+{
+    x->current->connect_ms = record_elapsed(x);
+}
+
+void rem_record_head(struct rem_upstream_exchange *x)
+{
+    x->current->header_ms = record_elapsed(x);
+    x->current->status = x->status;
+}
+
+void rem_record_done(struct rem_upstream_exchange *x, enum rem_outcome outcome)
+{
+    struct rem_upstream_try *try = x->current;
+    struct rem_pin_report report = {.outcome = outcome};
+    uint64_t now = x->request->worker->loop.clock.mono_ms;
+
+    if (!x->try_open)
+        return;
+    x->try_open = false;
+    try->response_ms = record_elapsed(x);
+    if (x->peer != NULL) {
+        try->sent += rem_upload_sent(x);
+        try->received += x->peer->conn.received - x->received_base;
+    }
+    report.status = (unsigned)try->status;
+    report.sent = try->sent;
+    report.received = try->received;
+    report.header_ms = try->header_ms > 0 ? (uint32_t)try->header_ms : 0;
+    report.response_ms = (uint32_t)try->response_ms;
+    if (x->group != NULL)
+        x->balancer->done(&x->balance, &report, now);
+}
+
+void rem_record_log(struct rem_upstream_exchange *x, enum rem_log_level level, int sys_errno,
+                    const char *what, const char *doing)
+{
+    if (x->request->log.log->level < level)
+        return;
+    x->request->log_upstream =
+        rem_arena_printf(&x->request->arena, "%s%.*s%.*s", x->protocol->scheme,
+                         REM_STR_ARG(x->addr_text), REM_STR_ARG(x->target));
+    if (x->request->log_upstream.p == NULL)
+        x->request->log_upstream.n = 0;
+    if (doing == NULL)
+        rem_log_write_in(&x->request->log, level, sys_errno, "%s", what);
+    else if (sys_errno != 0) /* the errno stands before "while": it is part of what happened */
+        rem_log_write_in(&x->request->log, level, 0, "%s (%d: %s) while %s", what, sys_errno,
+                         strerrordesc_np(sys_errno), doing);
+    else
+        rem_log_write_in(&x->request->log, level, 0, "%s while %s", what, doing);
+}
+
+const char *rem_record_doing(const struct rem_upstream_exchange *x)
+{
+    static const char *const doing[REM_UPSTREAM_STATES] = {
+        [REM_UPSTREAM_INIT] = "preparing a request to upstream",
+        [REM_UPSTREAM_PICK] = "connecting to upstream",
+        [REM_UPSTREAM_CONNECT] = "connecting to upstream",
+        [REM_UPSTREAM_SEND] = "sending request to upstream",
+        [REM_UPSTREAM_READ_HEAD] = "reading response header from upstream",
+        [REM_UPSTREAM_RELAY] = "reading upstream",
+        [REM_UPSTREAM_TUNNEL] = "proxying upgraded connection",
+        [REM_UPSTREAM_FINALIZE] = "closing upstream",
+    };
+
+    return doing[x->state];
+}
