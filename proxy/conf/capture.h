@@ -24,7 +24,9 @@ int rem_capture_compile(struct rem_conf *cf, struct rem_str pattern, uint32_t fl
 
 /* Matches; on success the captures of `e` are those of this match (subject and offsets copied into
  * e->arena, but only if the pattern has captures) and the named ones are set.
- * Returns 1 matched, 0 not (nothing changed), negative as rem_regex_match. */
+ * Returns 1 matched, 0 not (nothing changed), negative as rem_regex_match.
+ * In nginx a `rewrite` or `if` that does not match empties $1 as well; their module does that by
+ * e->n_captures = 0. */
 int rem_capture_match(const struct rem_capture *capture, struct rem_eval *e,
                       struct rem_str subject) REM_MUST_CHECK;
 
