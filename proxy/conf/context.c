@@ -3,12 +3,20 @@
  * conf.h). */
 #include "proxy/conf/load.h"
 
-/* Runs the body for every module of a kind. */
-#define EACH_MODULE(cf, kind_wanted, m)                                                            \
-    for (struct rem_module *const *at_ = (cf)->cycle->modules,                                     \
-                                  *const *end_ = at_ + (cf)->cycle->n_modules, *m;                 \
-         at_ < end_ && ((m = *at_), true); at_++)                                                  \
-        if (m->kind == (kind_wanted))
+/* The module of a kind behind `last`, or the first one. */
+static struct rem_module *next_module(const struct rem_conf *cf, enum rem_module_kind kind,
+                                      const struct rem_module *last)
+{
+    for (size_t i = last != NULL ? last->index + 1 : 0; i < cf->cycle->n_modules; i++) {
+        if (cf->cycle->modules[i]->kind == kind)
+            return cf->cycle->modules[i];
+    }
+    return NULL;
+}
+
+#define EACH_MODULE(cf, kind, m)                                                                   \
+    for (struct rem_module *m = next_module((cf), (kind), NULL); m != NULL;                        \
+         m = next_module((cf), (kind), m))
 
 static void **new_vector(struct rem_conf *cf)
 {
