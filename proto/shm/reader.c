@@ -175,16 +175,6 @@ static bool take_place(const struct rem_reader *reader, struct rem_shm_server_sl
     return false;
 }
 
-static void copy_addr(const struct rem_shm_set *set, const struct rem_shm_server *server,
-                      struct rem_addr *out)
-{
-    out->len = server->addr_len;
-    if (REM_LIKELY(server->addr_inline))
-        memcpy(&out->u, server->addr, server->addr_len);
-    else
-        memcpy(&out->u, (const char *)set + server->addr_text.off, server->addr_len);
-}
-
 /* A request that goes to a server whose failures have lapsed opens a new window: it is the probe,
  * and while it is out no other is sent. */
 static bool take_probe(const struct rem_shm_set *set, const struct rem_shm_server *server,
@@ -230,7 +220,7 @@ int rem_pin_take(struct rem_reader *reader, const struct rem_shm_set *set,
     pin->slow_start_ms = server->slow_start_ms;
     pin->server_flags = server->flags;
     pin->set_flags = set->set_flags;
-    copy_addr(set, server, &pin->addr);
+    rem_set_addr(set, server, &pin->addr);
     return REM_OK;
 }
 

@@ -88,6 +88,17 @@ static inline const struct rem_shm_server *rem_set_server(const struct rem_shm_s
            index;
 }
 
+/* The address a server is reached at. */
+static inline void rem_set_addr(const struct rem_shm_set *set, const struct rem_shm_server *server,
+                                struct rem_addr *out)
+{
+    out->len = server->addr_len;
+    if (REM_LIKELY(server->addr_inline))
+        memcpy(&out->u, server->addr, server->addr_len);
+    else
+        memcpy(&out->u, (const char *)set + server->addr_text.off, server->addr_len);
+}
+
 /* Whose turn it is; `turn` < schedule->length. */
 static inline uint32_t rem_set_turn(const struct rem_shm_set *set,
                                     const struct rem_shm_schedule *schedule, uint32_t turn)

@@ -74,8 +74,9 @@ int rem_change_commit(struct rem_change *change, uint64_t expected, struct rem_c
 /* Takes over the upstreams of a configuration: an upstream whose config_hash is unchanged keeps its
  * servers as they are now; a changed or new one becomes what the file says; one that is gone stays
  * while workers of older generations live (rem_writer_reclaim removes it); one made at run time
- * stays.  One publish.  With the generation that was last reconciled, and nothing to do, publishes
- * nothing.  Errors: as rem_change_put and rem_change_commit. */
+ * stays.  One publish; the revision rises only if an upstream changed.  With the generation that
+ * was last reconciled, and nothing to do, publishes nothing.  Errors: as rem_change_put and
+ * rem_change_commit. */
 int rem_writer_reconcile(struct rem_writer *writer, const struct rem_upstream_spec *specs,
                          size_t count, uint64_t config_generation,
                          struct rem_err *err) REM_MUST_CHECK;

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/shm/writer_priv.h"
+
+#include <stdlib.h>
+
+/* The servers an upstream has had: first those of its set, then its zombies. */
+struct past {
+    struct rem_addr *addrs; /* owned */
+    uint64_t *slots;        /* owned; offsets */
+    uint32_t *zombies;      /* owned; index in the plan, REM_SHM_NONE for servers of the set */
+    uint32_t count;
+    struct rem_addr_index index;
+};
+
+static void past_fini(struct past *past)
+{
+    rem_addr_index_fini(&past->index);
+    free(past->addrs);
+    free(past->slots);
+    free(past->zombies);
+}
+
+static int past_init(struct past *past, const struct rem_plan *plan, uint32_t entry)
+{
+    const struct rem_region *region = &plan->writer->region;
+    const struct rem_shm_set *set =
+        entry != REM_SHM_NONE ? rem_region_at(region, plan->entries[entry].set) : NULL;
+    size_t room = (set != NULL ? set->count : 0) + (size_t)plan->zombie_count + 1;
+
+    *past = (struct past){.addrs = malloc(room * sizeof(*past->addrs)),
+                          .slots = malloc(room * sizeof(*past->slots)),
+                          .zombies = malloc(room * sizeof(*past->zombies))};
+    if (past->addrs == NULL || past->slots == NULL || past->zombies == NULL) {
+        past_fini(past);
+        return REM_ENOMEM;
+    }
+    for (uint32_t i = 0; set != NULL && i < set->count; i++) {
+        const struct rem_shm_server *server = rem_set_server(set, i);
+        rem_set_addr(set, server, &past->addrs[past->count]);
+        past->zombies[past->count] = REM_SHM_NONE;
+        past->slots[past->count++] = server->slot;
+    }
+    for (uint32_t i = 0; set != NULL && i < plan->zombie_count; i++) {
+        const struct rem_shm_zombie *zombie = &plan->zombies[i];
+        if (zombie->slot == 0 || zombie->upstream != entry)
+            continue;
+        const struct rem_shm_server_slot *slot = rem_region_at(region, zombie->slot);
+        if (rem_addr_parse(rem_str_make(slot->name, slot->name_len), 0,
+                           &past->addrs[past->count]) != REM_OK)
+            continue;
+        past->zombies[past->count] = i;
+        past->slots[past->count++] = zombie->slot;
+    }
+    int rc = rem_addr_index_init(&past->index, past->addrs, past->count);
+    if (rc != REM_OK)
+        past_fini(past);
+    return rc;
+}
+
+static int new_server_slot(struct rem_plan *plan, const struct rem_addr *addr, uint64_t *out_off)
+{
+    struct rem_shm_server_slot slot = {0};
+    uint64_t size = rem_object_server_slot_size(&plan->writer->region);
+    int rc = rem_plan_take(plan, size, out_off);
+
+    if (rc != REM_OK)
+        return rc;
+    slot.uid = rem_plan_uid(plan);
+    slot.name_len = (uint32_t)rem_addr_text(addr, slot.name, sizeof(slot.name));
+    rem_plan_write(plan, *out_off, &slot, sizeof(slot));
+    rem_plan_write(plan, *out_off + sizeof(slot), NULL, size - sizeof(slot));
+    return REM_OK;
+}
+
+/* Gives every server of the new set its slot: the one it has, the one it had, or a new one. */
+static int give_slots(struct rem_plan *plan, const struct rem_upstream_spec *spec,
+                      struct rem_image *image, struct past *past)
+{
+    for (uint32_t i = 0; i < spec->server_count; i++) {
+        struct rem_shm_server *server = &image->servers[i];
+        uint32_t known = rem_addr_index_claim(&past->index, &spec->servers[i].addr);
+
+        if (known == REM_SHM_NONE) {
+            int rc = new_server_slot(plan, &spec->servers[i].addr, &server->slot);
+            if (rc != REM_OK)
+                return rc;
+        } else {
+            server->slot = past->slots[known];
+            if (past->zombies[known] != REM_SHM_NONE)
+                plan->zombies[past->zombies[known]].slot = 0; /* it lives again */
+        }
+        server->uid = rem_object_server_slot(&plan->writer->region, server->slot)->uid;
+    }
+    return REM_OK;
+}
+
+static int leave_behind(struct rem_plan *plan, const struct past *past, uint32_t entry)
+{
+    for (uint32_t i = 0; i < past->count; i++) {
+        if (past->index.claimed[i] || past->zombies[i] != REM_SHM_NONE)
+            continue;
+        int rc = rem_plan_add_zombie(plan, past->slots[i], entry);
+        if (rc != REM_OK)
+            return rc;
+    }
+    return REM_OK;
+}
+
+static int new_upstream_slot(struct rem_plan *plan, struct rem_shm_set *set)
+{
+    struct rem_shm_upstream_slot slot = {0};
+    uint64_t size = rem_object_upstream_slot_size(&plan->writer->region);
+    int rc = rem_plan_take(plan, size, &set->upstream_slot);
+
+    if (rc != REM_OK)
+        return rc;
+    slot.uid = set->upstream_uid = rem_plan_uid(plan);
+    rem_plan_write(plan, set->upstream_slot, &slot, sizeof(slot));
+    rem_plan_write(plan, set->upstream_slot + sizeof(slot), NULL, size - sizeof(slot));
+    return REM_OK;
+}
+
+/* Puts the finished set into the region and into the plan's directory. */
+static int place_set(struct rem_plan *plan, const struct rem_change_item *item, uint32_t entry,
+                     struct rem_shm_set *set)
+{
+    struct rem_shm_dir_entry added = {.name_hash = item->name_hash};
+    const struct rem_shm_set *old;
+    uint64_t off;
+    int rc = REM_OK;
+
+    if (entry == REM_SHM_NONE) {
+        rc = new_upstream_slot(plan, set);
+    } else {
+        old = rem_region_at(&plan->writer->region, plan->entries[entry].set);
+        set->upstream_slot = old->upstream_slot;
+        set->upstream_uid = old->upstream_uid;
+        rc = rem_plan_retire(plan, plan->entries[entry].set, old->size);
+    }
+    if (rc == REM_OK)
+        rc = rem_plan_take(plan, set->size, &off);
+    if (rc != REM_OK)
+        return rc;
+    set->uid = rem_plan_uid(plan);
+    rem_plan_write(plan, off, set, set->size);
+    added.set = off;
+    if (entry == REM_SHM_NONE)
+        return rem_plan_add_entry(plan, &added);
+    plan->entries[entry].set = off;
+    return REM_OK;
+}
+
+static int plan_item(struct rem_plan *plan, const struct rem_change_item *item, uint32_t entry)
+{
+    struct rem_image image = {0};
+    struct past past;
+    int rc;
+
+    if (!item->exists)
+        return entry != REM_SHM_NONE ? rem_plan_drop_entry(plan, entry) : REM_OK;
+    rc = past_init(&past, plan, entry);
+    if (rc != REM_OK)
+        return rc;
+    rc = rem_image_build(&item->spec, item->next_id, &image);
+    if (rc == REM_OK)
+        rc = give_slots(plan, &item->spec, &image, &past);
+    if (rc == REM_OK)
+        rc = leave_behind(plan, &past, entry);
+    if (rc == REM_OK)
+        rc = place_set(plan, item, entry, image.set);
+    rem_image_fini(&image);
+    past_fini(&past);
+    return rc;
+}
+
+static int plan_items(struct rem_plan *plan, const struct rem_change *change)
+{
+    for (size_t i = 0; i < change->count; i++) {
+        const struct rem_change_item *item = &change->items[i];
+        size_t index;
+        int rc;
+
+        if (!item->touched)
+            continue;
+        rc = rem_writer_find(change->writer, item->spec.name, &index);
+        rc = plan_item(plan, item, rc == REM_OK ? (uint32_t)index : REM_SHM_NONE);
+        if (rc != REM_OK)
+            return rc;
+    }
+    return REM_OK;
+}
+
+/* Does the change say anything that users see? */
+static bool any_touched(const struct rem_change *change)
+{
+    for (size_t i = 0; i < change->count; i++)
+        if (change->items[i].touched)
+            return true;
+    return false;
+}
+
+static int plan_and_publish(const struct rem_change *change)
+{
+    const struct rem_shm_dir *dir = change->writer->dir;
+    bool touched = any_touched(change) || dir == NULL;
+    struct rem_plan plan;
+    int rc;
+
+    if (!touched && dir->config_generation == change->config_generation)
+        return REM_OK;
+    rc = rem_plan_init(&plan, change->writer);
+    if (rc != REM_OK)
+        return rc;
+    plan.revision += touched;
+    plan.config_generation = change->config_generation;
+    rc = plan_items(&plan, change);
+    if (rc == REM_OK)
+        rc = rem_plan_publish(&plan);
+    rem_plan_fini(&plan);
+    return rc;
+}
+
+int rem_change_commit(struct rem_change *change, uint64_t expected, struct rem_commit *out,
+                      struct rem_err *err)
+{
+    struct rem_writer *writer = change->writer;
+    uint64_t revision = rem_writer_revision(writer);
+    int rc;
+
+    REM_CHECK_OBJ(change, REM_CHANGE_MAGIC);
+    REM_CHECK(!change->done);
+    if (expected != REM_REVISION_ANY && expected != revision)
+        return rem_err_set(err, REM_ECONFLICT, "the revision is %llu, not %llu",
+                           (unsigned long long)revision, (unsigned long long)expected);
+    rc = plan_and_publish(change);
+    if (rc != REM_OK)
+        return rem_err_set(err, rc, "%s", rem_err_text(rc));
+    change->done = true;
+    *out = (struct rem_commit){rem_writer_revision(writer), rem_writer_epoch(writer)};
+    return REM_OK;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/shm/schedule.h"
+#include "proto/shm/writer_priv.h"
+
+#include <stdlib.h>
+
+/* The turns of primaries or of backups, in server indices. */
+struct turns {
+    uint32_t *items; /* owned; NULL: turn i is server i */
+    uint32_t length;
+    uint32_t servers;
+};
+
+/* Appends texts behind the fixed parts of a set. */
+struct texts {
+    char *base;
+    uint32_t at;
+};
+
+static bool takes_part(const struct rem_server_spec *server, uint32_t backup)
+{
+    return (server->flags & REM_SERVER_BACKUP) == backup &&
+           !(server->flags & (REM_SERVER_DOWN | REM_SERVER_DRAIN));
+}
+
+/* Turns positions among those that take part into server indices. */
+static int map_turns(const struct rem_schedule *schedule, const uint32_t *indices, uint32_t count,
+                     struct turns *out)
+{
+    struct turns turns = {.length = schedule->length, .servers = count};
+    bool identity = schedule->turns == NULL;
+
+    for (uint32_t i = 0; i < count && identity; i++)
+        identity = indices[i] == i;
+    if (!identity) {
+        turns.items = malloc(turns.length * sizeof(*turns.items));
+        if (turns.items == NULL)
+            return REM_ENOMEM;
+        for (uint32_t i = 0; i < turns.length; i++)
+            turns.items[i] = indices[schedule->turns != NULL ? schedule->turns[i] : i];
+    }
+    *out = turns;
+    return REM_OK;
+}
+
+static int make_turns(const struct rem_upstream_spec *spec, uint32_t backup, struct turns *out)
+{
+    size_t room = spec->server_count != 0 ? spec->server_count : 1;
+    uint32_t *indices = calloc(room, sizeof(*indices));
+    uint32_t *weights = calloc(room, sizeof(*weights));
+    struct rem_schedule schedule = {0};
+    uint32_t count = 0;
+    int rc = REM_ENOMEM;
+
+    if (indices != NULL && weights != NULL) {
+        for (uint32_t i = 0; i < spec->server_count; i++) {
+            if (!takes_part(&spec->servers[i], backup))
+                continue;
+            indices[count] = i;
+            weights[count++] = spec->servers[i].weight;
+        }
+        rc = rem_schedule_build(weights, count, &schedule);
+    }
+    if (rc == REM_OK)
+        rc = map_turns(&schedule, indices, count, out);
+    rem_schedule_fini(&schedule);
+    free(indices);
+    free(weights);
+    return rc;
+}
+
+static uint64_t turns_size(const struct turns *turns)
+{
+    return turns->items != NULL ? turns->length * sizeof(*turns->items) : 0;
+}
+
+static uint64_t texts_size(const struct rem_upstream_spec *spec)
+{
+    uint64_t size = spec->name.n + spec->zone.n;
+
+    for (size_t i = 0; i < spec->server_count; i++) {
+        const struct rem_server_spec *server = &spec->servers[i];
+        size += (server->server.n != 0 ? server->server.n : REM_ADDR_TEXT) + server->name.n +
+                server->route.n + server->fail_timeout_text.n + server->slow_start_text.n +
+                (server->addr.len > REM_SHM_SOCKADDR ? server->addr.len : 0);
+    }
+    return size;
+}
+
+static struct rem_shm_text put_text(struct texts *texts, struct rem_str s)
+{
+    struct rem_shm_text text = {texts->at, (uint32_t)s.n};
+
+    if (s.n != 0)
+        memcpy(texts->base + texts->at, s.p, s.n);
+    texts->at += (uint32_t)s.n;
+    return text;
+}
+
+static void fill_server(struct rem_shm_server *to, const struct rem_server_spec *from,
+                        struct texts *texts)
+{
+    char text[REM_ADDR_TEXT];
+
+    to->id = from->id;
+    to->max_conns = from->max_conns;
+    to->max_fails = from->max_fails;
+    to->fail_timeout_ms = from->fail_timeout_ms;
+    to->slow_start_ms = from->slow_start_ms;
+    to->weight = from->weight;
+    to->flags = from->flags;
+    to->addr_len = (uint16_t)from->addr.len;
+    to->addr_inline = from->addr.len <= REM_SHM_SOCKADDR;
+    if (to->addr_inline)
+        memcpy(to->addr, &from->addr.u, from->addr.len);
+    else
+        to->addr_text = put_text(texts, rem_str_make((const char *)&from->addr.u, from->addr.len));
+    if (from->server.n != 0)
+        to->server = put_text(texts, from->server);
+    else
+        to->server =
+            put_text(texts, rem_str_make(text, rem_addr_text(&from->addr, text, sizeof(text))));
+    to->name = from->name.n != 0 && !rem_str_eq(from->name, from->server)
+                   ? put_text(texts, from->name)
+                   : to->server;
+    to->route = put_text(texts, from->route);
+    to->fail_timeout_text = put_text(texts, from->fail_timeout_text);
+    to->slow_start_text = put_text(texts, from->slow_start_text);
+}
+
+/* Copies turns to `off`.  Returns the offset behind them. */
+static uint32_t fill_turns(struct rem_shm_set *set, struct rem_shm_schedule *schedule,
+                           const struct turns *turns, uint32_t off)
+{
+    uint64_t size = turns_size(turns);
+
+    schedule->length = turns->length;
+    schedule->servers = turns->servers;
+    schedule->off = size != 0 ? off : 0;
+    if (size != 0)
+        memcpy((char *)set + off, turns->items, size);
+    return off + (uint32_t)size;
+}
+
+static void fill_set(struct rem_shm_set *set, const struct rem_upstream_spec *spec,
+                     const struct turns turns[2])
+{
+    struct texts texts = {.base = (char *)set};
+    struct rem_shm_server *servers;
+
+    set->count = (uint32_t)spec->server_count;
+    set->servers_off = sizeof(*set);
+    set->set_flags = spec->server_count == 1 ? REM_SET_SINGLE : 0;
+    set->flags = spec->flags;
+    set->method = spec->method;
+    set->config_hash = spec->config_hash;
+    set->zone_size = spec->zone_size;
+    set->keepalive_connections = spec->keepalive.connections;
+    set->keepalive_requests = spec->keepalive.requests;
+    set->keepalive_timeout_ms = spec->keepalive.timeout_ms;
+    set->keepalive_time_ms = spec->keepalive.time_ms;
+    texts.at = set->servers_off + set->count * (uint32_t)sizeof(*servers);
+    texts.at = fill_turns(set, &set->primary, &turns[0], texts.at);
+    texts.at = fill_turns(set, &set->backup, &turns[1], texts.at);
+    set->name = put_text(&texts, spec->name);
+    set->zone = put_text(&texts, spec->zone);
+    servers = (void *)((char *)set + set->servers_off);
+    for (size_t i = 0; i < spec->server_count; i++)
+        fill_server(&servers[i], &spec->servers[i], &texts);
+    REM_CHECK(texts.at <= set->size);
+    set->size = texts.at;
+}
+
+static int build(const struct rem_upstream_spec *spec, const struct turns turns[2],
+                 struct rem_image *out)
+{
+    uint64_t size = sizeof(struct rem_shm_set) +
+                    spec->server_count * sizeof(struct rem_shm_server) + turns_size(&turns[0]) +
+                    turns_size(&turns[1]) + texts_size(spec);
+    struct rem_shm_set *set;
+
+    if (size > UINT32_MAX - REM_SHM_UNIT)
+        return REM_ETOOBIG;
+    size = (size + REM_SHM_UNIT - 1) / REM_SHM_UNIT * REM_SHM_UNIT;
+    set = aligned_alloc(REM_SHM_UNIT, size);
+    if (set == NULL)
+        return REM_ENOMEM;
+    memset(set, 0, size);
+    set->size = size;
+    fill_set(set, spec, turns);
+    out->set = set;
+    out->servers = (void *)((char *)set + set->servers_off);
+    return REM_OK;
+}
+
+int rem_image_build(const struct rem_upstream_spec *spec, uint32_t next_id, struct rem_image *out)
+{
+    struct turns turns[2] = {{0}};
+    int rc = make_turns(spec, 0, &turns[0]);
+
+    if (rc == REM_OK)
+        rc = make_turns(spec, REM_SERVER_BACKUP, &turns[1]);
+    if (rc == REM_OK)
+        rc = build(spec, turns, out);
+    if (rc == REM_OK)
+        out->set->next_id = next_id;
+    free(turns[0].items);
+    free(turns[1].items);
+    return rc;
+}
+
+void rem_image_fini(struct rem_image *image)
+{
+    free(image->set);
+    *image = (struct rem_image){0};
+}
