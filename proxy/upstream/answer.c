@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* answer.c - an exchange from the response's head to its end: read head, relay, tunnel. */
+#include "proxy/http/core.h"
+#include "proxy/http/filter.h"
+#include "proxy/upstream/next.h"
+#include "proxy/upstream/pool.h"
+#include "proxy/upstream/record.h"
+#include "proxy/upstream/upstream_priv.h"
+
+#include <errno.h>
+
+/* ---- read head ---- */
+
+static enum rem_upstream_step head_bad(struct rem_upstream_exchange *x, const char *why)
+{
+    rem_record_log(x, REM_LOG_ERROR, 0, why, "reading response header from upstream");
+    return rem_upstream_fail(x, REM_FAULT_INVALID_HEADER);
+}
+
+/* The server's answer is a fault that another server might not have. */
+static bool head_is_fault(struct rem_upstream_exchange *x)
+{
+    uint32_t fault = rem_next_fault_of(x->status);
+
+    if (fault == 0 || (x->policy->next_upstream & fault) == 0)
+        return false;
+    if ((fault & (REM_FAULT_HTTP_403 | REM_FAULT_HTTP_404)) == 0)
+        x->outcome = REM_OUTCOME_FAIL;
+    else
+        x->outcome = REM_OUTCOME_NEUTRAL;
+    if (!rem_next_allowed(x, (enum rem_upstream_fault)fault) || rem_next_swap(x, x->outcome) != 0)
+        return false;
+    if (rem_next_line(x) != NULL)
+        rem_upstream_count(&rem_next_line(x)->retries);
+    x->peer->exchange = NULL;
+    rem_pool_close(&x->peer);
+    return true;
+}
+
+/* proxy_intercept_errors: an error_page of ours stands for what the server says. */
+static bool head_is_intercepted(const struct rem_upstream_exchange *x)
+{
+    const struct rem_array *pages = rem_core_location(x->request)->error_pages;
+
+    if (!x->policy->intercept_errors || x->status < 300 || pages == NULL)
+        return false;
+    for (uint32_t i = 0; i < pages->n; i++) {
+        if (REM_ARRAY_OF(pages, struct rem_http_error_page)[i].status == x->status)
+            return true;
+    }
+    return false;
+}
+
+static enum rem_upstream_step head_done(struct rem_upstream_exchange *x)
+{
+    struct rem_request *request = x->request;
+    int rc;
+
+    x->outcome = REM_OUTCOME_OK;
+    rem_record_head(x);
+    if (head_is_fault(x)) {
+        rem_upstream_goto(x, REM_UPSTREAM_PICK);
+        return REM_STEP_NEXT;
+    }
+    rem_relay_keep_head(x);
+    if (head_is_intercepted(x))
+        return rem_upstream_end(x, x->status);
+    rc = x->protocol->answer(x);
+    if (rc == 0)
+        rc = rem_http_send_head(request);
+    if (rc != 0)
+        return rem_upstream_end(x, rc == REM_ECLOSED ? 499 : REM_HTTP_ERROR);
+    if (!x->upgraded) {
+        rem_upstream_goto(x, REM_UPSTREAM_RELAY);
+        return REM_STEP_NEXT;
+    }
+    if (request->exchange->upgrade(request) != 0)
+        return rem_upstream_end(x, 499);
+    rem_upload_tunnel(x);
+    x->relay.buffering = false;
+    request->on_body = request->on_writable; /* either way: the driver looks at everything */
+    rem_upstream_goto(x, REM_UPSTREAM_TUNNEL);
+    return REM_STEP_NEXT;
+}
+
+/* The connection ended, or broke, before the head was complete. */
+static enum rem_upstream_step head_cut(struct rem_upstream_exchange *x, int rc)
+{
+    int reason = errno;
+
+    /* A pooled connection that is found closed is nothing to complain of. */
+    if (!rem_next_stale(x, REM_FAULT_ERROR)) {
+        if (rc == REM_EIO)
+            rem_record_log(x, REM_LOG_ERROR, reason, "recv() failed", rem_record_doing(x));
+        else
+            rem_record_log(x, REM_LOG_ERROR, 0, "upstream prematurely closed connection",
+                           rem_record_doing(x));
+    }
+    return rem_upstream_fail(x, REM_FAULT_ERROR);
+}
+
+/* Looks at what is there.  REM_STEP_DONE: more is needed. */
+static enum rem_upstream_step head_parse(struct rem_upstream_exchange *x)
+{
+    if (x->relay.in == NULL || x->relay.pos == x->relay.in->last)
+        return REM_STEP_DONE;
+    switch (x->protocol->process_head(x)) {
+    case REM_OK:
+        return head_done(x);
+    case REM_EAGAIN:
+        return REM_STEP_DONE;
+    case REM_ETOOBIG:
+        return head_bad(x, "upstream sent too big header");
+    case REM_ENOMEM:
+        return rem_upstream_end(x, 500);
+    default:
+        return head_bad(x, x->fault_text);
+    }
+}
+
+/* Goes on with a request that is not all sent, now that the server has begun to answer, or may. */
+static int answer_upload(struct rem_upstream_exchange *x)
+{
+    int rc = rem_upload_pump(x);
+
+    if (rc > 0 || rc == REM_ENOMEM)
+        return rc;
+    if (rc != 0 && rc != REM_EAGAIN)
+        x->peer->conn.readable = true; /* broken: what it said last, if anything, is there */
+    return 0;
+}
+
+enum rem_upstream_step rem_step_read_head(struct rem_upstream_exchange *x)
+{
+    int rc;
+
+    if (x->client_gone)
+        return rem_upstream_end(x, 499);
+    rc = answer_upload(x);
+    if (rc != 0)
+        return rem_upstream_end(x, rc > 0 ? rc : 500);
+    while (x->peer->conn.readable) {
+        enum rem_upstream_step step;
+        ssize_t n;
+
+        rc = rem_relay_room(x);
+        if (rc == REM_EAGAIN)
+            return head_bad(x, "upstream sent too big header");
+        if (rc != 0)
+            return rem_upstream_end(x, 500);
+        n = rem_relay_recv(x);
+        if (n == REM_EAGAIN)
+            break;
+        if (n <= 0)
+            return head_cut(x, (int)n);
+        step = head_parse(x);
+        if (step != REM_STEP_DONE)
+            return step;
+    }
+    if (!x->timed_out)
+        return REM_STEP_WAIT;
+    rem_record_log(x, REM_LOG_ERROR, ETIMEDOUT, "upstream timed out", rem_record_doing(x));
+    return rem_upstream_fail(x, REM_FAULT_TIMEOUT);
+}
+
+/* ---- relay ---- */
+
+/* The response broke off: the client must be able to tell, so its connection ends too. */
+static enum rem_upstream_step relay_cut(struct rem_upstream_exchange *x, int rc)
+{
+    int reason = errno;
+
+    if (rc == REM_EACCES)
+        return rem_upstream_end(x, 499);
+    if (rc == REM_EIO)
+        rem_record_log(x, REM_LOG_ERROR, reason, "recv() failed", rem_record_doing(x));
+    else if (rc == REM_ECLOSED)
+        rem_record_log(x, REM_LOG_ERROR, 0, "upstream prematurely closed connection",
+                       rem_record_doing(x));
+    else if (rc == REM_EPROTO || rc == REM_ETOOBIG)
+        rem_record_log(x, REM_LOG_ERROR, 0, x->fault_text, rem_record_doing(x));
+    x->outcome = REM_OUTCOME_NEUTRAL;
+    return rem_upstream_end(x, REM_HTTP_ERROR);
+}
+
+/* Nothing of the body is there yet.  One of known length follows its head so soon that both may
+ * leave together; others may take their time, so the client gets the head now. */
+static int relay_flush_head(struct rem_upstream_exchange *x)
+{
+    int rc;
+
+    if (x->relay.handed || (x->relay.buffering && x->relay.expected > 0))
+        return 0;
+    x->relay.handed = true;
+    rc = rem_http_send_body(x->request, NULL);
+    if (rc == REM_EAGAIN)
+        x->relay.down_full = true;
+    return rc == 0 || rc == REM_EAGAIN ? 0 : REM_EACCES;
+}
+
+enum rem_upstream_step rem_step_relay(struct rem_upstream_exchange *x)
+{
+    int rc;
+
+    if (x->client_gone)
+        return rem_upstream_end(x, 499);
+    if (x->peer != NULL && !x->relay.input_done) {
+        rc = answer_upload(x);
+        if (rc != 0)
+            return rem_upstream_end(x, REM_HTTP_ERROR);
+    }
+    rc = rem_relay_move(x);
+    if (rc == 0)
+        return rem_upstream_end(x, REM_HTTP_OK);
+    if (rc != REM_EAGAIN)
+        return relay_cut(x, rc);
+    if (x->relay.input_done) /* the rest is between us and the client */
+        rem_upstream_release(x, true);
+    rc = relay_flush_head(x);
+    if (rc != 0)
+        return relay_cut(x, rc);
+    if (!x->timed_out || !rem_relay_wants_input(x)) {
+        x->timed_out = false;
+        return REM_STEP_WAIT;
+    }
+    rem_record_log(x, REM_LOG_ERROR, ETIMEDOUT, "upstream timed out", rem_record_doing(x));
+    x->outcome = REM_OUTCOME_NEUTRAL;
+    return rem_upstream_end(x, REM_HTTP_ERROR);
+}
+
+/* ---- tunnel ---- */
+
+enum rem_upstream_step rem_step_tunnel(struct rem_upstream_exchange *x)
+{
+    int up, down;
+
+    if (x->client_gone)
+        return rem_upstream_end(x, REM_HTTP_ERROR);
+    up = rem_upload_pump(x);
+    down = rem_relay_move(x);
+    /* Either side's end is the tunnel's, once what it said before has been passed on. */
+    if (down == 0)
+        return rem_upstream_end(x, REM_HTTP_OK);
+    if (up != REM_EAGAIN || down != REM_EAGAIN)
+        return rem_upstream_end(x, REM_HTTP_ERROR);
+    if (relay_flush_head(x) != 0)
+        return rem_upstream_end(x, REM_HTTP_ERROR);
+    if (!x->timed_out)
+        return REM_STEP_WAIT;
+    rem_record_log(x, REM_LOG_ERROR, ETIMEDOUT, "upstream timed out", rem_record_doing(x));
+    return rem_upstream_end(x, REM_HTTP_ERROR);
+}

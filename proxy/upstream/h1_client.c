@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* h1_client.c - reads HTTP/1 responses. */
+#include "proxy/upstream/h1_client.h"
+
+enum { REM_H1_CLIENT_INTERIM_MAX = 64 };
+
+static void head_again(struct rem_h1_client *client, struct rem_arena *arena)
+{
+    rem_h1_response_init(&client->head, client->limits, arena);
+    rem_fields_init_in(&client->head.head.fields, client->storage, REM_H1_CLIENT_FIELDS, arena);
+}
+
+void rem_h1_client_init(struct rem_h1_client *client, struct rem_upstream_exchange *x,
+                        const struct rem_h1_limits *limits, enum rem_h1_asked asked, bool upgrade)
+{
+    client->limits = limits;
+    client->asked = asked;
+    client->upgrade = upgrade;
+    client->interim = 0;
+    client->left = 0;
+    client->framing = REM_FRAMING_NONE;
+    head_again(client, &x->request->arena);
+}
+
+/* The head says how the body ends, and whether the connection survives it. */
+static int head_framing(struct rem_h1_client *client, struct rem_upstream_exchange *x)
+{
+    const struct rem_h1_head *head = &client->head.head;
+
+    x->status = client->head.code;
+    client->framing = (enum rem_framing)head->framing;
+    client->left = head->content_length;
+    x->reusable = rem_h1_persists(head);
+    if (x->status == 101) {
+        if (!client->upgrade || (head->flags & REM_H1_UPGRADE) == 0) {
+            x->fault_text = "upstream sent invalid header: unexpected status 101";
+            return REM_EPROTO;
+        }
+        x->upgraded = true;
+        x->reusable = false;
+        client->framing = REM_FRAMING_UNTIL_CLOSE;
+    }
+    switch (client->framing) {
+    case REM_FRAMING_NONE:
+        x->relay.expected = 0;
+        x->relay.input_done = true;
+        break;
+    case REM_FRAMING_LENGTH:
+        x->relay.expected = client->left > INT64_MAX ? INT64_MAX : (int64_t)client->left;
+        x->relay.input_done = client->left == 0;
+        break;
+    case REM_FRAMING_CHUNKED:
+        rem_chunk_decoder_init(&client->chunks, client->limits, &x->request->arena);
+        break;
+    case REM_FRAMING_UNTIL_CLOSE:
+        break;
+    }
+    return 0;
+}
+
+int rem_h1_client_head(struct rem_h1_client *client, struct rem_upstream_exchange *x)
+{
+    struct rem_relay *relay = &x->relay;
+
+    for (;;) {
+        size_t n = (size_t)(relay->in->last - relay->pos);
+        int rc = rem_h1_response_parse(&client->head, client->asked, relay->pos, n);
+
+        if (rc == REM_EAGAIN)
+            return n >= client->limits->max_head ? REM_ETOOBIG : REM_EAGAIN;
+        if (rc != 0) {
+            x->fault_text = "upstream sent invalid header";
+            return rc == REM_EUNSUPPORTED ? REM_EPROTO : rc;
+        }
+        relay->pos += client->head.head.head_size;
+        if (client->head.code >= 200 || client->head.code == 101)
+            return head_framing(client, x);
+        /* Interim responses are the server's business with us; another head follows. */
+        if (++client->interim > REM_H1_CLIENT_INTERIM_MAX) {
+            x->fault_text = "upstream sent too many interim responses";
+            return REM_EPROTO;
+        }
+        head_again(client, &x->request->arena);
+        if (relay->pos == relay->in->last)
+            return REM_EAGAIN;
+    }
+}
+
+/* Moves the runs of data of several chunks together, so that each read makes one buf. */
+static int body_chunked(struct rem_h1_client *client, struct rem_upstream_exchange *x, char *at,
+                        size_t n, size_t *used, size_t *kept)
+{
+    char *to = at;
+    size_t off = 0;
+    int rc = 0;
+
+    while (off < n || rem_chunk_is_done(&client->chunks)) {
+        struct rem_str data = {NULL, 0};
+        size_t step = 0;
+
+        if (rem_chunk_is_done(&client->chunks)) {
+            x->relay.input_done = true;
+            break;
+        }
+        rc = rem_chunk_decode(&client->chunks, at + off, n - off, &step, &data);
+        off += step;
+        if (rc == REM_EAGAIN) {
+            rc = 0;
+            break;
+        }
+        if (rc != 0) {
+            x->fault_text = "upstream sent invalid chunked response";
+            break;
+        }
+        if (data.n != 0) {
+            if (to != data.p)
+                memmove(to, data.p, data.n);
+            to += data.n;
+        }
+    }
+    *used = off;
+    *kept = (size_t)(to - at);
+    return rc;
+}
+
+int rem_h1_client_body(struct rem_h1_client *client, struct rem_upstream_exchange *x, char *at,
+                       size_t n, size_t *used, size_t *kept)
+{
+    switch (client->framing) {
+    case REM_FRAMING_CHUNKED:
+        return body_chunked(client, x, at, n, used, kept);
+    case REM_FRAMING_LENGTH:
+        if (n > client->left)
+            n = (size_t)client->left;
+        client->left -= n;
+        x->relay.input_done = client->left == 0;
+        break;
+    case REM_FRAMING_NONE:
+        n = 0;
+        x->relay.input_done = true;
+        break;
+    case REM_FRAMING_UNTIL_CLOSE:
+        break;
+    }
+    *used = n;
+    *kept = n;
+    return 0;
+}
+
+int rem_h1_client_end(struct rem_h1_client *client)
+{
+    return client->framing == REM_FRAMING_UNTIL_CLOSE ? 0 : REM_ECLOSED;
+}

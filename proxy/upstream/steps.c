@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* steps.c - an exchange from its beginning to the sent request: init, pick, connect, send; and what
+ * happens when a try fails. */
+#include "proxy/http/body.h"
+#include "proxy/upstream/next.h"
+#include "proxy/upstream/pool.h"
+#include "proxy/upstream/record.h"
+#include "proxy/upstream/upstream_priv.h"
+
+#include <errno.h>
+
+/* ---- init ---- */
+
+enum rem_upstream_step rem_step_init(struct rem_upstream_exchange *x)
+{
+    struct rem_request *request = x->request;
+    int rc;
+
+    if (x->client_gone)
+        return rem_upstream_end(x, 499);
+    if (request->has_body && x->policy->pass_body && !x->upload.streamed &&
+        !(request->body != NULL && request->body->complete))
+        return REM_STEP_WAIT;
+    rc = x->protocol->create_request(x);
+    if (rc != 0)
+        return rem_upstream_end(x, rc > 0 ? rc : 500);
+    rem_upstream_goto(x, REM_UPSTREAM_PICK);
+    return REM_STEP_NEXT;
+}
+
+/* ---- pick ---- */
+
+static enum rem_upstream_step pick_failed(struct rem_upstream_exchange *x, int rc)
+{
+    if (rc == REM_ENOMEM)
+        return rem_upstream_end(x, 500);
+    x->addr_text = x->group != NULL ? x->group->ref.name : x->addr_text;
+    rem_record_log(x, REM_LOG_ERROR, 0, "no live upstreams", "connecting to upstream");
+    x->outcome = REM_OUTCOME_NEUTRAL;
+    /* Variables show the upstream's name where no server was asked. */
+    if (rem_record_try(x) == 0) {
+        x->current->status = 502;
+        x->current->response_ms = 0;
+        x->try_open = false;
+    }
+    return rem_upstream_end(x, 502);
+}
+
+static void peer_attach(struct rem_upstream_exchange *x)
+{
+    x->peer->exchange = x;
+    x->peer->requests++;
+    x->received_base = x->peer->conn.received;
+    x->armed = false;
+}
+
+enum rem_upstream_step rem_step_pick(struct rem_upstream_exchange *x)
+{
+    int rc = 0;
+
+    if (!x->try_open) {
+        if (!x->picked)
+            rc = rem_next_pick(x);
+        if (rc != 0)
+            return pick_failed(x, rc);
+        x->picked = false;
+        x->fresh = false;
+        rc = rem_record_try(x);
+        if (rc != 0) {
+            x->try_open = true; /* the pin is held all the same */
+            return rem_upstream_end(x, 500);
+        }
+    }
+    x->status = 0;
+    x->reusable = false;
+    x->outcome = REM_OUTCOME_NEUTRAL;
+    rem_relay_reset(x);
+    rc = x->protocol->reinit_request(x);
+    if (rc != 0)
+        return rem_upstream_end(x, 500);
+    if (!x->fresh && x->keepalive.connections != 0)
+        x->peer = rem_pool_get(x->request->worker->upstreams, x->key);
+    if (x->peer == NULL) {
+        rem_upstream_goto(x, REM_UPSTREAM_CONNECT);
+        return REM_STEP_NEXT;
+    }
+    peer_attach(x);
+    rem_record_connected(x);
+    if (rem_next_line(x) != NULL)
+        rem_upstream_count(&rem_next_line(x)->reused);
+    if (rem_upload_start(x) != 0)
+        return rem_upstream_end(x, 500);
+    rem_upstream_goto(x, REM_UPSTREAM_SEND);
+    return REM_STEP_NEXT;
+}
+
+/* ---- connect ---- */
+
+static enum rem_upstream_step connect_failed(struct rem_upstream_exchange *x, int reason)
+{
+    rem_record_log(x, REM_LOG_ERROR, reason, "connect() failed", "connecting to upstream");
+    return rem_upstream_fail(x, REM_FAULT_ERROR);
+}
+
+static enum rem_upstream_step connect_open(struct rem_upstream_exchange *x)
+{
+    int rc = rem_pool_open(x->request->worker->upstreams, &x->addr, x->key,
+                           x->policy->socket_keepalive != 0, &x->peer);
+
+    if (rc == REM_EIO)
+        return connect_failed(x, errno);
+    if (rc != 0) /* our own limits: another server would not help */
+        return rem_upstream_end(x, rc == REM_EBUSY ? 503 : 500);
+    peer_attach(x);
+    if (rem_next_line(x) != NULL)
+        rem_upstream_count(&rem_next_line(x)->opened);
+    return x->peer->connected ? REM_STEP_NEXT : REM_STEP_WAIT;
+}
+
+enum rem_upstream_step rem_step_connect(struct rem_upstream_exchange *x)
+{
+    struct rem_conn *conn;
+    int reason;
+
+    if (x->client_gone)
+        return rem_upstream_end(x, 499);
+    if (x->peer == NULL)
+        return connect_open(x);
+    conn = &x->peer->conn;
+    if (!x->peer->connected) {
+        if (!conn->writable && !conn->hangup && !conn->error) {
+            if (!x->timed_out)
+                return REM_STEP_WAIT;
+            rem_record_log(x, REM_LOG_ERROR, ETIMEDOUT, "upstream timed out",
+                           "connecting to upstream");
+            return rem_upstream_fail(x, REM_FAULT_TIMEOUT);
+        }
+        reason = rem_conn_connect_error(conn);
+        if (reason != 0)
+            return connect_failed(x, reason);
+        x->peer->connected = true;
+    }
+    rem_record_connected(x);
+    if (rem_upload_start(x) != 0)
+        return rem_upstream_end(x, 500);
+    rem_upstream_goto(x, REM_UPSTREAM_SEND);
+    return REM_STEP_NEXT;
+}
+
+/* ---- send ---- */
+
+enum rem_upstream_step rem_step_send(struct rem_upstream_exchange *x)
+{
+    struct rem_conn *conn = &x->peer->conn;
+    int rc;
+
+    if (x->client_gone)
+        return rem_upstream_end(x, 499);
+    rc = rem_upload_pump(x);
+    if (rc > 0)
+        return rem_upstream_end(x, rc);
+    if (rc == REM_ENOMEM)
+        return rem_upstream_end(x, 500);
+    if (rc == REM_EAGAIN && !conn->readable) {
+        if (!x->timed_out)
+            return REM_STEP_WAIT;
+        rem_record_log(x, REM_LOG_ERROR, ETIMEDOUT, "upstream timed out", rem_record_doing(x));
+        return rem_upstream_fail(x, REM_FAULT_TIMEOUT);
+    }
+    /* A server that takes no more may have answered why: the read tells. */
+    if (rc != 0 && rc != REM_EAGAIN)
+        conn->readable = true;
+    rem_upstream_goto(x, REM_UPSTREAM_READ_HEAD);
+    return REM_STEP_NEXT;
+}
+
+/* ---- failure ---- */
+
+enum rem_upstream_step rem_upstream_fail(struct rem_upstream_exchange *x,
+                                         enum rem_upstream_fault fault)
+{
+    bool stale = rem_next_stale(x, fault);
+    bool allowed = rem_next_allowed(x, fault);
+
+    if (stale) {
+        x->current->sent += rem_upload_sent(x);
+        x->peer->exchange = NULL;
+        rem_pool_close(&x->peer);
+        x->fresh = true;
+        rem_upstream_goto(x, REM_UPSTREAM_PICK);
+        return REM_STEP_NEXT;
+    }
+    /* A pooled connection that had been closed says nothing about the server's health. */
+    x->outcome = x->peer != NULL && x->peer->reused && fault == REM_FAULT_ERROR &&
+                         x->peer->conn.received == x->received_base
+                     ? REM_OUTCOME_NEUTRAL
+                     : REM_OUTCOME_FAIL;
+    if (x->current->status == 0)
+        x->current->status = fault == REM_FAULT_TIMEOUT ? 504 : 502;
+    rem_upstream_release(x, false);
+    if (allowed && rem_next_pick(x) == 0) {
+        if (rem_next_line(x) != NULL)
+            rem_upstream_count(&rem_next_line(x)->retries);
+        x->picked = true;
+        rem_upstream_goto(x, REM_UPSTREAM_PICK);
+        return REM_STEP_NEXT;
+    }
+    return rem_upstream_end(x, fault == REM_FAULT_TIMEOUT ? 504 : 502);
+}
