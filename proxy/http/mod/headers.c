@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* headers.c - add_header and add_trailer.
+ *
+ * Inheritance: a level with any add_header has none of its parent's; the same for trailers.  */
+#include "proto/wire/put.h"
+#include "proxy/conf/array.h"
+#include "proxy/http/core.h"
+
+struct added {
+    struct rem_str name;
+    struct rem_value value;
+    bool always;
+};
+
+struct headers_conf {
+    struct rem_array *headers; /* of struct added; NULL: none */
+    struct rem_array *trailers;
+};
+
+extern struct rem_module rem_headers_module;
+
+static void *create_location(struct rem_conf *cf)
+{
+    return rem_arena_zalloc(cf->arena, sizeof(struct headers_conf));
+}
+
+static int merge_location(struct rem_conf *cf, void *parent, void *child)
+{
+    const struct headers_conf *prev = parent;
+    struct headers_conf *conf = child;
+
+    (void)cf;
+    if (conf->headers == NULL)
+        conf->headers = prev->headers;
+    if (conf->trailers == NULL)
+        conf->trailers = prev->trailers;
+    return 0;
+}
+
+/* `offset` says which of the two lists. */
+static int set_add(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    struct rem_array **list = (void *)((char *)conf + d->offset);
+    struct added *added;
+
+    if (cf->n_args == 4 && !rem_str_is(cf->args[3], "always"))
+        return rem_conf_error(cf, "invalid parameter \"%.*s\"", REM_STR_ARG(cf->args[3]));
+    if (!rem_put_is_token(cf->args[1]))
+        return rem_conf_error(cf, "invalid field name \"%.*s\"", REM_STR_ARG(cf->args[1]));
+    if (*list == NULL)
+        *list = rem_array_new(cf->arena, sizeof(struct added));
+    added = *list != NULL ? rem_array_push(cf->arena, *list) : NULL;
+    if (added == NULL)
+        return rem_conf_nomem(cf);
+    added->name = cf->args[1];
+    added->always = cf->n_args == 4;
+    return rem_value_compile(cf, cf->args[2], &added->value);
+}
+
+/* ---- responses ---- */
+
+static bool is_fit(int status)
+{
+    switch (status) {
+    case 200:
+    case 201:
+    case 204:
+    case 206:
+    case 301:
+    case 302:
+    case 303:
+    case 304:
+    case 307:
+    case 308:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Takes out all fields of one name. */
+static void remove_all(struct rem_fields *fields, enum rem_field_id id)
+{
+    struct rem_field *field;
+
+    while ((field = rem_fields_find(fields, id)) != NULL)
+        rem_fields_remove(fields, field);
+}
+
+/* A value made of what the client sent could hold line ends: $uri, $arg_x decoded by others. */
+static int add_one(struct rem_request *request, struct rem_fields *fields,
+                   const struct added *added)
+{
+    struct rem_str value;
+    int rc = rem_http_value(request, &added->value, &value);
+
+    if (rc != 0)
+        return rc;
+    if (value.n == 0)
+        return 0;
+    if (!rem_put_is_value(value)) {
+        REM_LOG_IN(&request->log, REM_LOG_ERROR, 0,
+                   "value of \"%.*s\" holds control bytes, the field is left out",
+                   REM_STR_ARG(added->name));
+        return 0;
+    }
+    return rem_fields_add(fields, added->name, value);
+}
+
+static int add_header(struct rem_request *request, const struct added *added)
+{
+    enum rem_field_id id = rem_field_id(added->name);
+
+    /* Of these there is one; an empty value takes it away. */
+    if (id == REM_FIELD_LAST_MODIFIED) {
+        request->response.last_modified = -1;
+        remove_all(&request->response.fields, id);
+    } else if (id == REM_FIELD_ETAG) {
+        remove_all(&request->response.fields, id);
+    }
+    return add_one(request, &request->response.fields, added);
+}
+
+static int on_head(struct rem_request *request, const struct rem_header_filter *next)
+{
+    const struct headers_conf *conf = request->location_conf[rem_headers_module.index];
+    bool fit = is_fit(request->response.status);
+
+    for (uint32_t i = 0; conf->headers != NULL && i < conf->headers->n; i++) {
+        const struct added *added = rem_array_at(conf->headers, i);
+
+        if ((fit || added->always) && add_header(request, added) != 0)
+            return REM_ENOMEM;
+    }
+    for (uint32_t i = 0; conf->trailers != NULL && i < conf->trailers->n; i++) {
+        const struct added *added = rem_array_at(conf->trailers, i);
+
+        /* A body whose length is announced has no place for trailers. */
+        if ((fit || added->always) && request->version >= 11 &&
+            rem_core_location(request)->chunked_transfer_encoding &&
+            request->method != REM_METHOD_HEAD)
+            request->response.content_length = -1;
+    }
+    return next->run(request, next->next);
+}
+
+static bool has_final(const struct rem_buf *list)
+{
+    for (; list != NULL; list = list->next) {
+        if (list->final)
+            return true;
+    }
+    return false;
+}
+
+/* Values of trailers are those at the end of the body. */
+static int on_body(struct rem_request *request, struct rem_buf *list,
+                   const struct rem_body_filter *next)
+{
+    const struct headers_conf *conf = request->location_conf[rem_headers_module.index];
+    bool fit = is_fit(request->response.status);
+
+    if (conf->trailers != NULL && has_final(list)) {
+        for (uint32_t i = 0; i < conf->trailers->n; i++) {
+            const struct added *added = rem_array_at(conf->trailers, i);
+
+            if ((fit || added->always) && add_one(request, &request->response.trailers, added) != 0)
+                return REM_ECLOSED;
+        }
+    }
+    return next->run(request, list, next->next);
+}
+
+static int install(struct rem_http_setup *setup)
+{
+    int rc = rem_http_add_header_filter(setup, on_head);
+
+    return rc != 0 ? rc : rem_http_add_body_filter(setup, on_body);
+}
+
+enum { HSL = REM_CTX_HTTP | REM_CTX_SERVER | REM_CTX_LOCATION };
+
+static const struct rem_directive directives[] = {
+    {"add_header", HSL, REM_ARGS_23, set_add, REM_LEVEL_LOCATION,
+     offsetof(struct headers_conf, headers), NULL},
+    {"add_trailer", HSL, REM_ARGS_23, set_add, REM_LEVEL_LOCATION,
+     offsetof(struct headers_conf, trailers), NULL},
+    REM_DIRECTIVE_END,
+};
+
+static const struct rem_http_hooks hooks = {.install = install};
+
+struct rem_module rem_headers_module = {
+    .name = "headers",
+    .kind = REM_MODULE_HTTP,
+    .directives = directives,
+    .create_location = create_location,
+    .merge_location = merge_location,
+    .hooks = &hooks,
+};
