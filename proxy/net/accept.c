@@ -129,41 +129,46 @@ static bool on_failure(struct rem_listener_set *set, int sys)
     }
 }
 
+/* Accepts one.  Returns whether there may be more. */
+static bool accept_one(struct rem_accept *one)
+{
+    struct rem_worker *worker = one->worker;
+    union rem_addr_any any;
+    struct rem_addr peer;
+    socklen_t len = sizeof(any);
+    int client;
+
+    if (!has_room(worker)) {
+        rem_count(&worker->counters->conn_rejected, 1);
+        rem_accept_complain_limit(worker);
+        pause_all(worker->accepting);
+        return false;
+    }
+    client = accept4(*one->fd, &any.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (client < 0) {
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return false;
+        return on_failure(worker->accepting, errno);
+    }
+    worker->connections++;
+    rem_count(&worker->counters->conn_accepted, 1);
+    rem_count(&worker->counters->conn_handled, 1);
+    rem_addr_from(&any.sa, len, &peer);
+    one->listener->on_accept(worker, one->listener, client, &peer);
+    return true;
+}
+
 static void on_waiting(evutil_socket_t fd, short what, void *data)
 {
     struct rem_accept *one = data;
-    struct rem_worker *worker = one->worker;
-    struct rem_listener_set *set = worker->accepting;
-    int left = worker->setup->multi_accept ? PER_TURN : 1;
+    struct rem_listener_set *set = one->worker->accepting;
+    int left = one->worker->setup->multi_accept ? PER_TURN : 1;
 
+    (void)fd;
     (void)what;
-    rem_loop_enter(&worker->loop);
-    while (left > 0 && set->state == ACCEPT_RUNNING) {
-        union rem_addr_any any;
-        struct rem_addr peer;
-        socklen_t len = sizeof(any);
-        int client;
-
-        if (!has_room(worker)) {
-            rem_count(&worker->counters->conn_rejected, 1);
-            rem_accept_complain_limit(worker);
-            pause_all(set);
-            return;
-        }
-        client = accept4(fd, &any.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (client < 0) {
-            if (errno == EAGAIN || errno == EWOULDBLOCK || !on_failure(set, errno))
-                return;
-            left--;
-            continue;
-        }
-        left--;
-        worker->connections++;
-        rem_count(&worker->counters->conn_accepted, 1);
-        rem_count(&worker->counters->conn_handled, 1);
-        rem_addr_from(&any.sa, len, &peer);
-        one->listener->on_accept(worker, one->listener, client, &peer);
-    }
+    rem_loop_enter(&one->worker->loop);
+    while (left-- > 0 && set->state == ACCEPT_RUNNING && accept_one(one))
+        continue;
 }
 
 static void free_set(struct rem_listener_set *set)
@@ -248,6 +253,11 @@ void rem_listeners_disable(struct rem_worker *worker)
 
     if (set == NULL || set->state == ACCEPT_CLOSING)
         return;
+    /* What waits is served rather than reset, should this be the last to hold the socket. */
+    for (size_t i = 0; i < set->count; i++)
+        for (int left = PER_TURN; left > 0 && set->state == ACCEPT_RUNNING; left--)
+            if (!accept_one(&set->each[i]))
+                break;
     pause_all(set);
     set->state = ACCEPT_CLOSING;
     rem_timer_set(&worker->loop.timers, &set->timer, CLOSE_MS);

@@ -43,14 +43,24 @@ static struct rem_log_file *stderr_file(struct rem_setup *setup)
     return file;
 }
 
+struct rem_log_file *rem_error_log_file(struct rem_setup *setup, struct rem_str path)
+{
+    if (path.n == 0 || rem_str_is(path, "stderr"))
+        return stderr_file(setup);
+    return rem_setup_log_file(setup, path);
+}
+
+/* "stderr" is no path; anything else is one, relative to the prefix. */
 static struct rem_log_file *file_of(struct rem_conf *cf, struct rem_str name)
 {
-    struct rem_str path;
+    struct rem_str path = name;
 
-    if (rem_str_is(name, "stderr"))
-        return stderr_file(cf->user);
-    path = rem_conf_path(cf, name, REM_BASE_PREFIX);
-    return path.p != NULL ? rem_setup_log_file(cf->user, path) : NULL;
+    if (!rem_str_is(name, "stderr")) {
+        path = rem_conf_path(cf, name, REM_BASE_PREFIX);
+        if (path.p == NULL)
+            return NULL;
+    }
+    return rem_error_log_file(cf->user, path);
 }
 
 int rem_error_log_set(struct rem_conf *cf, const struct rem_directive *d, void *conf)

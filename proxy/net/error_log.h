@@ -11,6 +11,7 @@
 #ifndef REM_NET_ERROR_LOG_H
 #define REM_NET_ERROR_LOG_H
 
+#include "proto/base/err.h"
 #include "proto/base/log.h"
 
 struct rem_conf;
@@ -23,5 +24,9 @@ int rem_error_log_set(struct rem_conf *cf, const struct rem_directive *d, void *
 /* Adds a destination to *log (made when NULL).  Errors: REM_ENOMEM. */
 int rem_error_log_add(struct rem_setup *setup, struct rem_log **log, struct rem_log_file *file,
                       enum rem_log_level level) REM_MUST_CHECK;
+
+/* The file of an absolute path, or the process's stderr for "stderr" and the empty path.  NULL
+ * without memory. */
+struct rem_log_file *rem_error_log_file(struct rem_setup *setup, struct rem_str path);
 
 #endif

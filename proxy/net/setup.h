@@ -52,8 +52,10 @@ struct rem_setup {
     struct rem_setup_env *env;           /* what children keep of or add to the environment */
     struct rem_setup_affinity *affinity; /* by worker index, the last one repeats; NULL: leave */
     size_t affinity_count;
-    bool affinity_auto;               /* one CPU each, of those in affinity[0] if there is one */
-    int worker_priority;              /* nice value */
+    bool affinity_auto;  /* one CPU each, of those in affinity[0] if there is one */
+    int worker_priority; /* nice value */
+    bool has_priority;
+    struct rem_str default_log;       /* of -e, absolute; empty: stderr */
     int64_t worker_rlimit_core;       /* -1: leave */
     struct rem_str working_directory; /* empty: leave */
     bool multi_accept;                /* accept all that wait, not one per turn */

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/process/master.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The directory of an admin socket is made when it is missing: /run is empty after a boot. */
+static void make_socket_dirs(struct rem_list *listeners)
+{
+    REM_LIST_EACH(node, listeners)
+    {
+        const struct rem_addr *addr = &REM_LIST_ENTRY(node, struct rem_listener, node)->addr;
+        char path[sizeof(addr->u.un.sun_path) + 1];
+        char *slash;
+
+        if (rem_addr_family(addr) != AF_UNIX || addr->u.un.sun_path[0] != '/')
+            continue;
+        snprintf(path, sizeof(path), "%s", addr->u.un.sun_path);
+        slash = strrchr(path, '/');
+        if (slash == path)
+            continue;
+        *slash = '\0';
+        (void)mkdir(path, 0755); /* that it could not be made is told by bind() */
+    }
+}
+
+int rem_reload_open(struct rem_master *m, struct rem_generation *gen, struct rem_generation *old,
+                    struct rem_err *err)
+{
+    struct rem_list *http = old != NULL ? &old->setup.listeners : &m->inherited_listeners;
+    struct rem_list *admin = old != NULL ? &old->setup.admin_listeners : &m->inherited_listeners;
+    int rc = rem_listeners_open(&gen->setup.listeners, http, gen->setup.worker_processes, err);
+
+    if (rc != REM_OK)
+        return rc;
+    make_socket_dirs(&gen->setup.admin_listeners);
+    rc = rem_listeners_open(&gen->setup.admin_listeners, admin, 1, err);
+    if (rc != REM_OK)
+        rem_listeners_close(&gen->setup.listeners, http);
+    return rc;
+}
+
+void rem_master_tell_reload(struct rem_master *m, int result, const char *error)
+{
+    struct rem_shm_header *header = m->region.header;
+    struct rem_msg msg = {.kind = REM_MSG_RELOADED, .result = result};
+
+    m->reload_result = result;
+    m->reload_sec = time(NULL);
+    /* relaxed: these stand alone, and only the master writes them */
+    rem_count(result == REM_OK ? &header->reloads : &header->reloads_failed, 1);
+    if (result == REM_OK)
+        atomic_store_explicit(&header->reloaded_sec, m->reload_sec, memory_order_relaxed);
+    snprintf(msg.text, sizeof(msg.text), "%s", error);
+    msg.generation = m->gen->number;
+    msg.sec = m->reload_sec;
+    rem_agent_tell(m, &msg);
+}
+
+/* The agent of the new configuration takes over the registry; if it cannot, the former one's
+ * successor does. */
+static int switch_agent(struct rem_master *m, struct rem_generation *next, struct rem_err *err)
+{
+    struct rem_generation *old = m->gen;
+    int rc;
+
+    rem_agent_stop(m);
+    m->gen = next;
+    rc = rem_agent_start(m);
+    if (rc == REM_OK)
+        rc = rem_agent_wait(m);
+    if (rc == REM_OK)
+        return REM_OK;
+    if (rc == REM_ETIMEOUT)
+        rem_err_set(err, rc, "the agent was not ready in time");
+    else
+        rem_err_set(err, rc, "the agent failed: %s",
+                    m->agent_error[0] != '\0' ? m->agent_error : "see above");
+    rem_agent_stop(m);
+    m->gen = old;
+    if (rem_agent_start(m) == REM_OK)
+        (void)!rem_agent_wait(m);
+    else
+        m->agent_respawn.at_ms = rem_mono_ms();
+    return rc;
+}
+
+/* Everything that can fail, in an order in which it can be undone. */
+static int prepare(struct rem_master *m, const struct rem_reporter *to, struct rem_generation **out,
+                   struct rem_err *err)
+{
+    struct rem_generation *next;
+    int rc = rem_generation_load(m->options, to, &next);
+
+    rem_err_set(err, rc, "%s", "the configuration is invalid, see the error log");
+    if (rc != REM_OK)
+        return rc;
+    next->number = m->gen->number + 1;
+    rc = rem_generation_prepare(next, to);
+    if (rc != REM_OK)
+        goto fail;
+    rc = rem_reload_open(m, next, m->gen, err);
+    if (rc != REM_OK) {
+        rem_report(to, REM_LOG_EMERG, 0, "%s", err->text);
+        goto fail;
+    }
+    rc = switch_agent(m, next, err);
+    if (rc != REM_OK) {
+        rem_report(to, REM_LOG_EMERG, 0, "%s", err->text);
+        rem_listeners_close(&next->setup.listeners, &m->gen->setup.listeners);
+        rem_listeners_close(&next->setup.admin_listeners, &m->gen->setup.admin_listeners);
+        goto fail;
+    }
+    *out = next;
+    return REM_OK;
+
+fail:
+    rem_generation_free(next);
+    return rc;
+}
+
+static void move_pidfile(struct rem_master *m)
+{
+    const char *path = m->gen->setup.pid_path.p;
+
+    if (strcmp(path, m->pid_path) == 0)
+        return;
+    if (rem_pidfile_write(path, m->pid) != REM_OK) {
+        REM_LOG(rem_master_log(m), REM_LOG_EMERG, errno, "open() \"%s\" failed", path);
+        return;
+    }
+    unlink(m->pid_path);
+    snprintf(m->pid_path, sizeof(m->pid_path), "%s", path);
+}
+
+void rem_reload(struct rem_master *m)
+{
+    struct rem_reporter to = {.log = rem_master_log(m)};
+    struct rem_generation *old = m->gen;
+    struct rem_generation *next;
+    struct rem_err err;
+
+    REM_LOG(rem_master_log(m), REM_LOG_NOTICE, 0, "reconfiguring");
+    if (m->new_binary != 0) {
+        /* The next binary's agent owns the registry; what HUP then means is: take over again. */
+        rem_children_start_workers(m);
+        return;
+    }
+    if (prepare(m, &to, &next, &err) != REM_OK) {
+        if (!m->signals.stop)
+            rem_master_tell_reload(m, err.code, err.text);
+        return;
+    }
+
+    /* No return from here on: m->gen is `next`, and its agent serves. */
+    if (next->setup.shared_memory != old->setup.shared_memory)
+        REM_LOG(rem_master_log(m), REM_LOG_WARN, 0,
+                "\"shared_memory\" keeps its size until the next start");
+    rem_listeners_close(&old->setup.listeners, &next->setup.listeners);
+    rem_listeners_close(&old->setup.admin_listeners, &next->setup.admin_listeners);
+    atomic_store_explicit(&m->region.header->config_generation, next->number, memory_order_relaxed);
+    move_pidfile(m);
+    rem_master_tell_reload(m, REM_OK, "");
+    REM_LOG(rem_master_log(m), REM_LOG_NOTICE, 0, "start worker processes");
+    rem_children_start_workers(m);
+    rem_children_signal_workers(m, next->number, SIGQUIT);
+    rem_generation_free(old);
+}
