@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* admin_conn.h - one client connection of the admin server.
+ *
+ * Lifecycle:  READ_HEAD -> READ_BODY -> ANSWER -> WRITE -> (READ_HEAD | LINGER | closed).
+ * Rule:       one request at a time; what a client pipelines waits in the input buffer, and no
+ *             more is read meanwhile.  */
+#ifndef REM_AGENT_ADMIN_CONN_H
+#define REM_AGENT_ADMIN_CONN_H
+
+#include "agent/admin_server.h"
+
+struct rem_admin_conn;
+
+/* Takes an accepted, non-blocking descriptor; closes it on failure too.
+ * Errors: REM_ENOMEM. */
+int rem_admin_conn_new(struct rem_admin_server *server, int fd) REM_MUST_CHECK;
+
+/* Over the limit of connections: answers 503 as far as one write goes, and closes. */
+void rem_admin_conn_refuse(struct rem_admin_server *server, int fd);
+
+/* The server quits: closes an idle connection, lets a busy one end. */
+void rem_admin_conn_quit(struct rem_admin_conn *conn);
+
+/* Closes at once; the call in progress is abandoned. */
+void rem_admin_conn_close(struct rem_admin_conn *conn);
+
+/* The connection in server->connections. */
+struct rem_admin_conn *rem_admin_conn_at(struct rem_list *node);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agent.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- ending ---- */
+
+static void quit(struct rem_agent *agent)
+{
+    struct timeval tv = {REM_AGENT_QUIT_MS / 1000, (REM_AGENT_QUIT_MS % 1000) * 1000};
+
+    if (agent->quitting)
+        return;
+    agent->quitting = true;
+    (void)evtimer_add(agent->deadline, &tv);
+    rem_admin_server_quit(&agent->server);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *data)
+{
+    struct rem_agent *agent = data;
+
+    (void)fd;
+    (void)what;
+    agent->stopping = true;
+}
+
+static void on_signal(evutil_socket_t number, short what, void *data)
+{
+    struct rem_agent *agent = data;
+
+    (void)what;
+    rem_clock_update(agent->clock);
+    if (number == SIGQUIT)
+        quit(agent);
+    else
+        agent->stopping = true;
+}
+
+/* ---- the master ---- */
+
+static void reopen_logs(struct rem_agent *agent)
+{
+    for (struct rem_log_file *file = agent->handover->log_files; file != NULL; file = file->next)
+        if (file->path != NULL && rem_log_file_open(file) != 0)
+            REM_LOG(agent->log, REM_LOG_EMERG, 0, "open() \"%s\" failed", file->path);
+}
+
+static void obey(struct rem_agent *agent, const struct rem_msg *msg)
+{
+    struct rem_api_info *info = &agent->api.info;
+
+    switch (msg->kind) {
+    case REM_MSG_WORKER_GONE:
+        rem_agent_reclaim(agent);
+        break;
+    case REM_MSG_QUIT:
+        quit(agent);
+        break;
+    case REM_MSG_REOPEN:
+        reopen_logs(agent);
+        break;
+    case REM_MSG_RELOADED:
+        info->last_reload_ok = msg->result == 0;
+        info->last_reload_sec = msg->sec;
+        break;
+    case REM_MSG_DRAINING:
+        info->draining = true;
+        break;
+    case REM_MSG_WORKERS_UP:
+        info->workers_up = true;
+        break;
+    default: /* kinds that only we send */
+        break;
+    }
+}
+
+static void on_master(evutil_socket_t fd, short what, void *data)
+{
+    struct rem_agent *agent = data;
+    struct rem_msg msg;
+    int rc;
+
+    (void)what;
+    rem_clock_update(agent->clock);
+    while ((rc = rem_msg_recv(fd, &msg)) == 0)
+        obey(agent, &msg);
+    if (rc == REM_EAGAIN)
+        return;
+    /* The master is gone, and with it whoever would tell us anything. */
+    REM_LOG(agent->log, REM_LOG_ALERT, 0, "agent: the master is gone, ending");
+    (void)event_del(agent->master);
+    quit(agent);
+}
+
+/* ---- starting ---- */
+
+static void log_to_none(int severity, const char *text)
+{
+    (void)severity;
+    (void)text;
+}
+
+static int start_events(struct rem_agent *agent)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT};
+    struct event_config *config = event_config_new();
+
+    event_set_log_callback(log_to_none);
+    if (config == NULL)
+        return REM_ENOMEM;
+    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    agent->base = event_base_new_with_config(config);
+    event_config_free(config);
+    if (agent->base == NULL)
+        return REM_EIO;
+    agent->applied = evtimer_new(agent->base, rem_agent_on_applied, agent);
+    agent->reclaim = evtimer_new(agent->base, rem_agent_on_reclaim, agent);
+    agent->deadline = evtimer_new(agent->base, on_deadline, agent);
+    agent->master = event_new(agent->base, agent->handover->master_fd, EV_READ | EV_PERSIST,
+                              on_master, agent);
+    if (agent->applied == NULL || agent->reclaim == NULL || agent->deadline == NULL ||
+        agent->master == NULL || event_add(agent->master, NULL) != 0)
+        return REM_ENOMEM;
+    for (size_t i = 0; i < REM_COUNT(numbers); i++) {
+        agent->signals[i] = evsignal_new(agent->base, numbers[i], on_signal, agent);
+        if (agent->signals[i] == NULL || event_add(agent->signals[i], NULL) != 0)
+            return REM_ENOMEM;
+    }
+    return 0;
+}
+
+/* The master may have blocked signals around the fork, and has handlers that mean nothing here. */
+static void start_signals(void)
+{
+    static const int ignored[] = {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH};
+    sigset_t none;
+
+    for (size_t i = 0; i < REM_COUNT(ignored); i++)
+        (void)signal(ignored[i], SIG_IGN);
+    (void)signal(SIGCHLD, SIG_DFL);
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void fill_info(struct rem_agent *agent)
+{
+    const struct rem_handover *handover = agent->handover;
+
+    agent->api.info = (struct rem_api_info){
+        .version = handover->version,
+        .build = handover->build != NULL ? handover->build : "",
+        .config_generation = handover->config_generation,
+        .started_sec = handover->started_sec,
+        .loaded_sec = handover->loaded_sec,
+        .last_reload_ok = handover->last_reload_ok,
+        .last_reload_sec = handover->last_reload_sec,
+        .master_pid = handover->master_pid,
+        .workers = handover->workers,
+    };
+}
+
+static int start_server(struct rem_agent *agent, struct rem_err *err)
+{
+    const struct rem_handover *handover = agent->handover;
+    const struct rem_admin_handler handler = {
+        .on_call = rem_agent_on_call,
+        .on_abandon = rem_agent_on_abandon,
+        .on_error = rem_agent_on_error,
+        .data = agent,
+    };
+    size_t count = handover->listener_count;
+    int *fds = calloc(count + 1, sizeof(*fds));
+    int rc = REM_ENOMEM;
+
+    if (fds != NULL) {
+        for (size_t i = 0; i < count; i++)
+            fds[i] = handover->listeners[i].fd;
+        rem_admin_server_start(&agent->server, agent->base, agent->log, agent->clock, &handler);
+        rc = rem_admin_server_listen(&agent->server, fds, count);
+        free(fds);
+    }
+    return rc == 0 ? 0 : rem_err_set(err, rc, "cannot serve the admin API: %s", rem_err_text(rc));
+}
+
+/* The registry as the configuration and earlier changes have it. */
+static int start_registry(struct rem_agent *agent, struct rem_err *err)
+{
+    const struct rem_handover *handover = agent->handover;
+    int rc = rem_writer_new(handover->region, &agent->writer, err);
+
+    if (rc == 0)
+        rc = rem_writer_reconcile(agent->writer, handover->upstreams, handover->upstream_count,
+                                  handover->config_generation, err);
+    if (rc != 0)
+        return rc;
+    rem_api_init(&agent->api, handover->region, agent->writer, agent->clock, handover->write);
+    fill_info(agent);
+    return 0;
+}
+
+static int start(struct rem_agent *agent, struct rem_err *err)
+{
+    int rc = start_registry(agent, err);
+
+    if (rc != 0)
+        return rc;
+    rc = start_events(agent);
+    if (rc != 0)
+        return rem_err_set(err, rc, "cannot start the event loop: %s", rem_err_text(rc));
+    rc = start_server(agent, err);
+    if (rc != 0)
+        return rc;
+    rem_agent_reclaim(agent);
+    return 0;
+}
+
+static void end(struct rem_agent *agent)
+{
+    struct event *events[] = {agent->applied,    agent->reclaim,    agent->deadline,
+                              agent->master,     agent->signals[0], agent->signals[1],
+                              agent->signals[2]};
+
+    if (agent->server.base != NULL)
+        rem_admin_server_stop(&agent->server);
+    for (size_t i = 0; i < REM_COUNT(events); i++)
+        if (events[i] != NULL)
+            event_free(events[i]);
+    if (agent->base != NULL)
+        event_base_free(agent->base);
+    rem_api_fini(&agent->api);
+    rem_writer_free(&agent->writer);
+}
+
+/* ---- running ---- */
+
+static void tell(struct rem_agent *agent, enum rem_msg_kind kind, const char *text)
+{
+    struct rem_msg msg = {.kind = kind};
+
+    (void)snprintf(msg.text, sizeof(msg.text), "%s", text);
+    if (rem_msg_send(agent->handover->master_fd, &msg) != 0)
+        REM_LOG(agent->log, REM_LOG_ALERT, 0, "agent: the master does not listen");
+}
+
+static void serve(struct rem_agent *agent)
+{
+    while (!agent->stopping) {
+        bool more = agent->api.change != NULL || !rem_list_empty(&agent->deferred);
+        if (event_base_loop(agent->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0)) < 0) {
+            REM_LOG(agent->log, REM_LOG_ALERT, 0, "agent: the event loop failed");
+            return;
+        }
+        rem_agent_turn_end(agent);
+        if (agent->quitting && agent->server.connection_count == 0)
+            agent->stopping = true;
+    }
+}
+
+int rem_agent_run(const struct rem_handover *handover)
+{
+    struct rem_agent agent = {
+        .handover = handover, .log = handover->log, .clock = handover->clock};
+    struct rem_err err = {0};
+    int rc;
+
+    rem_list_init(&agent.staged);
+    rem_list_init(&agent.deferred);
+    rem_list_init(&agent.waiting);
+    rem_clock_update(agent.clock);
+    start_signals();
+    rc = start(&agent, &err);
+    if (rc == 0) {
+        tell(&agent, REM_MSG_READY, "");
+        serve(&agent);
+    } else {
+        tell(&agent, REM_MSG_FAILED, err.text[0] != '\0' ? err.text : rem_err_text(rc));
+    }
+    end(&agent);
+    return rc == 0 ? 0 : 1;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent.h - the agent process: one loop that serves the admin API and keeps the registry.
+ *
+ * Lifecycle:  rem_agent_run (declared in proto/shm/handover.h) -> start -> turns -> end.
+ * A turn:     wait for events -> run their callbacks (requests are answered or staged) -> publish
+ *             what was staged, once -> answer those whose change all workers run.
+ * Idle cost:  the loop sleeps without a timeout unless a change waits for workers, memory waits to
+ *             be freed, or a connection is open.  */
+#ifndef REM_AGENT_AGENT_H
+#define REM_AGENT_AGENT_H
+
+#include "agent/admin_server.h"
+#include "proto/shm/handover.h"
+
+enum {
+    REM_AGENT_APPLIED_MS = 100,      /* a writer waits no longer for the workers */
+    REM_AGENT_APPLIED_POLL_MS = 1,   /* how often they are looked at meanwhile */
+    REM_AGENT_RECLAIM_MIN_MS = 5,    /* between two attempts to free memory, doubled each time */
+    REM_AGENT_RECLAIM_MAX_MS = 1000, /* up to this */
+    REM_AGENT_QUIT_MS = 2000,        /* for answers in progress when told to quit */
+};
+
+struct rem_agent {
+    const struct rem_handover *handover;
+    const struct rem_log *log;
+    struct rem_clock *clock;
+    struct event_base *base;
+    struct rem_writer *writer;
+    struct rem_api api;
+    struct rem_admin_server server;
+
+    struct rem_list staged;   /* calls whose change is published at the end of this turn */
+    struct rem_list deferred; /* calls that must be handled when nothing is staged */
+    struct rem_list waiting;  /* calls whose change is published, but not run by all yet */
+    struct event *applied;    /* polls for `waiting` */
+    struct event *reclaim;
+    uint32_t reclaim_ms; /* delay of the next attempt; 0: nothing to free */
+    struct event *master;
+    struct event *deadline; /* of a quit */
+    struct event *signals[3];
+    bool quitting;
+    bool stopping;
+};
+
+/* The end of a turn; see above.  (agent_turn.c) */
+void rem_agent_turn_end(struct rem_agent *agent);
+
+/* Tries to free what waits for it, now and if need be later. */
+void rem_agent_reclaim(struct rem_agent *agent);
+
+/* What the admin server calls. */
+void rem_agent_on_call(void *data, struct rem_admin_call *call);
+void rem_agent_on_abandon(void *data, struct rem_admin_call *call);
+void rem_agent_on_error(void *data, const struct rem_api_request *request, int status,
+                        struct rem_api_response *response);
+
+/* Events of the turn's own timers. */
+void rem_agent_on_applied(int fd, short what, void *data);
+void rem_agent_on_reclaim(int fd, short what, void *data);
+
+#endif

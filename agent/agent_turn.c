@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a turn of the agent does with requests: stage, publish once, wait for the workers. */
+#include "agent/agent.h"
+
+#include <event2/event.h>
+
+static struct rem_admin_call *call_at(struct rem_list *node)
+{
+    return REM_LIST_ENTRY(node, struct rem_admin_call, node);
+}
+
+/* Takes a list's elements over to a list of our own, as answering one may put others on the
+ * first again. */
+static void take(struct rem_list *from, struct rem_list *to)
+{
+    rem_list_init(to);
+    while (!rem_list_empty(from)) {
+        struct rem_list *node = from->next;
+        rem_list_remove(node);
+        rem_list_append(to, node);
+    }
+}
+
+static void arm_ms(struct event *timer, uint32_t ms)
+{
+    struct timeval tv = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
+
+    (void)evtimer_add(timer, &tv);
+}
+
+/* ---- requests ---- */
+
+void rem_agent_on_call(void *data, struct rem_admin_call *call)
+{
+    struct rem_agent *agent = data;
+
+    switch (rem_api_handle(&agent->api, &call->request, &call->response, &call->staged)) {
+    case REM_API_DONE:
+        rem_admin_call_reply(call);
+        break;
+    case REM_API_STAGED:
+        rem_list_append(&agent->staged, &call->node);
+        break;
+    case REM_API_FLUSH:
+        rem_list_append(&agent->deferred, &call->node);
+        break;
+    }
+}
+
+void rem_agent_on_abandon(void *data, struct rem_admin_call *call)
+{
+    (void)data;
+    rem_list_remove(&call->node);
+    rem_api_forget(&call->staged);
+}
+
+void rem_agent_on_error(void *data, const struct rem_api_request *request, int status,
+                        struct rem_api_response *response)
+{
+    (void)data;
+    rem_api_refuse(request, status, response);
+}
+
+/* ---- publishing ---- */
+
+/* The call's change is published: answers, or has it wait for the workers. */
+static void settle(struct rem_agent *agent, struct rem_admin_call *call,
+                   const struct rem_commit *commit)
+{
+    call->staged.commit = *commit;
+    if (rem_api_waits(&call->staged)) {
+        call->due_ms = agent->clock->mono_ms + REM_AGENT_APPLIED_MS;
+        rem_list_append(&agent->waiting, &call->node);
+        return;
+    }
+    rem_admin_call_reply(call);
+}
+
+static void settle_failed(struct rem_admin_call *call, int error)
+{
+    rem_api_finish_failed(&call->staged, &call->request, error, &call->response);
+    rem_admin_call_reply(call);
+}
+
+/* The common publish failed, so nothing of it has happened: tries each change on its own, as only
+ * one of them may be the one that does not fit. */
+static void publish_singly(struct rem_agent *agent, struct rem_list *calls)
+{
+    REM_LIST_EACH (node, calls) {
+        struct rem_admin_call *call = call_at(node);
+        struct rem_commit commit;
+        int rc;
+        rem_list_remove(node);
+        rem_api_forget(&call->staged);
+        rem_api_response_reset(&call->response);
+        if (rem_api_handle(&agent->api, &call->request, &call->response, &call->staged) !=
+            REM_API_STAGED) {
+            rem_admin_call_reply(call);
+            continue;
+        }
+        rc = rem_api_publish(&agent->api, &commit);
+        if (rc == 0)
+            settle(agent, call, &commit);
+        else
+            settle_failed(call, rc);
+    }
+}
+
+static void publish(struct rem_agent *agent)
+{
+    struct rem_list calls;
+    struct rem_commit commit;
+    int rc;
+
+    if (agent->api.change == NULL)
+        return;
+    take(&agent->staged, &calls);
+    rc = rem_api_publish(&agent->api, &commit);
+    if (rc == 0) {
+        REM_LIST_EACH (node, &calls) {
+            rem_list_remove(node);
+            settle(agent, call_at(node), &commit);
+        }
+    } else if (calls.next != calls.prev) {
+        publish_singly(agent, &calls);
+    } else if (!rem_list_empty(&calls)) {
+        struct rem_list *node = calls.next;
+        rem_list_remove(node);
+        settle_failed(call_at(node), rc);
+    }
+    if (rc != 0)
+        REM_LOG(agent->log, REM_LOG_ERROR, 0, "admin: a change was not published: %s",
+                rem_err_text(rc));
+    rem_agent_reclaim(agent);
+}
+
+/* ---- waiting for workers ---- */
+
+static void answer_applied(struct rem_agent *agent)
+{
+    struct rem_list calls;
+
+    take(&agent->waiting, &calls);
+    REM_LIST_EACH (node, &calls) {
+        struct rem_admin_call *call = call_at(node);
+        bool applied = rem_writer_applied(agent->writer, call->staged.commit.epoch);
+        rem_list_remove(node);
+        if (!applied && agent->clock->mono_ms < call->due_ms) {
+            rem_list_append(&agent->waiting, node);
+            continue;
+        }
+        rem_api_finish(&call->staged, applied, &call->response);
+        rem_admin_call_reply(call);
+    }
+    if (!rem_list_empty(&agent->waiting))
+        arm_ms(agent->applied, REM_AGENT_APPLIED_POLL_MS);
+}
+
+void rem_agent_on_applied(int fd, short what, void *data)
+{
+    struct rem_agent *agent = data;
+
+    (void)fd;
+    (void)what;
+    rem_clock_update(agent->clock); /* the turn's end does the rest */
+}
+
+/* ---- housekeeping ---- */
+
+/* Tries once; each failure doubles the delay, so that a server held for hours by a tunnel costs
+ * one wake-up a second. */
+static void reclaim_once(struct rem_agent *agent)
+{
+    if (!rem_writer_reclaim(agent->writer)) {
+        agent->reclaim_ms = 0;
+        (void)evtimer_del(agent->reclaim);
+        return;
+    }
+    arm_ms(agent->reclaim, agent->reclaim_ms);
+    agent->reclaim_ms *= 2;
+    if (agent->reclaim_ms > REM_AGENT_RECLAIM_MAX_MS)
+        agent->reclaim_ms = REM_AGENT_RECLAIM_MAX_MS;
+}
+
+void rem_agent_reclaim(struct rem_agent *agent)
+{
+    agent->reclaim_ms = REM_AGENT_RECLAIM_MIN_MS;
+    reclaim_once(agent);
+}
+
+void rem_agent_on_reclaim(int fd, short what, void *data)
+{
+    struct rem_agent *agent = data;
+
+    (void)fd;
+    (void)what;
+    rem_clock_update(agent->clock);
+    reclaim_once(agent);
+}
+
+/* ---- the turn ---- */
+
+void rem_agent_turn_end(struct rem_agent *agent)
+{
+    struct rem_list calls;
+
+    publish(agent);
+    take(&agent->deferred, &calls);
+    REM_LIST_EACH (node, &calls) {
+        rem_list_remove(node);
+        rem_agent_on_call(agent, call_at(node));
+    }
+    answer_applied(agent);
+}

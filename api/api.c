@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/api.h"
+
+#include "api/call.h"
+#include "api/reset.h"
+#include "api/route.h"
+
+void rem_api_init(struct rem_api *api, const struct rem_region *region, struct rem_writer *writer,
+                  const struct rem_clock *clock, bool write)
+{
+    *api = (struct rem_api){
+        .region = region,
+        .writer = writer,
+        .clock = clock,
+        .write = write,
+    };
+}
+
+void rem_api_fini(struct rem_api *api)
+{
+    rem_change_free(&api->change);
+    rem_reset_free(&api->resets);
+}
+
+/* ---- what endpoints share ---- */
+
+int rem_call_fault(struct rem_api_call *call, int rc, const struct rem_err *err)
+{
+    const char *text = err != NULL && err->text[0] != '\0' ? err->text : rem_err_text(rc);
+    enum rem_fault_code code;
+
+    switch (rc) {
+    case REM_EFULL:
+        code = REM_FAULT_OUT_OF_MEMORY;
+        break;
+    case REM_EEXIST:
+        code = REM_FAULT_ENTRY_EXISTS;
+        break;
+    case REM_ENOTFOUND:
+        code = REM_FAULT_UPSTREAM_NOT_FOUND;
+        break;
+    case REM_EINVAL:
+        code = REM_FAULT_FORMAT;
+        break;
+    default:
+        code = REM_FAULT_INTERNAL;
+    }
+    return rem_fault_set(&call->fault, code, "%s", text);
+}
+
+int rem_call_change(struct rem_api_call *call)
+{
+    int rc = 0;
+
+    if (call->api->change == NULL)
+        rc = rem_change_new(call->api->writer, &call->api->change);
+    return rc == 0 ? 0 : rem_call_fault(call, rc, NULL);
+}
+
+bool rem_call_is_shown(const struct rem_upstream_spec *spec)
+{
+    return !(spec->flags & (REM_UPSTREAM_IMPLICIT | REM_UPSTREAM_ORPHAN));
+}
+
+static int upstream_missing(struct rem_api_call *call)
+{
+    return rem_fault_set(&call->fault, REM_FAULT_UPSTREAM_NOT_FOUND, "upstream not found");
+}
+
+int rem_call_find(struct rem_api_call *call, struct rem_str name, size_t *index,
+                  struct rem_upstream_spec *spec)
+{
+    int rc;
+
+    if (rem_writer_find(call->api->writer, name, index) != 0)
+        return upstream_missing(call);
+    rc = rem_writer_spec(call->api->writer, *index, &call->arena, spec);
+    if (rc != 0)
+        return rem_call_fault(call, rc, NULL);
+    return rem_call_is_shown(spec) ? 0 : upstream_missing(call);
+}
+
+int rem_call_find_staged(struct rem_api_call *call, struct rem_str name,
+                         struct rem_upstream_spec *spec)
+{
+    const struct rem_upstream_spec *found;
+    int rc = rem_call_change(call);
+
+    if (rc != 0)
+        return rc;
+    rc = rem_change_get(call->api->change, name, &found);
+    if (rc == REM_ENOTFOUND || (rc == 0 && !rem_call_is_shown(found)))
+        return upstream_missing(call);
+    if (rc == 0)
+        rc = rem_upstream_spec_copy(&call->arena, found, spec);
+    return rc == 0 ? 0 : rem_call_fault(call, rc, NULL);
+}
+
+/* ---- dispatch ---- */
+
+static bool is_plus(struct rem_str path)
+{
+    return rem_str_has_prefix(path, REM_STR("/api")) && (path.n == 4 || path.p[4] == '/');
+}
+
+static void answer_fault(const struct rem_fault *fault, struct rem_str path,
+                         struct rem_api_response *response)
+{
+    if (is_plus(path))
+        rem_fault_answer_plus(fault, response);
+    else
+        rem_fault_answer_problem(fault, response);
+}
+
+/* Finds the route of a path.  Errors: REM_EINVAL with the fault. */
+static int find_route(struct rem_api_call *call, const struct rem_route **out)
+{
+    static const struct rem_route versions = {"", rem_plus_versions, NULL, NULL, NULL, NULL,
+                                              "GET, HEAD"};
+    struct rem_route_path path;
+    int rc = rem_route_split(call->request->path, &call->arena, &path);
+
+    if (rc == REM_ENOMEM)
+        return rem_call_fault(call, rc, NULL);
+    if (rc != 0) {
+        *out = NULL;
+    } else if (path.count != 0 && rem_str_is(path.segments[0], "api")) {
+        struct rem_str version = path.count > 1 ? path.segments[1] : REM_STR("9");
+        if (version.n != 1 || version.p[0] < '1' || version.p[0] > '9')
+            return rem_fault_set(&call->fault, REM_FAULT_UNKNOWN_VERSION, "unknown version");
+        *out = path.count == 1 ? &versions : rem_route_plus(&path, 2, call->params);
+    } else {
+        *out = rem_route_own(&path, call->params);
+    }
+    if (*out == NULL)
+        return rem_fault_set(&call->fault, REM_FAULT_PATH_NOT_FOUND, "path not found");
+    return 0;
+}
+
+/* Runs the request's handler.  Errors: REM_EINVAL with the fault. */
+static int run(struct rem_api_call *call, const char **allow)
+{
+    enum rem_method method = call->request->method;
+    bool reads = method == REM_METHOD_GET || method == REM_METHOD_HEAD;
+    const struct rem_route *route;
+    rem_api_handler_fn handler;
+    int rc = find_route(call, &route);
+
+    if (rc != 0)
+        return rc;
+    handler = rem_route_handler(route, method);
+    if (handler == NULL || (!reads && !call->api->write)) {
+        *allow = !call->api->write && route->get != NULL ? "GET, HEAD" : route->allow;
+        return rem_fault_set(&call->fault, REM_FAULT_METHOD_DISABLED, "method disabled");
+    }
+    if (!reads && call->request->has_origin)
+        return rem_fault_set(&call->fault, REM_FAULT_ORIGIN,
+                             "requests with an Origin field may not write");
+    return handler(call);
+}
+
+enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_request *request,
+                                    struct rem_api_response *response,
+                                    struct rem_api_staged *staged)
+{
+    struct rem_api_call call = {
+        .api = api, .request = request, .response = response, .staged = staged};
+    bool fresh = api->change == NULL;
+    const char *allow = NULL;
+    int rc;
+
+    if (request->has_if_match && !fresh)
+        return REM_API_FLUSH;
+    *staged = (struct rem_api_staged){0};
+    rem_arena_init(&call.arena, NULL);
+    rc = run(&call, &allow);
+    if (rc != 0) {
+        answer_fault(&call.fault, request->path, response);
+        response->allow = allow;
+    }
+    rem_arena_reset(&call.arena);
+    if (!call.is_staged && fresh)
+        rem_change_free(&api->change);
+    return call.is_staged ? REM_API_STAGED : REM_API_DONE;
+}
+
+int rem_api_publish(struct rem_api *api, struct rem_commit *out)
+{
+    struct rem_err err = {0};
+    int rc;
+
+    *out = (struct rem_commit){rem_writer_revision(api->writer), rem_writer_epoch(api->writer)};
+    if (api->change == NULL)
+        return 0;
+    rc = api->spoiled ? REM_ENOMEM
+                      : rem_change_commit(api->change, REM_REVISION_ANY, out, &err);
+    rem_change_free(&api->change);
+    api->spoiled = false;
+    return rc;
+}
+
+void rem_api_finish(struct rem_api_staged *staged, bool applied, struct rem_api_response *response)
+{
+    json_t *body = staged->body;
+
+    staged->body = NULL;
+    if (body == NULL)
+        return;
+    response->etag = staged->commit.revision;
+    response->has_etag = true;
+    if (json_object_set_new(body, "revision",
+                            json_integer(rem_json_count(staged->commit.revision))) != 0 ||
+        json_object_set_new(body, "applied", json_boolean(applied)) != 0) {
+        json_decref(body);
+        body = NULL;
+    }
+    rem_json_answer(response, body);
+}
+
+void rem_api_finish_failed(struct rem_api_staged *staged, const struct rem_api_request *request,
+                           int error, struct rem_api_response *response)
+{
+    struct rem_fault fault = {0};
+
+    rem_api_forget(staged);
+    (void)rem_fault_set(&fault,
+                        error == REM_EFULL ? REM_FAULT_OUT_OF_MEMORY : REM_FAULT_INTERNAL,
+                        "%s", rem_err_text(error));
+    answer_fault(&fault, request->path, response);
+}
+
+void rem_api_forget(struct rem_api_staged *staged)
+{
+    json_decref(staged->body);
+    staged->body = NULL;
+}
+
+void rem_api_refuse(const struct rem_api_request *request, int status,
+                    struct rem_api_response *response)
+{
+    struct rem_fault fault = {.code = rem_fault_of_status(status)};
+
+    answer_fault(&fault, request->path, response);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api.h - the admin API: answers requests from the registry and stages changes of it.
+ *
+ * Runs in:    agent.
+ * Lifecycle:  init -> per event-loop turn: rem_api_handle for each request, rem_api_publish once
+ *             -> fini.
+ * Changes:    all that one turn stages is one change of the registry and one publish; each step
+ *             sees those before it.  A request whose own steps fail takes back these only.
+ *             If-Match compares with the published revision, so what is staged already is
+ *             published before such a request is looked at.
+ * Not here:   HTTP (see agent/), waiting for workers (see agent/agent.c).  */
+#ifndef REM_API_API_H
+#define REM_API_API_H
+
+#include "api/json.h"
+#include "proto/base/clock.h"
+#include "proto/shm/writer.h"
+
+/* What the master told about this instance. */
+struct rem_api_info {
+    const char *version;
+    const char *build;
+    uint64_t config_generation;
+    int64_t started_sec;
+    int64_t loaded_sec;
+    bool last_reload_ok;
+    int64_t last_reload_sec;
+    pid_t master_pid;
+    unsigned workers; /* wanted */
+    bool workers_up;  /* were forked at least once */
+    bool draining;
+};
+
+struct rem_api_reset;
+
+struct rem_api {
+    const struct rem_region *region; /* borrowed, as the rest */
+    struct rem_writer *writer;
+    const struct rem_clock *clock;
+    bool write;
+    struct rem_api_info info;
+
+    struct rem_change *change; /* staged in this turn; NULL: nothing */
+    bool spoiled;              /* it could not be taken back in part: must not be published */
+    struct rem_api_reset *resets;
+};
+
+/* A request whose change waits for the publish. */
+struct rem_api_staged {
+    json_t *body; /* owned; of a /v1 answer, which gets revision and applied; NULL: plain */
+    struct rem_commit commit;
+};
+
+enum rem_api_outcome {
+    REM_API_DONE = 0, /* the response is complete */
+    REM_API_STAGED,   /* it is after rem_api_publish, with rem_api_finish */
+    REM_API_FLUSH,    /* publish what is staged, then handle this request again */
+};
+
+void rem_api_init(struct rem_api *api, const struct rem_region *region, struct rem_writer *writer,
+                  const struct rem_clock *clock, bool write);
+void rem_api_fini(struct rem_api *api);
+
+enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_request *request,
+                                    struct rem_api_response *response,
+                                    struct rem_api_staged *staged);
+
+/* Publishes what the turn staged.  On failure nothing has changed and the staged requests are to
+ * be answered with rem_api_finish_failed, or handled again one by one.
+ * Errors: REM_EFULL, REM_ENOMEM. */
+int rem_api_publish(struct rem_api *api, struct rem_commit *out) REM_MUST_CHECK;
+
+/* Whether the answer of a staged request waits until all workers run what it published. */
+static inline bool rem_api_waits(const struct rem_api_staged *staged)
+{
+    return staged->body != NULL;
+}
+
+/* Completes the response of a staged request. */
+void rem_api_finish(struct rem_api_staged *staged, bool applied,
+                    struct rem_api_response *response);
+void rem_api_finish_failed(struct rem_api_staged *staged, const struct rem_api_request *request,
+                           int error, struct rem_api_response *response);
+/* Without an answer: the client went away. */
+void rem_api_forget(struct rem_api_staged *staged);
+
+/* The answer to a request that never became one (bad head, too large...), in the style of its
+ * path as far as that is known. */
+void rem_api_refuse(const struct rem_api_request *request, int status,
+                    struct rem_api_response *response);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* call.h - what the endpoints of the API share while they answer one request.
+ *
+ * Lifecycle:  on the stack of rem_api_handle; the arena holds what the answer is made of.  */
+#ifndef REM_API_CALL_H
+#define REM_API_CALL_H
+
+#include "api/api.h"
+
+enum { REM_CALL_PARAMS = 3 };
+
+struct rem_api_call {
+    struct rem_api *api;
+    const struct rem_api_request *request;
+    struct rem_api_response *response;
+    struct rem_api_staged *staged;
+    struct rem_str params[REM_CALL_PARAMS]; /* what stood for "*" in the route, decoded */
+    struct rem_arena arena;
+    struct rem_fault fault;
+    bool is_staged; /* the handler has staged a change */
+};
+
+/* Handlers return 0 (the response is made, or staged) or REM_EINVAL with a fault. */
+typedef int (*rem_api_handler_fn)(struct rem_api_call *call);
+
+/* The change of this turn, begun if there is none.  Errors: REM_EINVAL with the fault. */
+int rem_call_change(struct rem_api_call *call) REM_MUST_CHECK;
+
+/* A published upstream by name, whether or not it has a zone; not those made for an address in
+ * proxy_pass or kept for old workers.  Errors: REM_EINVAL with UPSTREAM_NOT_FOUND. */
+int rem_call_find(struct rem_api_call *call, struct rem_str name, size_t *index,
+                  struct rem_upstream_spec *spec) REM_MUST_CHECK;
+
+/* The same as staged changes leave it; *spec is a copy in the arena. */
+int rem_call_find_staged(struct rem_api_call *call, struct rem_str name,
+                         struct rem_upstream_spec *spec) REM_MUST_CHECK;
+
+/* Whether an upstream is one that users see. */
+bool rem_call_is_shown(const struct rem_upstream_spec *spec);
+
+/* Errors of the registry writer as faults.  Returns REM_EINVAL. */
+int rem_call_fault(struct rem_api_call *call, int rc, const struct rem_err *err);
+
+/* Makes `value` (taken; NULL: out of memory) the body of the response. */
+static inline int rem_call_answer(struct rem_api_call *call, int status, json_t *value)
+{
+    call->response->status = status;
+    rem_json_answer(call->response, value);
+    return 0;
+}
+
+/* ---- the endpoints, by file ---- */
+
+/* plus_status.c */
+/* Answers with an object, or with a map of objects, cut to `?fields=`. */
+int rem_plus_answer_object(struct rem_api_call *call, json_t *object);
+int rem_plus_answer_map(struct rem_api_call *call, json_t *map);
+/* A wall-clock time as the API writes it: "2026-08-21T10:00:00.123Z". */
+enum { REM_PLUS_TIME = 32 };
+void rem_plus_time(int64_t sec, unsigned ms, char out[REM_PLUS_TIME]);
+int rem_plus_versions(struct rem_api_call *call);
+int rem_plus_root(struct rem_api_call *call);
+int rem_plus_http(struct rem_api_call *call);
+int rem_plus_nginx(struct rem_api_call *call);
+int rem_plus_processes(struct rem_api_call *call);
+int rem_plus_connections(struct rem_api_call *call);
+int rem_plus_requests(struct rem_api_call *call);
+int rem_plus_workers(struct rem_api_call *call);
+int rem_plus_ssl(struct rem_api_call *call);
+int rem_plus_none(struct rem_api_call *call);
+
+/* plus_upstream.c */
+int rem_plus_upstreams(struct rem_api_call *call);
+int rem_plus_upstream(struct rem_api_call *call);
+
+/* plus_servers.c */
+int rem_plus_servers(struct rem_api_call *call);
+int rem_plus_servers_post(struct rem_api_call *call);
+int rem_plus_server(struct rem_api_call *call);
+int rem_plus_server_patch(struct rem_api_call *call);
+int rem_plus_server_delete(struct rem_api_call *call);
+
+/* reset.c: DELETE on statistics */
+int rem_plus_processes_reset(struct rem_api_call *call);
+int rem_plus_connections_reset(struct rem_api_call *call);
+int rem_plus_requests_reset(struct rem_api_call *call);
+int rem_plus_upstream_reset(struct rem_api_call *call);
+
+/* v1_read.c */
+int rem_v1_upstreams(struct rem_api_call *call);
+int rem_v1_upstream(struct rem_api_call *call);
+int rem_v1_servers(struct rem_api_call *call);
+int rem_v1_revision(struct rem_api_call *call);
+int rem_v1_status(struct rem_api_call *call);
+
+/* v1_write.c */
+int rem_v1_servers_put(struct rem_api_call *call);
+int rem_v1_transaction(struct rem_api_call *call);
+
+/* health.c */
+int rem_health_live(struct rem_api_call *call);
+int rem_health_ready(struct rem_api_call *call);
+int rem_health_startup(struct rem_api_call *call);
+
+/* metrics.c */
+int rem_metrics_get(struct rem_api_call *call);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* json.h - JSON in and out: jansson, with bounds on what a client may make it allocate.
+ *
+ * Contract:   members keep the order in which they were set.  */
+#ifndef REM_API_JSON_H
+#define REM_API_JSON_H
+
+#include "api/fault.h"
+
+#include <jansson.h>
+
+enum {
+    REM_JSON_DEPTH = 32,           /* nested arrays and objects */
+    REM_JSON_CONTAINERS = 200000,  /* arrays and objects in all: jansson spends 300 bytes on one */
+    REM_JSON_VALUES = 3000000,     /* values in all */
+};
+
+/* Reads an object or array; duplicate members and \u0000 are refused.
+ * Owns: *out is the caller's (json_decref).  Errors: REM_EINVAL with JSON or TOO_LARGE. */
+int rem_json_parse(struct rem_str text, json_t **out, struct rem_fault *fault) REM_MUST_CHECK;
+
+/* Makes `value` (taken; NULL: out of memory) the body of the response. */
+void rem_json_answer(struct rem_api_response *response, json_t *value);
+
+/* A string of bytes that may not be UTF-8: odd bytes become "?".  NULL without memory. */
+json_t *rem_json_text(struct rem_str s);
+
+/* A string or integer member.  Returned text borrows from the value. */
+static inline struct rem_str rem_json_str(const json_t *value)
+{
+    return rem_str_make(json_string_value(value), json_string_length(value));
+}
+
+/* Unsigned counters beyond what a JSON integer of ours holds are cut. */
+static inline json_int_t rem_json_count(uint64_t n)
+{
+    return n > INT64_MAX ? INT64_MAX : (json_int_t)n;
+}
+
+#endif

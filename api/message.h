@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* message.h - a request to the admin API and the answer to it, without any transport.
+ *
+ * Runs in:    agent.
+ * Ownership:  a request borrows everything from whoever received it; a response owns its body.
+ * Not here:   HTTP framing (see agent/admin_conn.h), which path means what (see route.h).  */
+#ifndef REM_API_MESSAGE_H
+#define REM_API_MESSAGE_H
+
+#include "proto/base/sbuf.h"
+#include "proto/wire/h1.h"
+
+struct rem_api_request {
+    enum rem_method method; /* HEAD is to be answered as GET; the transport drops the body */
+    struct rem_str method_text;
+    struct rem_str path; /* raw, begins with "/" */
+    struct rem_str args; /* raw, behind "?" */
+    struct rem_str local; /* the server's address without port; may be empty */
+    struct rem_str body;
+    struct rem_str if_match; /* empty without has_if_match */
+    bool has_if_match;
+    bool has_origin; /* a browser's page asks */
+};
+
+struct rem_api_response {
+    int status;
+    const char *content_type; /* static text; NULL with an empty body */
+    const char *allow;        /* static text for Allow; NULL: none */
+    uint64_t etag;            /* the revision, for ETag */
+    bool has_etag;
+    struct rem_sbuf body;
+};
+
+void rem_api_response_init(struct rem_api_response *response);
+void rem_api_response_fini(struct rem_api_response *response);
+
+/* As after init, keeping memory. */
+void rem_api_response_reset(struct rem_api_response *response);
+
+#define REM_API_JSON    "application/json"
+#define REM_API_PROBLEM "application/problem+json"
+#define REM_API_TEXT    "text/plain; charset=utf-8"
+#define REM_API_METRICS "text/plain; version=0.0.4; charset=utf-8"
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* route.h - which path is answered by which handler.  */
+#ifndef REM_API_ROUTE_H
+#define REM_API_ROUTE_H
+
+#include "api/call.h"
+
+enum { REM_ROUTE_SEGMENTS = 8 };
+
+/* A path taken apart at "/", each part decoded; one slash at the end makes no difference. */
+struct rem_route_path {
+    struct rem_str segments[REM_ROUTE_SEGMENTS];
+    size_t count;
+};
+
+struct rem_route {
+    const char *pattern; /* "http/upstreams/" + "*" for a parameter; no slash around it */
+    rem_api_handler_fn get, post, put, patch, del; /* NULL: not allowed */
+    const char *allow; /* for 405 */
+};
+
+/* Errors: REM_ENOTFOUND (an empty segment, too many: no path of ours), REM_ENOMEM. */
+int rem_route_split(struct rem_str path, struct rem_arena *arena,
+                    struct rem_route_path *out) REM_MUST_CHECK;
+
+/* The tables: paths below /api/N, and all others. */
+const struct rem_route *rem_route_plus(const struct rem_route_path *path, size_t skip,
+                                       struct rem_str params[REM_CALL_PARAMS]);
+const struct rem_route *rem_route_own(const struct rem_route_path *path,
+                                      struct rem_str params[REM_CALL_PARAMS]);
+
+/* NULL: the path has no such method. */
+rem_api_handler_fn rem_route_handler(const struct rem_route *route, enum rem_method method);
+
+#endif
