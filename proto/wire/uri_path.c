@@ -16,7 +16,7 @@ static bool is_dots(struct rem_str path, size_t at)
 static bool is_normal(struct rem_str path, bool merge_slashes)
 {
     for (size_t i = 0; i < path.n; i++) {
-        if (path.p[i] == '%')
+        if (path.p[i] == '%' || path.p[i] == '\0')
             return false;
         if (path.p[i] != '/' || i + 1 == path.n)
             continue;
@@ -109,7 +109,7 @@ int rem_uri_normalize(struct rem_str path, bool merge_slashes, struct rem_arena 
             c = (char)byte;
             i += 2;
         }
-        if (!add_byte(&b, c, merge_slashes))
+        if (c == '\0' || !add_byte(&b, c, merge_slashes))
             return REM_EINVAL;
     }
     if (!resolve(&b))

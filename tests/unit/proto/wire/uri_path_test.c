@@ -98,6 +98,19 @@ START_TEST(normalize)
 }
 END_TEST
 
+/* A raw NUL, which no parser lets through, is no path either. */
+START_TEST(raw_nul)
+{
+    struct rem_arena arena;
+    struct rem_str out;
+
+    rem_arena_init(&arena, NULL);
+    ck_assert_int_eq(rem_uri_normalize(rem_str_make("/a\0b", 4), true, &arena, &out), REM_EINVAL);
+    ck_assert_int_eq(rem_uri_normalize(rem_str_make("/.\0", 3), true, &arena, &out), REM_EINVAL);
+    rem_arena_reset(&arena);
+}
+END_TEST
+
 /* Escaping a normal path and normalising it again gives the path back. */
 START_TEST(escape_is_undone)
 {
@@ -185,6 +198,7 @@ int main(void)
     int failed;
 
     suite_add_tcase(suite, tc);
+    tcase_add_test(tc, raw_nul);
     tcase_add_test(tc, escape_is_undone);
     tcase_add_test(tc, escaped_bytes);
     tcase_add_test(tc, unescape);
