@@ -84,6 +84,7 @@ static int finish(struct rem_http_setup *http, struct rem_http_main_conf *conf)
         rc = rem_vars_resolve(cf->vars, cf);
     if (rc != 0)
         return rc;
+    http->setup->http = conf;
     http->setup->worker_init = worker_init;
     http->setup->worker_fini = worker_fini;
     http->setup->worker_drain = rem_h1_server_drain;

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/http/mod/conditional.h"
+
+#include "proto/wire/date.h"
+
+static bool is_weak(struct rem_str tag)
+{
+    return tag.n > 2 && tag.p[0] == 'W' && tag.p[1] == '/';
+}
+
+static struct rem_str without_weak(struct rem_str tag)
+{
+    return is_weak(tag) ? rem_str_skip(tag, 2) : tag;
+}
+
+/* Steps through a list of entity tags, whose quoted parts may hold commas. */
+static bool next_tag(struct rem_str *rest, struct rem_str *tag)
+{
+    size_t i = 0, start;
+
+    while (i < rest->n && (rest->p[i] == ' ' || rest->p[i] == '\t' || rest->p[i] == ','))
+        i++;
+    if (i == rest->n)
+        return false;
+    start = i;
+    if (rest->p[i] == 'W' && i + 1 < rest->n && rest->p[i + 1] == '/')
+        i += 2;
+    if (i < rest->n && rest->p[i] == '"') {
+        const char *quote = rem_str_chr(rem_str_skip(*rest, i + 1), '"');
+
+        i = quote != NULL ? (size_t)(quote - rest->p) + 1 : rest->n;
+    } else {
+        while (i < rest->n && rest->p[i] != ',')
+            i++;
+    }
+    *tag = rem_str_trim(rem_str_make(rest->p + start, i - start));
+    *rest = rem_str_skip(*rest, i);
+    return true;
+}
+
+/* Whether the list names the target's tag; strongly for If-Match, weakly for If-None-Match. */
+static bool names_tag(struct rem_str list, struct rem_str etag, bool weak)
+{
+    struct rem_str tag;
+
+    if (rem_str_is(rem_str_trim(list), "*"))
+        return true;
+    if (etag.n == 0 || (!weak && is_weak(etag)))
+        return false;
+    while (next_tag(&list, &tag)) {
+        if (!weak && is_weak(tag))
+            continue;
+        if (rem_str_eq(without_weak(tag), without_weak(etag)))
+            return true;
+    }
+    return false;
+}
+
+static bool parse_date(const struct rem_field *field, time_t now, time_t *out)
+{
+    return field != NULL && rem_date_parse(field->value, now, out) == 0;
+}
+
+/* If-Match, or without it If-Unmodified-Since. */
+static bool may_go_on(const struct rem_fields *fields, time_t now,
+                      const struct rem_conditional_target *target)
+{
+    const struct rem_field *match = rem_fields_find(fields, REM_FIELD_IF_MATCH);
+    time_t date;
+
+    if (match != NULL) {
+        for (; match != NULL; match = rem_fields_next(fields, match)) {
+            if (names_tag(match->value, target->etag, false))
+                return true;
+        }
+        return false;
+    }
+    if (!parse_date(rem_fields_find(fields, REM_FIELD_IF_UNMODIFIED_SINCE), now, &date))
+        return true;
+    return target->modified >= 0 && target->modified <= date;
+}
+
+static bool unchanged_since(const struct rem_fields *fields, time_t now,
+                            const struct rem_conditional_target *target)
+{
+    time_t date;
+
+    if (target->ignore_since || target->modified < 0 ||
+        !parse_date(rem_fields_find(fields, REM_FIELD_IF_MODIFIED_SINCE), now, &date))
+        return false;
+    return target->before ? target->modified <= date : target->modified == date;
+}
+
+int rem_conditional_status(const struct rem_fields *fields, time_t now,
+                           const struct rem_conditional_target *target)
+{
+    const struct rem_field *none = rem_fields_find(fields, REM_FIELD_IF_NONE_MATCH);
+
+    if (!may_go_on(fields, now, target))
+        return 412;
+    if (none == NULL)
+        return unchanged_since(fields, now, target) ? 304 : 0;
+    for (; none != NULL; none = rem_fields_next(fields, none)) {
+        if (names_tag(none->value, target->etag, true))
+            return 304;
+    }
+    return 0;
+}
+
+/* ---- ranges ---- */
+
+static bool if_range_holds(const struct rem_fields *fields, time_t now,
+                           const struct rem_conditional_target *target)
+{
+    const struct rem_field *field = rem_fields_find(fields, REM_FIELD_IF_RANGE);
+    time_t date;
+
+    if (field == NULL)
+        return true;
+    if (field->value.n != 0 && (field->value.p[0] == '"' || is_weak(field->value)))
+        return target->etag.n != 0 && !is_weak(target->etag) &&
+               rem_str_eq(field->value, target->etag);
+    return parse_date(field, now, &date) && target->modified == date;
+}
+
+/* "first-last", "first-" or "-suffix".  Returns 206, 416, or 0 for what is no range. */
+static int parse_range(struct rem_str spec, int64_t size, int64_t *first, int64_t *end)
+{
+    const char *dash = rem_str_chr(spec, '-');
+    struct rem_str left, right;
+    uint64_t a = 0, b = 0;
+
+    if (dash == NULL)
+        return 0;
+    left = rem_str_trim(rem_str_make(spec.p, (size_t)(dash - spec.p)));
+    right = rem_str_trim(rem_str_skip(spec, left.n + (size_t)(dash - spec.p) - left.n + 1));
+    if ((left.n == 0 && right.n == 0) ||
+        (left.n != 0 && rem_str_to_u64(left, INT64_MAX - 1, &a) != 0) ||
+        (right.n != 0 && rem_str_to_u64(right, INT64_MAX - 1, &b) != 0))
+        return 0;
+    if (left.n == 0) {
+        if (b == 0 || size == 0)
+            return 416;
+        *first = (int64_t)b < size ? size - (int64_t)b : 0;
+        *end = size;
+        return 206;
+    }
+    if (right.n != 0 && b < a)
+        return 0;
+    if ((int64_t)a >= size)
+        return 416;
+    *first = (int64_t)a;
+    *end = right.n != 0 && (int64_t)b < size ? (int64_t)b + 1 : size;
+    return 206;
+}
+
+int rem_conditional_range(const struct rem_fields *fields, time_t now,
+                          const struct rem_conditional_target *target, int64_t *first, int64_t *end)
+{
+    const struct rem_field *field = rem_fields_find(fields, REM_FIELD_RANGE);
+    struct rem_str spec;
+
+    if (field == NULL || rem_fields_next(fields, field) != NULL ||
+        !if_range_holds(fields, now, target))
+        return 0;
+    spec = field->value;
+    if (spec.n < 6 || !rem_str_eq_nocase(rem_str_make(spec.p, 6), REM_STR("bytes=")))
+        return 0;
+    spec = rem_str_trim(rem_str_skip(spec, 6));
+    if (rem_str_chr(spec, ',') != NULL)
+        return 0;
+    return parse_range(spec, target->size, first, end);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* modules.c - all modules, in order: the order of configuration, of phase handlers and of filters.
+ *
+ * Modules of the main level come first; then `http`, whose block reads those of kind HTTP.  */
+#include "proxy/http/http.h"
+
+/* Declared here alone: nobody else needs to know who takes part. */
+extern struct rem_module rem_core_module;
+extern struct rem_module rem_events_module;
+extern struct rem_module rem_admin_module;
+extern struct rem_module rem_http_module;
+extern struct rem_module rem_http_core_module;
+extern struct rem_module rem_log_module;
+extern struct rem_module rem_return_module;
+extern struct rem_module rem_try_files_module;
+extern struct rem_module rem_upstream_module;
+extern struct rem_module rem_proxy_module;
+extern struct rem_module rem_index_module;
+extern struct rem_module rem_static_module;
+extern struct rem_module rem_headers_module;
+
+struct rem_module *const rem_modules[] = {
+    &rem_core_module,      &rem_events_module,
+    &rem_admin_module,     &rem_http_module,
+
+    &rem_http_core_module, &rem_log_module,
+    &rem_upstream_module,  &rem_return_module,
+    &rem_try_files_module, &rem_proxy_module,
+    &rem_index_module,     &rem_static_module,
+    &rem_headers_module,   NULL,
+};
