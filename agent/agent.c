@@ -127,6 +127,10 @@ static int start_events(struct rem_agent *agent)
         agent->master == NULL || event_add(agent->master, NULL) != 0)
         return REM_ENOMEM;
     for (size_t i = 0; i < REM_COUNT(numbers); i++) {
+        struct sigaction now;
+        /* What the master has us ignore (a terminal sends it to the whole group) stays so. */
+        if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+            continue;
         agent->signals[i] = evsignal_new(agent->base, numbers[i], on_signal, agent);
         if (agent->signals[i] == NULL || event_add(agent->signals[i], NULL) != 0)
             return REM_ENOMEM;
