@@ -73,7 +73,7 @@ static char *decode_cut(const char *raw, const size_t *cuts, size_t count,
 
 static char *decode_all_ways(const char *raw, size_t n, const struct rem_h1_limits *limits)
 {
-    size_t *cuts = malloc((n + 1) * sizeof(*cuts));
+    size_t *cuts = calloc(n + 1, sizeof(*cuts));
     char *whole = decode_cut(raw, &n, 1, limits);
     char *other;
 

@@ -105,7 +105,7 @@ static inline char *feed_cut(const struct feed *feed, const char *raw, const siz
 /* Whole, byte by byte, and cut in two everywhere: one result. */
 static inline char *feed_all_ways(const struct feed *feed, const char *raw, size_t n, size_t *used)
 {
-    size_t *cuts = malloc((n + 1) * sizeof(*cuts));
+    size_t *cuts = calloc(n + 1, sizeof(*cuts));
     size_t again;
     char *whole, *other;
 
