@@ -19,13 +19,22 @@ extern struct rem_module rem_index_module;
 extern struct rem_module rem_static_module;
 extern struct rem_module rem_headers_module;
 
+/* clang-format off */
 struct rem_module *const rem_modules[] = {
-    &rem_core_module,      &rem_events_module,
-    &rem_admin_module,     &rem_http_module,
+    &rem_core_module,
+    &rem_events_module,
+    &rem_admin_module,
+    &rem_http_module,
 
-    &rem_http_core_module, &rem_log_module,
-    &rem_upstream_module,  &rem_return_module,
-    &rem_try_files_module, &rem_proxy_module,
-    &rem_index_module,     &rem_static_module,
-    &rem_headers_module,   NULL,
+    &rem_http_core_module,
+    &rem_log_module,
+    &rem_upstream_module,
+    &rem_return_module,
+    &rem_try_files_module,
+    &rem_proxy_module,
+    &rem_index_module,
+    &rem_static_module,
+    &rem_headers_module,
+    NULL,
 };
+/* clang-format on */
