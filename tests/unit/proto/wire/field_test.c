@@ -73,7 +73,7 @@ START_TEST(append_and_find)
     struct rem_arena arena;
     struct rem_fields fields;
     struct rem_field *field;
-    char names[100][8];
+    char names[100][16];
 
     rem_arena_init(&arena, NULL);
     rem_fields_init_in(&fields, storage, 2, &arena);
