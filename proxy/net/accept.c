@@ -20,23 +20,26 @@
  * socket that was closed here first)  */
 enum accept_state {
     ACCEPT_RUNNING = 0,
+    ACCEPT_YIELDING,
     ACCEPT_PAUSED,
     ACCEPT_CLOSING,
 };
 
-enum { RETRY_MS = 100, CLOSE_MS = 20, PER_TURN = 64, RECLAIM = 16 };
+enum { RETRY_MS = 100, YIELD_MS = 5, CLOSE_MS = 20, PER_TURN = 64, RECLAIM = 16 };
 
 struct rem_accept {
     struct rem_worker *worker;
     struct rem_listener *listener;
-    int *fd; /* the listener's */
+    int *fd;     /* the listener's */
+    bool shared; /* other workers accept from it too */
     struct event *event;
 };
 
 struct rem_listener_set {
     struct rem_worker *worker;
     enum accept_state state;
-    struct rem_timer timer; /* PAUSED: when to try again; CLOSING: when to close */
+    struct rem_timer timer; /* YIELDING, PAUSED: when to try again; CLOSING: when to close */
+    bool patient;           /* has yielded for the connection that waits now */
     size_t count;
     struct rem_accept each[];
 };
@@ -59,25 +62,23 @@ void rem_accept_complain_limit(struct rem_worker *worker)
                 worker->connection_limit);
 }
 
-static void pause_all(struct rem_listener_set *set)
+/* Stops accepting for `ms`. */
+static void rest(struct rem_listener_set *set, enum accept_state state, uint64_t ms)
 {
-    if (set->state != ACCEPT_RUNNING)
-        return;
-    set->state = ACCEPT_PAUSED;
-    for (size_t i = 0; i < set->count; i++)
-        event_del(set->each[i].event);
-    rem_timer_set(&set->worker->loop.timers, &set->timer, RETRY_MS);
+    if (set->state == ACCEPT_RUNNING)
+        for (size_t i = 0; i < set->count; i++)
+            event_del(set->each[i].event);
+    set->state = state;
+    rem_timer_set(&set->worker->loop.timers, &set->timer, ms);
 }
 
-static void resume_all(struct rem_listener_set *set)
+static void resume(struct rem_listener_set *set)
 {
-    if (set->state != ACCEPT_PAUSED)
-        return;
     set->state = ACCEPT_RUNNING;
     rem_timer_cancel(&set->worker->loop.timers, &set->timer);
     for (size_t i = 0; i < set->count; i++)
         if (event_add(set->each[i].event, NULL) != 0) {
-            pause_all(set); /* out of memory: tried again after RETRY_MS */
+            rest(set, ACCEPT_PAUSED, RETRY_MS); /* out of memory: tried again later */
             return;
         }
 }
@@ -88,7 +89,34 @@ void rem_accept_room(struct rem_worker *worker)
 
     if (set != NULL && set->state == ACCEPT_PAUSED &&
         worker->connections < worker->connection_limit)
-        resume_all(set);
+        resume(set);
+}
+
+/* Does another worker of this configuration hold clearly fewer clients?  All hear of a waiting
+ * connection, and whoever is awake already would win each time: a few long-lived clients could all
+ * end up with one worker. */
+static bool should_yield(const struct rem_worker *worker)
+{
+    const struct rem_shm_header *header = worker->reader.header;
+    int64_t mine = rem_accept_clients(worker);
+    int seen = 1;
+
+    if (mine < 2 || worker->setup->worker_processes < 2)
+        return false;
+    for (int i = 0; i < REM_SHM_WORKERS && seen < worker->setup->worker_processes; i++) {
+        const struct rem_shm_worker *other = &header->workers[i];
+
+        /* A stale answer does no harm: the worst is a connection accepted a little later. */
+        if (i == worker->slot ||
+            atomic_load_explicit(&other->state, memory_order_relaxed) != REM_WORKER_LIVE ||
+            atomic_load_explicit(&other->config_generation, memory_order_relaxed) !=
+                worker->generation)
+            continue;
+        seen++;
+        if (atomic_load_explicit(&other->conn_active, memory_order_relaxed) + 1 + mine / 8 < mine)
+            return true;
+    }
+    return false;
 }
 
 /* Is there room for one more?  Idle clients give way first, if http can name some. */
@@ -120,7 +148,7 @@ static bool on_failure(struct rem_listener_set *set, int sys)
             REM_LOG(worker->loop.log, REM_LOG_CRIT, sys, "accept4() failed");
         if (worker->setup->worker_reclaim == NULL ||
             worker->setup->worker_reclaim(worker, RECLAIM) == 0)
-            pause_all(set);
+            rest(set, ACCEPT_PAUSED, RETRY_MS);
         return false;
     default:
         if (may_complain(worker))
@@ -141,7 +169,7 @@ static bool accept_one(struct rem_accept *one)
     if (!has_room(worker)) {
         rem_count(&worker->counters->conn_rejected, 1);
         rem_accept_complain_limit(worker);
-        pause_all(worker->accepting);
+        rest(worker->accepting, ACCEPT_PAUSED, RETRY_MS);
         return false;
     }
     client = accept4(*one->fd, &any.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -167,6 +195,12 @@ static void on_waiting(evutil_socket_t fd, short what, void *data)
     (void)fd;
     (void)what;
     rem_loop_enter(&one->worker->loop);
+    if (one->shared && !set->patient && should_yield(one->worker)) {
+        set->patient = true;
+        rest(set, ACCEPT_YIELDING, YIELD_MS);
+        return;
+    }
+    set->patient = false;
     while (left-- > 0 && set->state == ACCEPT_RUNNING && accept_one(one))
         continue;
 }
@@ -205,16 +239,17 @@ static void on_timer(struct rem_timer *timer)
     if (set->state == ACCEPT_CLOSING)
         close_all(set);
     else
-        resume_all(set);
+        resume(set);
 }
 
 static int enable_one(struct rem_listener_set *set, struct rem_listener *listener)
 {
     struct rem_worker *worker = set->worker;
     struct rem_accept *one = &set->each[set->count];
-    int index = listener->fd_count > 1 ? worker->index % listener->fd_count : 0;
+    bool own = listener->fd_count > 1; /* a socket that no other worker accepts from */
+    int index = own ? worker->index % listener->fd_count : 0;
 
-    *one = (struct rem_accept){worker, listener, &listener->fds[index], NULL};
+    *one = (struct rem_accept){worker, listener, &listener->fds[index], !own, NULL};
     one->event = event_new(worker->loop.base, *one->fd, EV_READ | EV_PERSIST, on_waiting, one);
     if (one->event == NULL)
         return REM_ENOMEM;
@@ -255,12 +290,10 @@ void rem_listeners_disable(struct rem_worker *worker)
         return;
     /* What waits is served rather than reset, should this be the last to hold the socket. */
     for (size_t i = 0; i < set->count; i++)
-        for (int left = PER_TURN; left > 0 && set->state == ACCEPT_RUNNING; left--)
+        for (int left = PER_TURN; left > 0 && set->state <= ACCEPT_YIELDING; left--)
             if (!accept_one(&set->each[i]))
                 break;
-    pause_all(set);
-    set->state = ACCEPT_CLOSING;
-    rem_timer_set(&worker->loop.timers, &set->timer, CLOSE_MS);
+    rest(set, ACCEPT_CLOSING, CLOSE_MS);
 }
 
 void rem_accept_fini(struct rem_worker *worker)

@@ -15,6 +15,16 @@ void rem_accept_room(struct rem_worker *worker);
 /* Logs `N worker_connections are not enough`, at most once a second. */
 void rem_accept_complain_limit(struct rem_worker *worker);
 
+/* Client connections of this worker, by its gauges. */
+static inline int64_t rem_accept_clients(const struct rem_worker *worker)
+{
+    const struct rem_shm_worker *c = worker->counters;
+
+    return atomic_load_explicit(&c->conn_reading, memory_order_relaxed) +
+           atomic_load_explicit(&c->conn_writing, memory_order_relaxed) +
+           atomic_load_explicit(&c->conn_waiting, memory_order_relaxed);
+}
+
 /* Forgets the listeners without closing them (the process ends, or a test does). */
 void rem_accept_fini(struct rem_worker *worker);
 

@@ -10,8 +10,12 @@ enum { KEEP_SMALL = 1024, KEEP_LARGE = 512 };
 static void on_turn_end(void *data)
 {
     struct rem_worker *worker = data;
+    int64_t clients = rem_accept_clients(worker);
 
     rem_reader_quiesce(&worker->reader);
+    /* relaxed: written here alone; other workers compare themselves with it when they accept */
+    if (atomic_load_explicit(&worker->counters->conn_active, memory_order_relaxed) != clients)
+        atomic_store_explicit(&worker->counters->conn_active, clients, memory_order_relaxed);
 }
 
 /* The last connection of a draining worker has gone; one that was opened since keeps it running. */
