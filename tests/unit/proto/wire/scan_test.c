@@ -54,8 +54,7 @@ START_TEST(random_bytes_agree)
 
         /* Mostly allowed bytes, or no run would reach the second vector. */
         for (size_t i = 0; i < n; i++)
-            p[i] =
-                rand_r(&seed) % 40 ? (char)('0' + rand_r(&seed) % 10) : (char)(rand_r(&seed) % 256);
+            p[i] = (char)(rand_r(&seed) % 40 != 0 ? '0' + rand_r(&seed) % 10 : rand_r(&seed) % 256);
         for (size_t s = 0; s < REM_COUNT(scans); s++)
             ck_assert_uint_eq(scans[s].fast(p, n), scans[s].portable(p, n));
     }
