@@ -56,6 +56,14 @@ static int get_host(struct rem_eval *e, const struct rem_var *v, struct rem_var_
     return rem_core_var_text(out, request->host.n != 0 ? request->host : request->server->name);
 }
 
+static int get_args(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    struct rem_str args = rem_core_var_request(e)->args;
+
+    (void)v;
+    return args.n != 0 ? rem_core_var_text(out, args) : rem_core_var_absent(out);
+}
+
 static int get_is_args(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
 {
     (void)v;
@@ -450,8 +458,8 @@ static const struct rem_core_var_def defs[] = {
     {"sent_http_", get_sent_http, NULL, REM_VAR_PREFIX | REM_VAR_NOCACHE},
     {"sent_trailer_", get_sent_trailer, NULL, REM_VAR_PREFIX | REM_VAR_NOCACHE},
     {"env_", get_env, NULL, REM_VAR_PREFIX},
-    {"args", get_member, MEMBER(args), REM_VAR_CHANGEABLE | REM_VAR_NOCACHE},
-    {"query_string", get_member, MEMBER(args), REM_VAR_NOCACHE},
+    {"args", get_args, NULL, REM_VAR_CHANGEABLE | REM_VAR_NOCACHE},
+    {"query_string", get_args, NULL, REM_VAR_NOCACHE},
     {"is_args", get_is_args, NULL, REM_VAR_NOCACHE},
     {"uri", get_member, MEMBER(uri), REM_VAR_NOCACHE},
     {"document_uri", get_member, MEMBER(uri), REM_VAR_NOCACHE},

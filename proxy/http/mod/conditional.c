@@ -123,7 +123,8 @@ static bool if_range_holds(const struct rem_fields *fields, time_t now,
     return parse_date(field, now, &date) && target->modified == date;
 }
 
-/* "first-last", "first-" or "-suffix".  Returns 206, 416, or 0 for what is no range. */
+/* "first-last", "first-" or "-suffix".  What is no range is refused as nginx does; RFC 9110
+ * section 14.2 leaves that choice.  Returns 206 or 416. */
 static int parse_range(struct rem_str spec, int64_t size, int64_t *first, int64_t *end)
 {
     const char *dash = rem_str_chr(spec, '-');
@@ -131,13 +132,13 @@ static int parse_range(struct rem_str spec, int64_t size, int64_t *first, int64_
     uint64_t a = 0, b = 0;
 
     if (dash == NULL)
-        return 0;
+        return 416;
     left = rem_str_trim(rem_str_make(spec.p, (size_t)(dash - spec.p)));
-    right = rem_str_trim(rem_str_skip(spec, left.n + (size_t)(dash - spec.p) - left.n + 1));
+    right = rem_str_trim(rem_str_skip(spec, (size_t)(dash - spec.p) + 1));
     if ((left.n == 0 && right.n == 0) ||
         (left.n != 0 && rem_str_to_u64(left, INT64_MAX - 1, &a) != 0) ||
         (right.n != 0 && rem_str_to_u64(right, INT64_MAX - 1, &b) != 0))
-        return 0;
+        return 416;
     if (left.n == 0) {
         if (b == 0 || size == 0)
             return 416;
@@ -146,7 +147,7 @@ static int parse_range(struct rem_str spec, int64_t size, int64_t *first, int64_
         return 206;
     }
     if (right.n != 0 && b < a)
-        return 0;
+        return 416;
     if ((int64_t)a >= size)
         return 416;
     *first = (int64_t)a;

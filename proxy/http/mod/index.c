@@ -148,7 +148,7 @@ static int on_content(struct rem_request *request)
         if (rc != 0)
             return 500;
         if (name.n == 0) /* a variable that names none here */
-            return REM_HTTP_DECLINED;
+            continue;
         rc = try_name(request, name, directory, &tested);
         if (rc != REM_HTTP_DECLINED)
             return rc;

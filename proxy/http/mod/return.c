@@ -108,7 +108,8 @@ static int respond(struct rem_request *request, const struct step *step)
             return 500;
         return step->status;
     }
-    return rem_http_respond(request, step->status, rem_core_type(request), text);
+    return rem_http_respond(request, step->status,
+                            step->status != 204 ? rem_core_type(request) : REM_STR(""), text);
 }
 
 static int run_steps(struct rem_request *request)

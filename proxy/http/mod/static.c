@@ -119,6 +119,12 @@ static int add_content_range(struct rem_request *request, int status, int64_t fi
     return rem_fields_add(&request->response.fields, REM_STR("Content-Range"), value);
 }
 
+/* Whether the file itself is the answer, with its own date, tag and ranges. */
+static bool is_plain(const struct rem_request *request)
+{
+    return request->error_status == 0 || request->error_status == 200;
+}
+
 /* Chooses between 200, 206, 304, and the refusals; a file that is shown instead of something else
  * (error_page) is sent as it is.  Returns 200, 206 or 304, or a status to finalize with. */
 static int choose(struct rem_request *request, const struct rem_conditional_target *target,
@@ -129,7 +135,7 @@ static int choose(struct rem_request *request, const struct rem_conditional_targ
 
     *first = 0;
     *end = target->size;
-    if (request->error_status != 0)
+    if (!is_plain(request))
         return 200;
     status = rem_conditional_status(&request->fields, now, target);
     if (status == 0)
@@ -154,7 +160,7 @@ static int make_head(struct rem_request *request, const struct stat *st, int64_t
     if (status >= 400)
         return status;
     response->status = status;
-    response->last_modified = st->st_mtime;
+    response->last_modified = is_plain(request) ? st->st_mtime : -1;
     if (target.etag.n != 0 && rem_fields_add(&response->fields, REM_STR("ETag"), target.etag) != 0)
         return 500;
     if (status == 304) {
@@ -163,7 +169,7 @@ static int make_head(struct rem_request *request, const struct stat *st, int64_t
     }
     response->content_type = rem_core_type(request);
     response->content_length = *end - *first;
-    if (status == 200 && request->error_status == 0 &&
+    if (status == 200 && is_plain(request) &&
         rem_fields_add(&response->fields, REM_STR("Accept-Ranges"), REM_STR("bytes")) != 0)
         return 500;
     return REM_HTTP_OK;
