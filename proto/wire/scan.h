@@ -58,7 +58,7 @@ static inline __m128i rem_scan_within(__m128i x, char low, char span)
     return _mm_cmpeq_epi8(above, _mm_setzero_si128());
 }
 
-/* 0xff for each byte that is no letter, digit or "-". */
+/* These return a bit for each byte, lowest first, that is not of the class. */
 static inline unsigned rem_scan_not_name(__m128i x)
 {
     __m128i letters = rem_scan_within(_mm_or_si128(x, _mm_set1_epi8(0x20)), 'a', 25);

@@ -118,8 +118,7 @@ int rem_uri_normalize(struct rem_str path, bool merge_slashes, struct rem_arena 
     return REM_OK;
 }
 
-/* Which bytes must be escaped, as a bit per byte below 0x80; those above always are, unless the
- * set keeps them. */
+/* For paths: the bytes that nginx escapes when it sends a changed path upstream. */
 static bool must_escape(unsigned char c, enum rem_uri_escape_set set)
 {
     switch (set) {
