@@ -36,8 +36,9 @@ static int set_internal(struct rem_conf *cf, const struct rem_directive *d, void
 {
     struct rem_http_location_conf *location = conf;
 
-    (void)cf;
     (void)d;
+    if (location->internal)
+        return rem_conf_duplicate(cf);
     location->internal = true;
     return 0;
 }

@@ -49,7 +49,7 @@ int rem_core_set_error_page(struct rem_conf *cf, const struct rem_directive *d, 
         return rc;
     codes_end -= (size_t)rc;
     if (codes_end < 2)
-        return rem_conf_error(cf, "invalid number of arguments in \"error_page\" directive");
+        return rem_conf_error(cf, "invalid value \"%.*s\"", REM_STR_ARG(cf->args[1]));
     rc = rem_value_compile(cf, cf->args[last], &to);
     for (size_t i = 1; rc == 0 && i < codes_end; i++) {
         struct rem_http_error_page *page = rem_array_push(cf->arena, location->error_pages);

@@ -125,6 +125,7 @@ int rem_core_set_location_field(struct rem_request *request, struct rem_str to)
     uint16_t port = rem_addr_port(&request->address->addr);
     char text[REM_ADDR_TEXT];
     char colon_port[8] = "";
+    bool bare; /* an IPv6 address without its brackets */
 
     if (to.n == 0 || to.p[0] != '/' || !location->absolute_redirect)
         return rem_fields_add(&request->response.fields, REM_STR("Location"), to);
@@ -142,8 +143,10 @@ int rem_core_set_location_field(struct rem_request *request, struct rem_str to)
     }
     if (location->port_in_redirect && port != 0 && !is_usual_port(request, port))
         (void)snprintf(colon_port, sizeof(colon_port), ":%u", port);
-    to = rem_arena_printf(&request->arena, "%.*s://%.*s%s%.*s", REM_STR_ARG(request->scheme),
-                          REM_STR_ARG(host), colon_port, REM_STR_ARG(to));
+    bare = host.n != 0 && host.p[0] != '[' && rem_str_chr(host, ':') != NULL;
+    to = rem_arena_printf(&request->arena, "%.*s://%s%.*s%s%s%.*s", REM_STR_ARG(request->scheme),
+                          bare ? "[" : "", REM_STR_ARG(host), bare ? "]" : "", colon_port,
+                          REM_STR_ARG(to));
     if (to.p == NULL)
         return REM_ENOMEM;
     return rem_fields_add(&request->response.fields, REM_STR("Location"), to);

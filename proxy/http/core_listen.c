@@ -85,23 +85,26 @@ static int keepalive_part(struct rem_str part, bool seconds, int *out)
 static int param_keepalive(struct rem_conf *cf, struct rem_str value,
                            struct rem_listen_options *options)
 {
-    const char *first = rem_str_chr(value, ':'), *second;
-    struct rem_str idle, interval, count;
+    struct rem_str parts[3] = {{NULL, 0}};
+    struct rem_str rest = value;
+    const char *colon = rem_str_chr(value, ':');
+    size_t n = 0;
 
     if (rem_str_is(value, "on") || rem_str_is(value, "off")) {
         options->keepalive = value.n == 2;
         return 0;
     }
-    second =
-        first != NULL ? rem_str_chr(rem_str_skip(value, (size_t)(first - value.p) + 1), ':') : NULL;
-    if (second == NULL || value.n == 2)
+    if (colon == NULL)
         return rem_conf_error(cf, "invalid so_keepalive value: \"%.*s\"", REM_STR_ARG(value));
-    idle = rem_str_make(value.p, (size_t)(first - value.p));
-    interval = rem_str_make(first + 1, (size_t)(second - first) - 1);
-    count = rem_str_skip(value, (size_t)(second - value.p) + 1);
-    if (keepalive_part(idle, true, &options->keepidle) != 0 ||
-        keepalive_part(interval, true, &options->keepintvl) != 0 ||
-        keepalive_part(count, false, &options->keepcnt) != 0)
+    while (n < 2 && colon != NULL) {
+        parts[n++] = rem_str_make(rest.p, (size_t)(colon - rest.p));
+        rest = rem_str_skip(rest, (size_t)(colon - rest.p) + 1);
+        colon = rem_str_chr(rest, ':');
+    }
+    parts[n] = rest;
+    if (value.n == n || keepalive_part(parts[0], true, &options->keepidle) != 0 ||
+        keepalive_part(parts[1], true, &options->keepintvl) != 0 ||
+        keepalive_part(parts[2], false, &options->keepcnt) != 0)
         return rem_conf_error(cf, "invalid so_keepalive value: \"%.*s\"", REM_STR_ARG(value));
     options->keepalive = 1;
     return 0;
