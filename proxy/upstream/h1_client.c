@@ -2,7 +2,10 @@
 /* h1_client.c - reads HTTP/1 responses. */
 #include "proxy/upstream/h1_client.h"
 
-enum { REM_H1_CLIENT_INTERIM_MAX = 64 };
+enum {
+    REM_H1_CLIENT_INTERIM_MAX = 64,
+    REM_H1_CLIENT_RUN = 4096, /* not worth moving any more */
+};
 
 static void head_again(struct rem_h1_client *client, struct rem_arena *arena)
 {
@@ -31,6 +34,7 @@ static int head_framing(struct rem_h1_client *client, struct rem_upstream_exchan
     client->framing = (enum rem_framing)head->framing;
     client->left = head->content_length;
     x->reusable = rem_h1_persists(head);
+    x->fields = &head->fields;
     if (x->status == 101) {
         if (!client->upgrade || (head->flags & REM_H1_UPGRADE) == 0) {
             x->fault_text = "upstream sent invalid header: unexpected status 101";
@@ -86,44 +90,46 @@ int rem_h1_client_head(struct rem_h1_client *client, struct rem_upstream_exchang
     }
 }
 
-/* Moves the runs of data of several chunks together, so that each read makes one buf. */
-static int body_chunked(struct rem_h1_client *client, struct rem_upstream_exchange *x, char *at,
+/* Small chunks are moved together, so that a read of many makes few bufs; a large one stays where
+ * it was read to, in a buf of its own as long as the block has some to spare. */
+static int body_chunked(struct rem_h1_client *client, struct rem_upstream_exchange *x, char **at,
                         size_t n, size_t *used, size_t *kept)
 {
-    char *to = at;
+    bool spare = x->relay.in->n_bufs + 1 < REM_RELAY_BUFS;
+    const char *in = *at;
+    char *from = *at, *to = *at;
     size_t off = 0;
     int rc = 0;
 
-    while (off < n || rem_chunk_is_done(&client->chunks)) {
+    while (off < n && !(spare && to - from >= REM_H1_CLIENT_RUN)) {
         struct rem_str data = {NULL, 0};
         size_t step = 0;
 
-        if (rem_chunk_is_done(&client->chunks)) {
-            x->relay.input_done = true;
-            break;
-        }
-        rc = rem_chunk_decode(&client->chunks, at + off, n - off, &step, &data);
-        off += step;
-        if (rc == REM_EAGAIN) {
-            rc = 0;
-            break;
-        }
-        if (rc != 0) {
-            x->fault_text = "upstream sent invalid chunked response";
-            break;
-        }
-        if (data.n != 0) {
-            if (to != data.p)
-                memmove(to, data.p, data.n);
+        rc = rem_chunk_decode(&client->chunks, in + off, n - off, &step, &data);
+        if (rc == 0 && data.n != 0) {
+            char *run = *at + (data.p - in);
+            if (to == from)
+                from = to = run;
+            if (to != run)
+                memmove(to, run, data.n);
             to += data.n;
         }
+        off += step;
+        if (rc != 0 || data.n == 0)
+            break;
     }
+    if (rc == REM_EAGAIN)
+        rc = 0;
+    if (rc != 0)
+        x->fault_text = "upstream sent invalid chunked response";
+    x->relay.input_done = rem_chunk_is_done(&client->chunks);
+    *at = from;
     *used = off;
-    *kept = (size_t)(to - at);
+    *kept = (size_t)(to - from);
     return rc;
 }
 
-int rem_h1_client_body(struct rem_h1_client *client, struct rem_upstream_exchange *x, char *at,
+int rem_h1_client_body(struct rem_h1_client *client, struct rem_upstream_exchange *x, char **at,
                        size_t n, size_t *used, size_t *kept)
 {
     switch (client->framing) {

@@ -32,7 +32,7 @@ void rem_h1_client_init(struct rem_h1_client *client, struct rem_upstream_exchan
 
 /* As rem_upstream_protocol has them. */
 int rem_h1_client_head(struct rem_h1_client *client, struct rem_upstream_exchange *x);
-int rem_h1_client_body(struct rem_h1_client *client, struct rem_upstream_exchange *x, char *at,
+int rem_h1_client_body(struct rem_h1_client *client, struct rem_upstream_exchange *x, char **at,
                        size_t n, size_t *used, size_t *kept);
 int rem_h1_client_end(struct rem_h1_client *client);
 

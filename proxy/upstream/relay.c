@@ -235,22 +235,26 @@ static void pending_push(struct rem_relay *relay, char *at, size_t n)
 static int relay_feed(struct rem_upstream_exchange *x)
 {
     struct rem_relay *relay = &x->relay;
-    size_t n = relay->in == NULL ? 0 : (size_t)(relay->in->last - relay->pos), used = 0, kept = 0;
 
-    if (n != 0 && !relay->input_done) {
-        int rc = x->protocol->input_filter(x, relay->pos, n, &used, &kept);
+    while (relay->in != NULL && relay->pos != relay->in->last) {
+        char *at = relay->pos;
+        size_t used = 0, kept = 0;
+        int rc;
+
+        if (relay->input_done) {
+            relay->surplus = true;
+            return 0;
+        }
+        rc = x->protocol->input_filter(x, &at, (size_t)(relay->in->last - at), &used, &kept);
         if (kept != 0)
-            pending_push(relay, relay->pos, kept);
+            pending_push(relay, at, kept);
         x->current->length += kept;
         relay->pos += used;
         if (relay->expected > 0)
             relay->expected -= (int64_t)kept < relay->expected ? (int64_t)kept : relay->expected;
         if (rc != 0)
             return rc;
-        n -= used;
     }
-    if (n != 0 && relay->input_done)
-        relay->surplus = true;
     return 0;
 }
 

@@ -72,6 +72,7 @@ enum rem_upstream_step rem_step_pick(struct rem_upstream_exchange *x)
         }
     }
     x->status = 0;
+    x->fields = NULL;
     x->reusable = false;
     x->outcome = REM_OUTCOME_NEUTRAL;
     rem_relay_reset(x);

@@ -100,10 +100,10 @@ struct rem_upstream_protocol {
     /* The head is taken: fills in request->response.  Errors: REM_ENOMEM. */
     int (*answer)(struct rem_upstream_exchange *x);
 
-    /* Body bytes as they came: leaves the `*kept` bytes of body at `at` (moved together where
-     * framing stood between them) and says how many were looked at; sets relay.input_done at the
-     * body's end.  Errors: REM_EPROTO, REM_ETOOBIG. */
-    int (*input_filter)(struct rem_upstream_exchange *x, char *at, size_t n, size_t *used,
+    /* Body bytes as they came, [*at, *at + n): says how many were looked at, and which run of body
+     * bytes that gave (moved together where little stood between framing); called again for the
+     * rest.  Sets relay.input_done at the body's end.  Errors: REM_EPROTO, REM_ETOOBIG. */
+    int (*input_filter)(struct rem_upstream_exchange *x, char **at, size_t n, size_t *used,
                         size_t *kept);
 
     /* The server has closed: REM_OK when that is how the body ends, else REM_ECLOSED. */
@@ -160,8 +160,9 @@ struct rem_upstream_exchange {
 
     /* the response */
     int status;
-    const char *fault_text; /* static */
-    bool reusable;          /* the head lets the connection persist */
+    const struct rem_fields *fields; /* of its head; NULL: none yet */
+    const char *fault_text;          /* static */
+    bool reusable;                   /* the head lets the connection persist */
     bool upgraded;
 
     /* the way so far */

@@ -35,8 +35,8 @@ int rem_upstream_conf_want(struct rem_conf *cf, struct rem_str host, uint16_t po
  * elsewhere; NULL: none.  For workers. */
 const struct rem_upstream *rem_upstream_conf_find(void **main_conf, struct rem_str name);
 
-/* server_conf.c: the `server` directive of an upstream block. */
-int rem_upstream_server_set(struct rem_conf *cf, struct rem_upstream *upstream,
-                            struct rem_array *servers) REM_MUST_CHECK;
+/* server_conf.c: the `server` directive of an upstream block; a name with several addresses
+ * makes as many servers. */
+int rem_upstream_server_set(struct rem_conf *cf, struct rem_array *servers) REM_MUST_CHECK;
 
 #endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* proxy.c - the proxy module's directives, and how they are inherited. */
+#include "proxy/upstream/proxy.h"
+
+#include "proxy/conf/set.h"
+#include "proxy/http/core.h"
+#include "proxy/net/setup.h"
+
+#define PROXY_LEVELS  (REM_CTX_HTTP | REM_CTX_SERVER | REM_CTX_LOCATION)
+#define POLICY(field) offsetof(struct rem_proxy_conf, policy.field)
+#define FIELD(field)  offsetof(struct rem_proxy_conf, field)
+
+/* A directive with a ready-made setter. */
+#define SIMPLE(name_, args_, set_, offset_, data_)                                                 \
+    {                                                                                              \
+        .name = (name_), .contexts = PROXY_LEVELS, .args = (args_), .set = (set_),                 \
+        .level = REM_LEVEL_LOCATION, .offset = (offset_), .data = (data_)                          \
+    }
+
+static int set_header(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+static int set_temp_path(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+
+static const struct rem_conf_choice next_upstream_choices[] = {
+    {"error", REM_FAULT_ERROR},
+    {"timeout", REM_FAULT_TIMEOUT},
+    {"invalid_header", REM_FAULT_INVALID_HEADER},
+    {"non_idempotent", REM_FAULT_NON_IDEMPOTENT},
+    {"http_500", REM_FAULT_HTTP_500},
+    {"http_502", REM_FAULT_HTTP_502},
+    {"http_503", REM_FAULT_HTTP_503},
+    {"http_504", REM_FAULT_HTTP_504},
+    {"http_403", REM_FAULT_HTTP_403},
+    {"http_404", REM_FAULT_HTTP_404},
+    {"http_429", REM_FAULT_HTTP_429},
+    {"off", REM_FAULT_OFF},
+    {NULL, 0},
+};
+
+static const struct rem_conf_choice http_versions[] = {
+    {"1.0", 10},
+    {"1.1", 11},
+    {NULL, 0},
+};
+
+static const struct rem_directive directives[] = {
+    {.name = "proxy_pass",
+     .contexts = REM_CTX_LOCATION | REM_CTX_LOCATION_IF | REM_CTX_LIMIT_EXCEPT,
+     .args = REM_ARGS_1,
+     .set = rem_proxy_pass_set,
+     .level = REM_LEVEL_LOCATION},
+    SIMPLE("proxy_redirect", REM_ARGS_12, rem_proxy_redirect_set, 0, NULL),
+    SIMPLE("proxy_set_header", REM_ARGS_2, set_header, 0, NULL),
+    SIMPLE("proxy_temp_path", REM_ARGS_1234, set_temp_path, POLICY(temp_path), NULL),
+    SIMPLE("proxy_connect_timeout", REM_ARGS_1, rem_set_msec, POLICY(connect_timeout), NULL),
+    SIMPLE("proxy_send_timeout", REM_ARGS_1, rem_set_msec, POLICY(send_timeout), NULL),
+    SIMPLE("proxy_read_timeout", REM_ARGS_1, rem_set_msec, POLICY(read_timeout), NULL),
+    SIMPLE("proxy_next_upstream", REM_ARGS_1MORE, rem_set_bitmask, POLICY(next_upstream),
+           next_upstream_choices),
+    SIMPLE("proxy_next_upstream_tries", REM_ARGS_1, rem_set_num, POLICY(next_tries), NULL),
+    SIMPLE("proxy_next_upstream_timeout", REM_ARGS_1, rem_set_msec, POLICY(next_timeout), NULL),
+    SIMPLE("proxy_buffering", REM_ARGS_FLAG, rem_set_flag, POLICY(buffering), NULL),
+    SIMPLE("proxy_request_buffering", REM_ARGS_FLAG, rem_set_flag, POLICY(request_buffering), NULL),
+    SIMPLE("proxy_intercept_errors", REM_ARGS_FLAG, rem_set_flag, POLICY(intercept_errors), NULL),
+    SIMPLE("proxy_ignore_client_abort", REM_ARGS_FLAG, rem_set_flag, POLICY(ignore_client_abort),
+           NULL),
+    SIMPLE("proxy_socket_keepalive", REM_ARGS_FLAG, rem_set_flag, POLICY(socket_keepalive), NULL),
+    SIMPLE("proxy_pass_request_body", REM_ARGS_FLAG, rem_set_flag, POLICY(pass_body), NULL),
+    SIMPLE("proxy_buffer_size", REM_ARGS_1, rem_set_size, POLICY(buffer_size), NULL),
+    SIMPLE("proxy_buffers", REM_ARGS_2, rem_set_bufs, POLICY(bufs), NULL),
+    SIMPLE("proxy_busy_buffers_size", REM_ARGS_1, rem_set_size, POLICY(busy_size), NULL),
+    SIMPLE("proxy_max_temp_file_size", REM_ARGS_1, rem_set_off, POLICY(max_temp_file_size), NULL),
+    SIMPLE("proxy_temp_file_write_size", REM_ARGS_1, rem_set_size, POLICY(temp_file_write_size),
+           NULL),
+    SIMPLE("proxy_http_version", REM_ARGS_1, rem_set_enum, FIELD(http_version), http_versions),
+    SIMPLE("proxy_pass_request_headers", REM_ARGS_FLAG, rem_set_flag, FIELD(pass_headers), NULL),
+    SIMPLE("proxy_method", REM_ARGS_1, rem_set_value, FIELD(method), NULL),
+    SIMPLE("proxy_set_body", REM_ARGS_1, rem_set_value, FIELD(body), NULL),
+    SIMPLE("proxy_hide_header", REM_ARGS_1, rem_set_strs, FIELD(hide), NULL),
+    SIMPLE("proxy_pass_header", REM_ARGS_1, rem_set_strs, FIELD(pass), NULL),
+    REM_DIRECTIVE_END,
+};
+
+/* ---- directives of our own ---- */
+
+static int set_header(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    struct rem_proxy_conf *proxy = conf;
+    struct rem_proxy_set *set;
+
+    (void)d;
+    if (!rem_put_is_token(cf->args[1]))
+        return rem_conf_error(cf, "invalid header name \"%s\"", cf->args[1].p);
+    if (proxy->sets == REM_CONF_UNSET_PTR)
+        proxy->sets = rem_array_new(cf->arena, sizeof(*set));
+    if (proxy->sets == NULL)
+        return rem_conf_nomem(cf);
+    set = rem_array_push(cf->arena, proxy->sets);
+    if (set == NULL)
+        return rem_conf_nomem(cf);
+    set->name = cf->args[1];
+    if ((rem_field_id(set->name) == REM_FIELD_CONTENT_LENGTH ||
+         rem_field_id(set->name) == REM_FIELD_TRANSFER_ENCODING) &&
+        cf->args[2].n != 0)
+        rem_conf_warn(cf,
+                      "\"%s\" in \"proxy_set_header\" is ignored: it is made from the body that "
+                      "is sent",
+                      set->name.p);
+    return rem_value_compile(cf, cf->args[2], &set->value);
+}
+
+/* The levels that nginx spreads its files over are accepted; files here have no names. */
+static int set_temp_path(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    for (size_t i = 2; i < cf->n_args; i++) {
+        if (cf->args[i].n != 1 || cf->args[i].p[0] < '0' || cf->args[i].p[0] > '3')
+            return rem_conf_error(cf, "invalid value \"%s\"", cf->args[i].p);
+    }
+    return rem_set_path(cf, d, conf);
+}
+
+/* ---- levels ---- */
+
+static void *create_location(struct rem_conf *cf)
+{
+    struct rem_proxy_conf *conf = rem_arena_zalloc(cf->arena, sizeof(*conf));
+    struct rem_upstream_policy *policy;
+
+    if (conf == NULL)
+        return NULL;
+    policy = &conf->policy;
+    policy->connect_timeout = REM_CONF_UNSET;
+    policy->send_timeout = REM_CONF_UNSET;
+    policy->read_timeout = REM_CONF_UNSET;
+    policy->next_tries = REM_CONF_UNSET;
+    policy->next_timeout = REM_CONF_UNSET;
+    policy->buffering = REM_CONF_UNSET;
+    policy->request_buffering = REM_CONF_UNSET;
+    policy->intercept_errors = REM_CONF_UNSET;
+    policy->ignore_client_abort = REM_CONF_UNSET;
+    policy->socket_keepalive = REM_CONF_UNSET;
+    policy->pass_body = REM_CONF_UNSET;
+    policy->buffer_size = REM_CONF_UNSET_SIZE;
+    policy->busy_size = REM_CONF_UNSET_SIZE;
+    policy->max_temp_file_size = REM_CONF_UNSET;
+    policy->temp_file_write_size = REM_CONF_UNSET_SIZE;
+    conf->sets = REM_CONF_UNSET_PTR;
+    conf->http_version = REM_CONF_UNSET;
+    conf->pass_headers = REM_CONF_UNSET;
+    conf->method = REM_CONF_UNSET_PTR;
+    conf->body = REM_CONF_UNSET_PTR;
+    conf->hide = REM_CONF_UNSET_PTR;
+    conf->pass = REM_CONF_UNSET_PTR;
+    conf->redirects = REM_CONF_UNSET_PTR;
+    return conf;
+}
+
+static void merge_policy(struct rem_upstream_policy *p, const struct rem_upstream_policy *up)
+{
+    rem_merge_msec(&p->connect_timeout, up->connect_timeout, 60000);
+    rem_merge_msec(&p->send_timeout, up->send_timeout, 60000);
+    rem_merge_msec(&p->read_timeout, up->read_timeout, 60000);
+    rem_merge_bitmask(&p->next_upstream, up->next_upstream, REM_FAULT_ERROR | REM_FAULT_TIMEOUT);
+    rem_merge_num(&p->next_tries, up->next_tries, 0);
+    rem_merge_msec(&p->next_timeout, up->next_timeout, 0);
+    rem_merge_flag(&p->buffering, up->buffering, 1);
+    rem_merge_flag(&p->request_buffering, up->request_buffering, 1);
+    rem_merge_flag(&p->intercept_errors, up->intercept_errors, 0);
+    rem_merge_flag(&p->ignore_client_abort, up->ignore_client_abort, 0);
+    rem_merge_flag(&p->socket_keepalive, up->socket_keepalive, 0);
+    rem_merge_flag(&p->pass_body, up->pass_body, 1);
+    rem_merge_size(&p->buffer_size, up->buffer_size, 4096);
+    rem_merge_bufs(&p->bufs, up->bufs, 8, 16384);
+}
+
+/* Sizes that depend on each other; messages as nginx gives them. */
+static int merge_sizes(struct rem_conf *cf, struct rem_upstream_policy *p,
+                       const struct rem_upstream_policy *up)
+{
+    static const char larger[] =
+        "must be equal to or greater than the maximum of the value of \"proxy_buffer_size\" and "
+        "one of the \"proxy_buffers\"";
+    size_t most, unit;
+
+    if (p->bufs.num < 2)
+        return rem_conf_error(cf, "there must be at least 2 \"proxy_buffers\"");
+    if (p->buffer_size < 64 || p->bufs.size < 64 || p->bufs.size > SIZE_MAX / (size_t)p->bufs.num)
+        return rem_conf_error(cf, "invalid size of \"proxy_buffer_size\" or \"proxy_buffers\"");
+    most = p->buffer_size > p->bufs.size ? p->buffer_size : p->bufs.size;
+    unit = (size_t)(p->bufs.num - 1) * p->bufs.size;
+    rem_merge_size(&p->busy_size, up->busy_size, 2 * most);
+    if (p->busy_size == 2 * most && p->busy_size > unit)
+        p->busy_size = unit > most ? unit : most; /* the default gives way */
+    rem_merge_size(&p->temp_file_write_size, up->temp_file_write_size, 2 * most);
+    rem_merge_off(&p->max_temp_file_size, up->max_temp_file_size, INT64_C(1) << 30);
+    if (p->busy_size < most)
+        return rem_conf_error(cf, "\"proxy_busy_buffers_size\" %s", larger);
+    if (p->busy_size > unit && unit >= most)
+        return rem_conf_error(cf, "\"proxy_busy_buffers_size\" must be less than the size of all "
+                                  "\"proxy_buffers\" minus one buffer");
+    if (p->temp_file_write_size < most)
+        return rem_conf_error(cf, "\"proxy_temp_file_write_size\" %s", larger);
+    if (p->max_temp_file_size != 0 && (uint64_t)p->max_temp_file_size < most)
+        return rem_conf_error(cf,
+                              "\"proxy_max_temp_file_size\" must be equal to zero to disable "
+                              "temporary files usage or %s",
+                              larger);
+    return 0;
+}
+
+static int merge_temp_path(struct rem_conf *cf, struct rem_upstream_policy *p,
+                           const struct rem_upstream_policy *up)
+{
+    if (p->temp_path.p == NULL)
+        p->temp_path = up->temp_path;
+    if (p->temp_path.p == NULL)
+        p->temp_path = rem_conf_path(cf, REM_STR("proxy_temp"), REM_BASE_PREFIX);
+    if (p->temp_path.p == NULL)
+        return REM_ENOMEM;
+    return 0;
+}
+
+static int merge_location(struct rem_conf *cf, void *parent, void *child)
+{
+    struct rem_proxy_conf *up = parent, *conf = child;
+    int rc;
+
+    merge_policy(&conf->policy, &up->policy);
+    rc = merge_sizes(cf, &conf->policy, &up->policy);
+    if (rc == 0)
+        rc = merge_temp_path(cf, &conf->policy, &up->policy);
+    if (rc != 0)
+        return rc;
+    rem_merge_enum(&conf->http_version, up->http_version, 11);
+    rem_merge_flag(&conf->pass_headers, up->pass_headers, 1);
+    rem_merge_value(conf->method, up->method, NULL);
+    rem_merge_value(conf->body, up->body, NULL);
+    rem_merge_ptr(conf->sets, up->sets, NULL);
+    rem_merge_ptr(conf->hide, up->hide, NULL);
+    rem_merge_ptr(conf->pass, up->pass, NULL);
+    if (conf->redirects == REM_CONF_UNSET_PTR && !conf->redirect_off) {
+        conf->redirects = up->redirects;
+        conf->redirect_off = up->redirect_off;
+    }
+    conf->limits = (struct rem_h1_limits){
+        .max_line = (uint32_t)conf->policy.buffer_size,
+        .max_head = (uint32_t)conf->policy.buffer_size,
+        .max_fields = 1000,
+        .underscores = true,
+        .ignore_invalid = true,
+    };
+    if (conf->target == NULL)
+        return 0;
+    /* Only now, so that locations that proxy nothing cost nothing. */
+    rc = rem_setup_add_dir(cf->user, conf->policy.temp_path);
+    if (rc != 0)
+        return rem_conf_nomem(cf);
+    rc = rem_proxy_compile_request(cf, conf);
+    if (rc == 0)
+        rc = rem_proxy_compile_response(cf, conf);
+    if (rc == 0)
+        rc = rem_proxy_redirect_default(cf, conf);
+    return rc;
+}
+
+struct rem_module rem_proxy_module = {
+    .name = "proxy",
+    .kind = REM_MODULE_HTTP,
+    .directives = directives,
+    .preconfigure = rem_proxy_add_variables,
+    .create_location = create_location,
+    .merge_location = merge_location,
+};

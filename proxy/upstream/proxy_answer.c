@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* proxy_answer.c - the server's head as the client gets it. */
+#include "proxy/http/core.h"
+#include "proxy/upstream/proxy.h"
+
+/* A path becomes a URL, as redirects of our own do. */
+static int answer_location(struct rem_upstream_exchange *x, const struct rem_field *field)
+{
+    struct rem_request *request = x->request;
+    const struct rem_proxy_ctx *ctx = x->data;
+    struct rem_str value = field->value;
+    struct rem_field changed = *field;
+    int rc = rem_proxy_redirect_apply(request, ctx->conf, &value);
+
+    if (rc < 0)
+        return rc;
+    if (rc > 0 && value.n != 0 && value.p[0] == '/')
+        return rem_core_set_location_field(request, value);
+    changed.value = value;
+    return rem_fields_append(&request->response.fields, &changed);
+}
+
+/* "5; url=http://..." */
+static int answer_refresh(struct rem_upstream_exchange *x, const struct rem_field *field)
+{
+    struct rem_request *request = x->request;
+    const struct rem_proxy_ctx *ctx = x->data;
+    struct rem_field changed = *field;
+    size_t i = 0;
+
+    while (i + 4 <= field->value.n &&
+           !rem_str_eq_nocase(rem_str_make(field->value.p + i, 4), REM_STR("url=")))
+        i++;
+    if (i + 4 <= field->value.n) {
+        struct rem_str url = rem_str_skip(field->value, i + 4);
+        int rc = rem_proxy_redirect_apply(request, ctx->conf, &url);
+        if (rc < 0)
+            return rc;
+        if (rc > 0) {
+            changed.value = rem_arena_printf(&request->arena, "%.*s%.*s", (int)(i + 4),
+                                             field->value.p, REM_STR_ARG(url));
+            if (changed.value.p == NULL)
+                return REM_ENOMEM;
+        }
+    }
+    return rem_fields_append(&request->response.fields, &changed);
+}
+
+/* Fields the server means for us. */
+static void answer_consume(struct rem_upstream_exchange *x, const struct rem_field *field)
+{
+    if (field->id == REM_FIELD_X_ACCEL_BUFFERING)
+        x->relay.buffering =
+            !rem_str_eq_nocase(field->value, REM_STR("no")) &&
+            (x->relay.buffering || rem_str_eq_nocase(field->value, REM_STR("yes")));
+}
+
+static int answer_field(struct rem_upstream_exchange *x, const struct rem_field *field)
+{
+    const struct rem_proxy_ctx *ctx = x->data;
+    struct rem_response *response = &x->request->response;
+
+    answer_consume(x, field);
+    if ((field->flags & REM_FIELD_HOP) != 0 && !(x->upgraded && field->id == REM_FIELD_UPGRADE))
+        return 0;
+    if (rem_proxy_names_has(ctx->conf->hidden, field))
+        return 0;
+    switch (field->id) {
+    case REM_FIELD_CONTENT_LENGTH:
+    case REM_FIELD_TRANSFER_ENCODING:
+        return 0;
+    case REM_FIELD_CONTENT_TYPE:
+        if (response->content_type.n == 0)
+            response->content_type = field->value;
+        return 0;
+    case REM_FIELD_DATE:
+        response->has_date = true;
+        break;
+    case REM_FIELD_SERVER:
+        response->has_server = true;
+        break;
+    case REM_FIELD_LOCATION:
+        return answer_location(x, field);
+    case REM_FIELD_REFRESH:
+        return answer_refresh(x, field);
+    default:
+        break;
+    }
+    return rem_fields_append(&response->fields, field);
+}
+
+int rem_proxy_answer(struct rem_upstream_exchange *x)
+{
+    struct rem_proxy_ctx *ctx = x->data;
+    const struct rem_h1_response *head = &ctx->client.head;
+    struct rem_response *response = &x->request->response;
+
+    response->status = x->status;
+    response->status_line = head->reason;
+    response->from_upstream = true;
+    response->content_length = -1;
+    if (ctx->client.framing == REM_FRAMING_LENGTH ||
+        (ctx->client.framing == REM_FRAMING_NONE && (head->head.flags & REM_H1_HAS_LENGTH) != 0))
+        response->content_length = (int64_t)head->head.content_length;
+    REM_FIELDS_EACH(field, &head->head.fields)
+    {
+        int rc = answer_field(x, field);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server_conf.c - the `server` directive of an upstream block. */
+#include "proxy/conf/set.h"
+#include "proxy/upstream/upstream_conf.h"
+
+/* A parameter "name=value" or "name"; the value is what follows "=". */
+struct server_param {
+    const char *name;
+    /* Returns false for a value it does not like. */
+    bool (*set)(struct rem_server_spec *server, struct rem_str value);
+};
+
+static bool number_of(struct rem_str value, uint64_t max, uint32_t *out)
+{
+    uint64_t n;
+
+    if (rem_str_to_u64(value, max, &n) != 0)
+        return false;
+    *out = (uint32_t)n;
+    return true;
+}
+
+static bool time_of(struct rem_str value, uint32_t *ms, struct rem_str *text)
+{
+    int64_t n;
+
+    if (rem_conf_parse_msec(value, &n) != 0 || n < 0 || n > UINT32_MAX)
+        return false;
+    *ms = (uint32_t)n;
+    *text = value;
+    return true;
+}
+
+static bool set_weight(struct rem_server_spec *server, struct rem_str value)
+{
+    return number_of(value, REM_SERVER_WEIGHT_MAX, &server->weight) && server->weight != 0;
+}
+
+static bool set_max_conns(struct rem_server_spec *server, struct rem_str value)
+{
+    return number_of(value, INT32_MAX, &server->max_conns);
+}
+
+static bool set_max_fails(struct rem_server_spec *server, struct rem_str value)
+{
+    return number_of(value, INT32_MAX, &server->max_fails);
+}
+
+static bool set_fail_timeout(struct rem_server_spec *server, struct rem_str value)
+{
+    return time_of(value, &server->fail_timeout_ms, &server->fail_timeout_text);
+}
+
+static bool set_slow_start(struct rem_server_spec *server, struct rem_str value)
+{
+    return time_of(value, &server->slow_start_ms, &server->slow_start_text);
+}
+
+static bool set_route(struct rem_server_spec *server, struct rem_str value)
+{
+    server->route = value;
+    return value.n != 0 && value.n <= 32;
+}
+
+static const struct server_param params[] = {
+    {"weight=", set_weight},         {"max_conns=", set_max_conns},
+    {"max_fails=", set_max_fails},   {"fail_timeout=", set_fail_timeout},
+    {"slow_start=", set_slow_start}, {"route=", set_route},
+};
+
+static const struct server_flag {
+    const char *name;
+    uint32_t flag;
+} flags[] = {
+    {"backup", REM_SERVER_BACKUP},
+    {"down", REM_SERVER_DOWN},
+    {"drain", REM_SERVER_DRAIN},
+};
+
+static int server_param(struct rem_conf *cf, struct rem_str arg, struct rem_server_spec *server)
+{
+    for (size_t i = 0; i < REM_COUNT(params); i++) {
+        struct rem_str name = rem_str_from(params[i].name);
+        if (rem_str_has_prefix(arg, name)) {
+            if (params[i].set(server, rem_str_skip(arg, name.n)))
+                return 0;
+            break;
+        }
+    }
+    for (size_t i = 0; i < REM_COUNT(flags); i++) {
+        if (rem_str_is(arg, flags[i].name)) {
+            server->flags |= flags[i].flag;
+            return 0;
+        }
+    }
+    return rem_conf_error(cf, "invalid parameter \"%.*s\"", REM_STR_ARG(arg));
+}
+
+/* The host's addresses, or the error nginx gives. */
+static int server_resolve(struct rem_conf *cf, struct rem_str text, struct rem_addr_list *list)
+{
+    const char *colon = rem_str_chr(text, ':');
+    struct rem_addr_parts parts;
+    struct rem_err err;
+    int rc;
+
+    if (text.n == 0 || colon == text.p)
+        return rem_conf_error(cf, "no host in upstream \"%.*s\"", REM_STR_ARG(text));
+    if (rem_str_is(text, "unix:"))
+        return rem_conf_error(cf, "no path in the unix domain socket in upstream \"%.*s\"",
+                              REM_STR_ARG(text));
+    if (!rem_str_has_prefix(text, REM_STR("unix:")) && rem_str_chr(text, '/') != NULL)
+        return rem_conf_error(cf, "invalid host in upstream \"%.*s\"", REM_STR_ARG(text));
+    if (rem_addr_split(text, &parts) != 0)
+        return rem_conf_error(cf, "invalid %s in upstream \"%.*s\"",
+                              colon != NULL && text.p[0] != '[' ? "port" : "host",
+                              REM_STR_ARG(text));
+    rc = rem_addr_resolve(text, 80, list, &err);
+    if (rc == REM_ENOMEM)
+        return rem_conf_nomem(cf);
+    if (rc != 0)
+        return rem_conf_error(cf, "host not found in upstream \"%.*s\"", REM_STR_ARG(text));
+    return 0;
+}
+
+int rem_upstream_server_set(struct rem_conf *cf, struct rem_array *servers)
+{
+    struct rem_server_spec template;
+    struct rem_addr_list list;
+    int rc;
+
+    rem_server_spec_init(&template);
+    template.name = cf->args[1];
+    for (size_t i = 2; i < cf->n_args; i++) {
+        rc = server_param(cf, cf->args[i], &template);
+        if (rc != 0)
+            return rc;
+    }
+    rc = server_resolve(cf, cf->args[1], &list);
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < list.count; i++) {
+        struct rem_server_spec *server = rem_array_push(cf->arena, servers);
+        if (server == NULL) {
+            rem_addr_list_fini(&list);
+            return rem_conf_nomem(cf);
+        }
+        *server = template;
+        server->addr = list.items[i];
+    }
+    rem_addr_list_fini(&list);
+    return 0;
+}
