@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* proxy_handler.c - the content handler of proxy_pass, and the callbacks it gives the mechanism. */
+#include "proxy/http/http.h"
 #include "proxy/upstream/proxy.h"
 
 static int proxy_reinit(struct rem_upstream_exchange *x)

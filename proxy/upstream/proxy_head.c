@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* proxy_head.c - the head of the request that the server gets. */
 #include "proxy/http/body.h"
+#include "proxy/http/http.h"
 #include "proxy/upstream/proxy.h"
 
 /* One request's head while it is made. */

@@ -39,7 +39,7 @@ void rem_upstream_goto(struct rem_upstream_exchange *x, enum rem_upstream_state 
     if (REM_UNLIKELY((states[x->state].edges & 1u << next) == 0)) {
         REM_LOG_IN(&x->request->log, REM_LOG_ALERT, 0, "upstream exchange went from %s to %s",
                    states[x->state].name, states[next].name);
-        REM_CHECK(!"legal edge");
+        rem_check_failed(__FILE__, __LINE__, "legal edge");
     }
     REM_LOG_IN(&x->request->log, REM_LOG_DEBUG, 0, "upstream %s -> %s", states[x->state].name,
                states[next].name);
