@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the admin API share: a remora with three upstreams, and a raw client."""
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+REMORA = os.environ.get("REMORA", ROOT + "/build/remora")
+REMORACTL = os.environ.get("REMORACTL", os.path.dirname(REMORA) + "/remoractl")
+
+CONF = """\
+daemon off;
+pid {dir}/remora.pid;
+error_log {dir}/error.log info;
+worker_processes 2;
+shared_memory {memory};
+admin {{
+    listen unix:{dir}/admin.sock;
+    listen 127.0.0.1:{admin_port};
+    write {write};
+}}
+events {{
+    worker_connections 512;
+}}
+http {{
+    access_log off;
+    upstream app {{
+        zone app 64k;
+        server 127.0.0.1:{first};
+        server 127.0.0.1:8002 weight=3;
+    }}
+    upstream fixed {{
+        server 127.0.0.1:8001;
+    }}
+    upstream empty {{
+        zone e 64k;
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://app;
+        }}
+    }}
+}}
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, seconds=10, what="condition"):
+    """Asks again and again, as long as a test may take; fails loudly."""
+    end = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < end, what + " did not come"
+        time.sleep(0.01)
+
+
+class Answer:
+    def __init__(self, status, reason, headers, body):
+        self.status, self.reason, self.headers, self.body = status, reason, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return "<%d %r %r>" % (self.status, self.headers, self.body[:300])
+
+
+class Connection:
+    """A client connection that sends what it is told, byte by byte."""
+
+    def __init__(self, address, timeout=10):
+        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        self.sock = socket.socket(family, socket.SOCK_STREAM)
+        self.sock.settimeout(timeout)
+        self.sock.connect(address)
+        self.buf = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.sock.close()
+
+    def send(self, data):
+        self.sock.sendall(data.encode() if isinstance(data, str) else data)
+
+    def _more(self):
+        data = self.sock.recv(65536)
+        if not data:
+            raise EOFError("closed after %r" % self.buf[:200])
+        self.buf += data
+
+    def read_head(self):
+        while b"\r\n\r\n" not in self.buf:
+            self._more()
+        head, self.buf = self.buf.split(b"\r\n\r\n", 1)
+        lines = head.decode("latin-1").split("\r\n")
+        match = re.fullmatch(r"HTTP/1\.1 (\d{3}) (.*)", lines[0])
+        assert match, lines[0]
+        headers = {}
+        for line in lines[1:]:
+            name, value = line.split(": ", 1)
+            assert name.lower() not in headers, "twice: " + name
+            headers[name.lower()] = value
+        return int(match[1]), match[2], headers
+
+    def read(self, head_only=False):
+        status, reason, headers = self.read_head()
+        size = 0 if head_only else int(headers.get("content-length", "0"))
+        while len(self.buf) < size:
+            self._more()
+        body, self.buf = self.buf[:size], self.buf[size:]
+        return Answer(status, reason, headers, body)
+
+    def request(self, method, path, body=None, headers=()):
+        text = "%s %s HTTP/1.1\r\nHost: anything\r\n" % (method, path)
+        for name, value in headers:
+            text += "%s: %s\r\n" % (name, value)
+        if body is not None:
+            if not isinstance(body, bytes):
+                body = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+            text += "Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+        self.send(text.encode() + b"\r\n" + (body or b""))
+        return self.read(head_only=method == "HEAD")
+
+    def at_end(self):
+        """Whether the server has closed (waits for it)."""
+        try:
+            data = self.sock.recv(1)
+        except ConnectionResetError:
+            return True
+        assert data == b"", data
+        return True
+
+
+class Remora:
+    """A running instance in a directory of its own."""
+
+    def __init__(self, write=True, memory="8m", first=8001):
+        self.directory = tempfile.TemporaryDirectory(prefix="remora-admin-")
+        self.dir = self.directory.name
+        os.chmod(self.dir, 0o755)
+        self.unix = self.dir + "/admin.sock"
+        self.admin_port, self.port = free_port(), free_port()
+        self.tcp = ("127.0.0.1", self.admin_port)
+        with open(self.dir + "/conf", "w") as f:
+            f.write(CONF.format(dir=self.dir, admin_port=self.admin_port, port=self.port,
+                                write="on" if write else "off", memory=memory, first=first))
+        self.proc = subprocess.Popen([REMORA, "-p", self.dir + "/", "-c", self.dir + "/conf"])
+        try:
+            wait_for(self.started, what="startup")
+        except BaseException:
+            self.stop()
+            raise
+
+    def started(self):
+        assert self.proc.poll() is None, "remora ended with %s" % self.proc.returncode
+        try:
+            return self.get("/startupz").status == 200
+        except (OSError, EOFError):
+            return False
+
+    def connect(self, address=None, timeout=10):
+        return Connection(address or self.tcp, timeout)
+
+    def call(self, method, path, body=None, headers=(), address=None):
+        with self.connect(address) as c:
+            return c.request(method, path, body, headers)
+
+    def get(self, path, headers=()):
+        return self.call("GET", path, headers=headers)
+
+    def servers(self, upstream):
+        return self.get("/v1/http/upstreams/%s/servers" % upstream).json
+
+    def revision(self):
+        return self.get("/v1/revision").json["revision"]
+
+    def metrics(self, query=""):
+        return parse_metrics(self.get("/metrics" + query).body.decode())
+
+    def ctl(self, *args, stdin=None, server=None, env=None):
+        command = [REMORACTL] + (["-s", server or "unix:" + self.unix] if env is None else [])
+        return subprocess.run(command + list(args), input=stdin, capture_output=True, text=True,
+                              timeout=30, env=env)
+
+    def stop(self):
+        if self.proc.poll() is None:
+            self.proc.send_signal(signal.SIGTERM)
+            try:
+                self.proc.wait(10)
+            except subprocess.TimeoutExpired:
+                self.proc.kill()
+                self.proc.wait()
+        self.directory.cleanup()
+
+
+def parse_metrics(text):
+    """{(name, ((label, value), ...)): number}; checks the format on the way."""
+    samples, types, current = {}, {}, None
+    label = r'([a-z_]+)="((?:[^"\\\n]|\\.)*)"'
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            current = line.split(" ")[2]
+            assert current not in types, "family twice: " + current
+            continue
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name == current and kind in ("counter", "gauge"), line
+            assert (kind == "counter") == name.endswith("_total"), line
+            types[name] = kind
+            continue
+        match = re.fullmatch(r"([a-z_:]+)(?:\{(%s(?:,%s)*)\})? (-?[0-9.]+)" % (label, label), line)
+        assert match, line
+        assert match[1] == current, "outside of its family: " + line
+        labels = tuple((m[0], m[1]) for m in re.findall(label, match[2] or ""))
+        assert (match[1], labels) not in samples, "series twice: " + line
+        samples[match[1], labels] = float(line.rsplit(" ", 1)[1])
+    return samples
