@@ -37,6 +37,17 @@ static void worker_fini(struct rem_worker *worker)
     }
 }
 
+static void worker_drain(struct rem_worker *worker)
+{
+    rem_h1_server_drain(worker);
+    for (struct rem_module *const *m = rem_modules; *m != NULL; m++) {
+        const struct rem_http_hooks *hooks = hooks_of(*m);
+
+        if (hooks != NULL && hooks->worker_drain != NULL)
+            hooks->worker_drain(worker);
+    }
+}
+
 static int define_variables(struct rem_http_setup *http)
 {
     for (struct rem_module *const *m = rem_modules; *m != NULL; m++) {
@@ -87,7 +98,7 @@ static int finish(struct rem_http_setup *http, struct rem_http_main_conf *conf)
     http->setup->http = conf;
     http->setup->worker_init = worker_init;
     http->setup->worker_fini = worker_fini;
-    http->setup->worker_drain = rem_h1_server_drain;
+    http->setup->worker_drain = worker_drain;
     return 0;
 }
 

@@ -33,6 +33,8 @@ struct rem_http_hooks {
     /* In each worker, in the modules' order: when it starts, and when it exits. */
     int (*worker_init)(struct rem_worker *worker);
     void (*worker_fini)(struct rem_worker *worker);
+    /* The worker is to finish: lets go of connections that serve nobody now. */
+    void (*worker_drain)(struct rem_worker *worker);
 };
 
 /* Errors: REM_ENOMEM. */

@@ -5,6 +5,7 @@
 #include "proxy/conf/merge.h"
 #include "proxy/conf/set.h"
 #include "proxy/conf/strmap.h"
+#include "proxy/http/http.h"
 #include "proxy/net/setup.h"
 #include "proxy/upstream/proxy.h"
 
@@ -335,6 +336,12 @@ static int init_main(struct rem_conf *cf, void *conf)
     return 0;
 }
 
+static const struct rem_http_hooks hooks = {
+    .worker_init = rem_upstream_worker_init,
+    .worker_fini = rem_upstream_worker_fini,
+    .worker_drain = rem_upstream_worker_drain,
+};
+
 struct rem_module rem_upstream_module = {
     .name = "upstream",
     .kind = REM_MODULE_HTTP,
@@ -343,4 +350,5 @@ struct rem_module rem_upstream_module = {
     .create_main = create_main,
     .init_main = init_main,
     .create_server = create_server,
+    .hooks = &hooks,
 };
