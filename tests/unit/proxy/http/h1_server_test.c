@@ -5,6 +5,29 @@
 #include "proxy/http/h1_server_priv.h"
 #include "proxy/http/special.h"
 
+/* ---- counting malloc; sanitizers bring their own ---- */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define COUNTS_MALLOC 0
+static unsigned long mallocs;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define COUNTS_MALLOC 0
+static unsigned long mallocs;
+#endif
+#endif
+#ifndef COUNTS_MALLOC
+#define COUNTS_MALLOC 1
+extern void *__libc_malloc(size_t size);
+static unsigned long mallocs;
+
+void *malloc(size_t size)
+{
+    mallocs++;
+    return __libc_malloc(size);
+}
+#endif
+
 /* ---- handlers ---- */
 
 static int hello(struct rem_request *request)
@@ -267,6 +290,28 @@ START_TEST(test_idle_holds_nothing)
     ck_assert_ptr_null(client->x);
     ck_assert_ptr_null(client->left);
     ck_assert_int_eq((int)fx.counters.conn_waiting, 1);
+    fx_end();
+}
+END_TEST
+
+/* After the first few, a small request costs no malloc. */
+START_TEST(test_steady_state)
+{
+    unsigned long before = 0;
+
+    fx_start();
+    fx.loc.handler = hello;
+    fx_connect();
+    for (int i = 0; i < 100; i++) {
+        if (i == 10)
+            before = mallocs;
+        fx.n = 0;
+        fx_send("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n", 55);
+        ck_assert(fx_expect("hello", 1));
+    }
+    if (COUNTS_MALLOC)
+        ck_assert_uint_eq(mallocs - before, 0);
+    ck_assert_uint_eq(fx.counters.requests, 100);
     fx_end();
 }
 END_TEST
@@ -587,6 +632,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_split, 0, REM_COUNT(exchange_cases));
     tcase_add_test(t, test_pipeline);
     tcase_add_test(t, test_idle_holds_nothing);
+    tcase_add_test(t, test_steady_state);
     tcase_add_test(t, test_limits);
     tcase_add_test(t, test_chunked_stream);
     tcase_add_test(t, test_old_client_stream);
