@@ -294,23 +294,33 @@ START_TEST(test_idle_holds_nothing)
 }
 END_TEST
 
-/* After the first few, a small request costs no malloc. */
+/* After the first few, a small request costs no malloc.  (The check library's own assertions do, so
+ * there is none in the loop.) */
 START_TEST(test_steady_state)
 {
+    static const char raw[] = "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n";
     unsigned long before = 0;
+    unsigned answered = 0;
 
     fx_start();
     fx.loc.handler = hello;
     fx_connect();
-    for (int i = 0; i < 100; i++) {
+    for (unsigned i = 0; i < 100; i++) {
         if (i == 10)
             before = mallocs;
         fx.n = 0;
-        fx_send("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: x\r\nAccept: */*\r\n\r\n", 55);
-        ck_assert(fx_expect("hello", 1));
+        if (send(fx.client, raw, sizeof(raw) - 1, 0) != sizeof(raw) - 1)
+            break;
+        for (int turn = 0; turn < 1000 && fx.n == 0; turn++) {
+            fx_pump(1);
+            fx_receive();
+        }
+        answered += strstr(fx.got, "hello") != NULL;
     }
+    before = mallocs - before;
+    ck_assert_uint_eq(answered, 100);
     if (COUNTS_MALLOC)
-        ck_assert_uint_eq(mallocs - before, 0);
+        ck_assert_uint_eq(before, 0);
     ck_assert_uint_eq(fx.counters.requests, 100);
     fx_end();
 }
