@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* registry_bench.c - what a pick costs with few and with many servers, and how fast sets swap.
+ *
+ * A pick is what a request does: find, pick, pin, report, quiesce.  Exits with 1 when ten thousand
+ * servers cost more than 1.5 times as much as four.  */
+#include "proto/shm/writer.h"
+#include "proxy/upstream/balance/balance.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { PICKS = 2000000, ROUNDS = 5, SWAPS = 5000, MOST = 10000 };
+
+static struct rem_server_spec specs[MOST];
+
+static double now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
+}
+
+static void must(int rc)
+{
+    if (rc != REM_OK) {
+        fprintf(stderr, "%s\n", rem_err_name(rc));
+        exit(2);
+    }
+}
+
+static void publish(struct rem_writer *writer, size_t first, size_t count)
+{
+    struct rem_upstream_spec spec = {
+        .name = REM_STR("app"), .servers = specs + first, .server_count = count};
+    struct rem_change *change;
+    struct rem_commit commit;
+
+    must(rem_change_new(writer, &change));
+    must(rem_change_put(change, &spec, NULL));
+    must(rem_change_commit(change, REM_REVISION_ANY, &commit, NULL));
+    rem_change_free(&change);
+    rem_writer_reclaim(writer);
+}
+
+/* The best of several rounds, so that a neighbour's noise is not measured. */
+static double pick_ns(struct rem_reader *reader, struct rem_upstream_ref *ref)
+{
+    const struct rem_balancer *balancer = rem_balance_method(REM_BALANCE_ROUND_ROBIN);
+    const struct rem_pin_report report = {
+        .outcome = REM_OUTCOME_OK, .status = 200, .sent = 500, .received = 900};
+    double best = 1e9;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        double start = now_ns();
+        for (int i = 0; i < PICKS / ROUNDS; i++) {
+            struct rem_balance_state state;
+            rem_balance_init(&state, reader, ref);
+            must(balancer->pick(&state, 1000));
+            balancer->done(&state, &report, 1000);
+            rem_balance_fini(&state);
+            rem_reader_quiesce(reader);
+        }
+        double each = (now_ns() - start) / (PICKS / ROUNDS);
+        best = each < best ? each : best;
+    }
+    return best;
+}
+
+static void make_specs(uint32_t weights)
+{
+    for (uint32_t i = 0; i < MOST; i++) {
+        rem_server_spec_init(&specs[i]);
+        specs[i].weight = 1 + i % weights;
+        specs[i].addr.len = sizeof(specs[i].addr.u.in);
+        specs[i].addr.u.in = (struct sockaddr_in){
+            .sin_family = AF_INET, .sin_port = htons(8000), .sin_addr = {htonl(0x0a000000u + i)}};
+    }
+}
+
+int main(void)
+{
+    static const size_t counts[] = {4, 100, 1000, MOST};
+    struct rem_upstream_ref ref;
+    struct rem_region region;
+    struct rem_writer *writer;
+    struct rem_reader reader;
+    int failed = 0;
+    unsigned slot;
+
+    must(rem_region_create(&region, 256 << 20, 4));
+    must(rem_writer_new(&region, &writer, NULL));
+    must(rem_region_claim_worker(&region, 1, 0, &slot));
+    rem_reader_init(&reader, &region, slot);
+    rem_upstream_ref_init(&ref, rem_str_from("app"));
+    for (uint32_t weights = 1; weights <= 5; weights += 4) {
+        double few = 0, ns = 0;
+        make_specs(weights);
+        for (size_t i = 0; i < REM_COUNT(counts); i++) {
+            publish(writer, 0, counts[i]);
+            ns = pick_ns(&reader, &ref);
+            few = i == 0 ? ns : few;
+            printf("pick, %5zu servers, weights 1..%u: %6.1f ns\n", counts[i], weights, ns);
+        }
+        failed |= ns > few * 1.5;
+    }
+    make_specs(1);
+    double start = now_ns();
+    for (size_t i = 0; i < SWAPS; i++)
+        publish(writer, i % 100 * 50, 1 + i * 7 % 50);
+    printf("swap of disjoint sets of 1..50: %.0f a second\n", SWAPS / ((now_ns() - start) / 1e9));
+    start = now_ns();
+    for (size_t i = 0; i < 20; i++)
+        publish(writer, 0, MOST - i);
+    printf("change of a set of %d: %.1f ms\n", MOST, (now_ns() - start) / 20e6);
+    if (failed)
+        printf("FAILED: %d servers cost more than 1.5 times as much as %zu\n", MOST, counts[0]);
+    rem_upstream_ref_fini(&ref);
+    rem_writer_free(&writer);
+    rem_region_close(&region);
+    return failed;
+}
