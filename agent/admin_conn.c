@@ -7,7 +7,11 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
+#include <linux/sockios.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -63,6 +67,7 @@ struct rem_admin_conn {
     char out[ANSWER_HEAD];
     size_t out_n;
     size_t sent; /* of head and body together */
+    int unread;  /* bytes the client's side had not taken yet when this was last looked at */
 };
 
 static enum step step_read_head(struct rem_admin_conn *conn);
@@ -529,6 +534,17 @@ static void compose(struct rem_admin_conn *conn)
     conn->sent = 0;
 }
 
+/* The socket has taken nothing for a while.  Has the client?  It may be reading slowly from what
+ * the socket holds, which is a lot before it takes more. */
+static bool client_reads(struct rem_admin_conn *conn)
+{
+    int unread = 0;
+    bool reads = ioctl(conn->fd, SIOCOUTQ, &unread) == 0 && unread < conn->unread;
+
+    conn->unread = unread;
+    return reads;
+}
+
 /* The answer is out: what next? */
 static void end_request(struct rem_admin_conn *conn)
 {
@@ -576,10 +592,12 @@ static enum step step_write(struct rem_admin_conn *conn)
         end_request(conn);
         return STEP_NEXT;
     }
-    if (conn->expired) {
+    if (conn->expired && !client_reads(conn)) {
         conn_goto(conn, STATE_CLOSED);
         return STEP_NEXT;
     }
+    if (conn->expired)
+        arm(conn, conn->server->patience.body);
     from = conn->sent < conn->out_n ? conn->sent : conn->out_n;
     iov[0] = (struct iovec){conn->out + from, conn->out_n - from};
     from = conn->sent - from;
@@ -587,6 +605,7 @@ static enum step step_write(struct rem_admin_conn *conn)
     n = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
     if (n >= 0) {
         conn->sent += (size_t)n;
+        conn->unread = INT_MAX;
         arm(conn, conn->server->patience.body);
         return STEP_NEXT;
     }
