@@ -17,13 +17,13 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import stat
 import subprocess
 import tempfile
 import threading
 import time
+from signal import SIGHUP, SIGKILL, SIGQUIT
 
 import pytest
 
@@ -540,7 +540,7 @@ class Remora:
         done = self.log().count("start worker processes")
         failed = self.log().count("[emerg]")
         old = set(self.workers())
-        self.signal(signal.SIGHUP)
+        self.signal(SIGHUP)
         if ok:
             self.wait_log("start worker processes", 30, done + 1)
             wait_for(lambda: set(self.workers()) - old, "new workers")
@@ -548,7 +548,7 @@ class Remora:
             self.wait_log(r"\[emerg\]", 30, failed + 1)
             self.allow.append(re.compile("emerg"))
 
-    def stop(self, number=signal.SIGQUIT, seconds=30):
+    def stop(self, number=SIGQUIT, seconds=30):
         """Ends it and looks whether all is well."""
         if self.stopped:
             return
@@ -580,7 +580,7 @@ class Remora:
         """Nothing of it stays, whatever went wrong."""
         for pid in processes(self.group):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
 
