@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/http/mod/conditional.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+enum { MODIFIED = 784111777, SIZE = 100 };
+#define SAME   "Sun, 06 Nov 1994 08:49:37 GMT"
+#define BEFORE "Sun, 06 Nov 1994 08:49:36 GMT"
+#define AFTER  "Sun, 06 Nov 1994 08:49:38 GMT"
+
+/* Up to two fields. */
+static void make_fields(struct rem_fields *fields, struct rem_arena *arena,
+                        const char *const pairs[4])
+{
+    rem_arena_init(arena, NULL);
+    rem_fields_init(fields, arena);
+    for (int i = 0; i < 4 && pairs[i] != NULL; i += 2)
+        ck_assert_int_eq(rem_fields_add(fields, rem_str_from(pairs[i]), rem_str_from(pairs[i + 1])),
+                         0);
+}
+
+static const struct {
+    const char *fields[4];
+    int status;
+    int status_before; /* with if_modified_since before */
+} conditions[] = {
+    {{NULL}, 0, 0},
+    {{"If-Modified-Since", SAME}, 304, 304},
+    {{"If-Modified-Since", AFTER}, 0, 304},
+    {{"If-Modified-Since", BEFORE}, 0, 0},
+    {{"If-Modified-Since", "junk"}, 0, 0},
+    {{"If-None-Match", "\"e\""}, 304, 304},
+    {{"If-None-Match", "W/\"e\""}, 304, 304},
+    {{"If-None-Match", "*"}, 304, 304},
+    {{"If-None-Match", "\"a,\\\", \"e\""}, 304, 304},
+    {{"If-None-Match", "\"a\" , \"e\""}, 304, 304},
+    {{"If-None-Match", "\"a, e\""}, 0, 0},
+    {{"If-None-Match", "e"}, 0, 0},
+    {{"If-None-Match", ""}, 0, 0},
+    {{"If-None-Match", "\"a\"", "If-None-Match", "\"e\""}, 304, 304},
+    /* If-None-Match decides, whatever the date says */
+    {{"If-None-Match", "\"a\"", "If-Modified-Since", SAME}, 0, 0},
+    {{"If-None-Match", "\"e\"", "If-Modified-Since", BEFORE}, 304, 304},
+    {{"If-Match", "\"e\""}, 0, 0},
+    {{"If-Match", "*"}, 0, 0},
+    {{"If-Match", "\"a\", \"e\""}, 0, 0},
+    {{"If-Match", "\"a\""}, 412, 412},
+    {{"If-Match", "W/\"e\""}, 412, 412},
+    {{"If-Match", "\"a\"", "If-Match", "\"e\""}, 0, 0},
+    {{"If-Match", "\"e\"", "If-Unmodified-Since", BEFORE}, 0, 0},
+    {{"If-Unmodified-Since", SAME}, 0, 0},
+    {{"If-Unmodified-Since", AFTER}, 0, 0},
+    {{"If-Unmodified-Since", BEFORE}, 412, 412},
+    {{"If-Unmodified-Since", "junk"}, 0, 0},
+};
+
+START_TEST(preconditions)
+{
+    struct rem_conditional_target target = {
+        .etag = REM_STR("\"e\""), .modified = MODIFIED, .size = SIZE};
+
+    for (size_t i = 0; i < REM_COUNT(conditions); i++) {
+        struct rem_fields fields;
+        struct rem_arena arena;
+
+        make_fields(&fields, &arena, conditions[i].fields);
+        target.before = false;
+        ck_assert_msg(rem_conditional_status(&fields, MODIFIED, &target) == conditions[i].status,
+                      "case %zu", i);
+        target.before = true;
+        ck_assert_msg(rem_conditional_status(&fields, MODIFIED, &target) ==
+                          conditions[i].status_before,
+                      "case %zu, before", i);
+        rem_arena_reset(&arena);
+    }
+}
+END_TEST
+
+START_TEST(without_etag_or_date)
+{
+    const struct rem_conditional_target bare = {.modified = -1, .size = SIZE};
+    const struct rem_conditional_target off = {.modified = MODIFIED, .ignore_since = true};
+    static const char *const since[4] = {"If-Modified-Since", SAME};
+    static const char *const none[4] = {"If-None-Match", "\"\""};
+    static const char *const match[4] = {"If-Match", "\"e\""};
+    struct rem_fields fields;
+    struct rem_arena arena;
+
+    make_fields(&fields, &arena, since);
+    ck_assert_int_eq(rem_conditional_status(&fields, MODIFIED, &bare), 0);
+    ck_assert_int_eq(rem_conditional_status(&fields, MODIFIED, &off), 0);
+    rem_arena_reset(&arena);
+    make_fields(&fields, &arena, none);
+    ck_assert_int_eq(rem_conditional_status(&fields, MODIFIED, &bare), 0);
+    rem_arena_reset(&arena);
+    make_fields(&fields, &arena, match);
+    ck_assert_int_eq(rem_conditional_status(&fields, MODIFIED, &bare), 412);
+    rem_arena_reset(&arena);
+}
+END_TEST
+
+static const struct {
+    const char *range, *if_range;
+    int status;
+    int64_t first, end;
+} ranges[] = {
+    {"bytes=0-1", NULL, 206, 0, 2},
+    {"bytes=0-0", NULL, 206, 0, 1},
+    {"Bytes=5-", NULL, 206, 5, 100},
+    {"bytes=99-", NULL, 206, 99, 100},
+    {"bytes=-10", NULL, 206, 90, 100},
+    {"bytes=-100", NULL, 206, 0, 100},
+    {"bytes=-1000", NULL, 206, 0, 100},
+    {"bytes=0-99", NULL, 206, 0, 100},
+    {"bytes=0-100", NULL, 206, 0, 100},
+    {"bytes=0-9223372036854775806", NULL, 206, 0, 100},
+    {"bytes= 1 - 2 ", NULL, 206, 1, 3},
+    {"bytes=100-", NULL, 416, 0, 0},
+    {"bytes=-0", NULL, 416, 0, 0},
+    {"bytes=2-1", NULL, 416, 0, 0},
+    {"bytes=-", NULL, 416, 0, 0},
+    {"bytes=", NULL, 416, 0, 0},
+    {"bytes=x", NULL, 416, 0, 0},
+    {"bytes=1-x", NULL, 416, 0, 0},
+    {"bytes=99999999999999999999-", NULL, 416, 0, 0},
+    {"bytes=0-1,3-4", NULL, 0, 0, 0}, /* several: the whole */
+    {"lines=0-1", NULL, 0, 0, 0},
+    {"byte", NULL, 0, 0, 0},
+    {"bytes=0-1", "\"e\"", 206, 0, 2},
+    {"bytes=0-1", "\"a\"", 0, 0, 0},
+    {"bytes=0-1", "W/\"e\"", 0, 0, 0},
+    {"bytes=0-1", SAME, 206, 0, 2},
+    {"bytes=0-1", AFTER, 0, 0, 0},
+    {"bytes=0-1", "junk", 0, 0, 0},
+    {"bytes=100-", "\"a\"", 0, 0, 0},
+};
+
+START_TEST(one_range)
+{
+    const struct rem_conditional_target target = {
+        .etag = REM_STR("\"e\""), .modified = MODIFIED, .size = SIZE};
+
+    for (size_t i = 0; i < REM_COUNT(ranges); i++) {
+        const char *const pairs[4] = {"Range", ranges[i].range,
+                                      ranges[i].if_range != NULL ? "If-Range" : NULL,
+                                      ranges[i].if_range};
+        int64_t first = 0, end = 0;
+        struct rem_fields fields;
+        struct rem_arena arena;
+        int status;
+
+        make_fields(&fields, &arena, pairs);
+        status = rem_conditional_range(&fields, MODIFIED, &target, &first, &end);
+        ck_assert_msg(status == ranges[i].status, "\"%s\": %d, want %d", ranges[i].range, status,
+                      ranges[i].status);
+        if (status == 206)
+            ck_assert_msg(first == ranges[i].first && end == ranges[i].end, "\"%s\": %lld-%lld",
+                          ranges[i].range, (long long)first, (long long)end);
+        rem_arena_reset(&arena);
+    }
+}
+END_TEST
+
+START_TEST(ranges_of_nothing)
+{
+    const struct rem_conditional_target empty = {.modified = MODIFIED, .size = 0};
+    static const char *const from[4] = {"Range", "bytes=0-"};
+    static const char *const suffix[4] = {"Range", "bytes=-1"};
+    static const char *const twice[4] = {"Range", "bytes=0-", "Range", "bytes=0-"};
+    int64_t first, end;
+    struct rem_fields fields;
+    struct rem_arena arena;
+
+    make_fields(&fields, &arena, from);
+    ck_assert_int_eq(rem_conditional_range(&fields, MODIFIED, &empty, &first, &end), 416);
+    rem_arena_reset(&arena);
+    make_fields(&fields, &arena, suffix);
+    ck_assert_int_eq(rem_conditional_range(&fields, MODIFIED, &empty, &first, &end), 416);
+    rem_arena_reset(&arena);
+    make_fields(&fields, &arena, twice);
+    ck_assert_int_eq(rem_conditional_range(&fields, MODIFIED, &empty, &first, &end), 0);
+    rem_arena_reset(&arena);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("conditional");
+    TCase *tc = tcase_create("conditional");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_test(tc, preconditions);
+    tcase_add_test(tc, without_etag_or_date);
+    tcase_add_test(tc, one_range);
+    tcase_add_test(tc, ranges_of_nothing);
+    suite_add_tcase(suite, tc);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
