@@ -3,68 +3,46 @@
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
-import tempfile
-import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-REMORA = os.environ.get("REMORA", ROOT + "/build/remora")
-REMORACTL = os.environ.get("REMORACTL", os.path.dirname(REMORA) + "/remoractl")
+import conftest
+from conftest import wait_for
+
+REMORACTL = os.environ.get("REMORACTL", os.path.dirname(conftest.REMORA) + "/remoractl")
 
 CONF = """\
-daemon off;
-pid {dir}/remora.pid;
-error_log {dir}/error.log info;
 worker_processes 2;
-shared_memory {memory};
-admin {{
-    listen unix:{dir}/admin.sock;
-    listen 127.0.0.1:{admin_port};
-    write {write};
-}}
-events {{
-    worker_connections 512;
-}}
-http {{
+shared_memory %(memory)s;
+admin {
+    listen unix:@DIR@/admin.sock;
+    listen 127.0.0.1:@PORT:admin@;
+    write %(write)s;
+}
+http {
     access_log off;
-    upstream app {{
+    upstream app {
         zone app 64k;
-        server 127.0.0.1:{first};
-        server 127.0.0.1:8002 weight=3;
-    }}
-    upstream fixed {{
+        server %(first)s;
+        server %(second)s weight=3;
+    }
+    upstream fixed {
         server 127.0.0.1:8001;
-    }}
-    upstream empty {{
+    }
+    upstream empty {
         zone e 64k;
-    }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
+    }
+    server {
+        listen 127.0.0.1:@PORT:web@;
+        location / {
             proxy_pass http://app;
-        }}
-    }}
-}}
+        }
+        location /empty {
+            proxy_pass http://empty;
+        }
+    }
+}
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(condition, seconds=10, what="condition"):
-    """Asks again and again, as long as a test may take; fails loudly."""
-    end = time.monotonic() + seconds
-    while True:
-        result = condition()
-        if result:
-            return result
-        assert time.monotonic() < end, what + " did not come"
-        time.sleep(0.01)
 
 
 class Answer:
@@ -150,32 +128,16 @@ class Connection:
         return True
 
 
-class Remora:
-    """A running instance in a directory of its own."""
+class Remora(conftest.Remora):
+    """A running instance with three upstreams: app (of two servers), fixed (without a zone), empty."""
 
-    def __init__(self, write=True, memory="8m", first=8001):
-        self.directory = tempfile.TemporaryDirectory(prefix="remora-admin-")
-        self.dir = self.directory.name
-        os.chmod(self.dir, 0o755)
+    def __init__(self, write=True, memory="8m", servers=("127.0.0.1:8001", "127.0.0.1:8002"), **kw):
+        text = CONF % {"write": "on" if write else "off", "memory": memory, "first": servers[0],
+                       "second": servers[1]}
+        super().__init__(text, **kw)
         self.unix = self.dir + "/admin.sock"
-        self.admin_port, self.port = free_port(), free_port()
-        self.tcp = ("127.0.0.1", self.admin_port)
-        with open(self.dir + "/conf", "w") as f:
-            f.write(CONF.format(dir=self.dir, admin_port=self.admin_port, port=self.port,
-                                write="on" if write else "off", memory=memory, first=first))
-        self.proc = subprocess.Popen([REMORA, "-p", self.dir + "/", "-c", self.dir + "/conf"])
-        try:
-            wait_for(self.started, what="startup")
-        except BaseException:
-            self.stop()
-            raise
-
-    def started(self):
-        assert self.proc.poll() is None, "remora ended with %s" % self.proc.returncode
-        try:
-            return self.get("/startupz").status == 200
-        except (OSError, EOFError):
-            return False
+        self.tcp = ("127.0.0.1", self.port("admin"))
+        wait_for(lambda: self.get("/readyz").status == 200, what="readiness")
 
     def connect(self, address=None, timeout=10):
         return Connection(address or self.tcp, timeout)
@@ -200,16 +162,6 @@ class Remora:
         command = [REMORACTL] + (["-s", server or "unix:" + self.unix] if env is None else [])
         return subprocess.run(command + list(args), input=stdin, capture_output=True, text=True,
                               timeout=30, env=env)
-
-    def stop(self):
-        if self.proc.poll() is None:
-            self.proc.send_signal(signal.SIGTERM)
-            try:
-                self.proc.wait(10)
-            except subprocess.TimeoutExpired:
-                self.proc.kill()
-                self.proc.wait()
-        self.directory.cleanup()
 
 
 def parse_metrics(text):

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from admin_client import Remora, wait_for
+from admin_client import Remora
+from conftest import wait_for
 
 PUT = "PUT /v1/http/upstreams/app/servers HTTP/1.1\r\nHost: x\r\n"
 BODY = '[{"server":"127.0.0.1:8001"}]'

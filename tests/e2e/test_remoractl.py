@@ -138,7 +138,7 @@ def test_no_connection(remora, tmp_path):
 
 
 def test_ways_to_the_server(remora):
-    port = remora.admin_port
+    port = remora.port("admin")
     for server in ("unix:" + remora.unix, remora.unix, "http://127.0.0.1:%d" % port,
                    "http://127.0.0.1:%d/" % port, "127.0.0.1:%d" % port):
         ok(remora.ctl("list", server=server))
