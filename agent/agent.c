@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- ending ---- */
@@ -191,12 +192,24 @@ static int start_server(struct rem_agent *agent, struct rem_err *err)
     return rc == 0 ? 0 : rem_err_set(err, rc, "cannot serve the admin API: %s", rem_err_text(rc));
 }
 
+/* What an earlier agent left unreachable is free once no worker is in a turn that began before: a
+ * moment's wait lets it be used again, or the region would grow with every restart. */
+static void reclaim_at_first(struct rem_writer *writer)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+
+    for (int tries = 0; tries < 20 && rem_writer_reclaim(writer); tries++)
+        nanosleep(&pause, NULL);
+}
+
 /* The registry as the configuration and earlier changes have it. */
 static int start_registry(struct rem_agent *agent, struct rem_err *err)
 {
     const struct rem_handover *handover = agent->handover;
     int rc = rem_writer_new(handover->region, &agent->writer, err);
 
+    if (rc == 0)
+        reclaim_at_first(agent->writer);
     if (rc == 0)
         rc = rem_writer_reconcile(agent->writer, handover->upstreams, handover->upstream_count,
                                   handover->config_generation, err);

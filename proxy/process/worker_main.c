@@ -120,5 +120,7 @@ int rem_worker_main(const struct rem_worker_start *start)
     if (rem_worker_serve(&run, start, &mask) != REM_OK)
         return 2;
     REM_LOG(setup->log, REM_LOG_NOTICE, 0, "exiting");
+    if (run.worker.connections > 0)
+        _exit(0); /* stopped in the middle of things: what requests hold goes with the process */
     return 0;
 }

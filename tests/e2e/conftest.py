@@ -449,6 +449,19 @@ class Remora:
             wait_for(lambda: os.path.exists(self.pid_file) or self.process.poll() is not None, "pid file", 30)
             assert self.process.poll() is None, "did not start:\n" + self.errors()
             self.pid = int(open(self.pid_file).read())
+            self.wait_workers()
+
+    def wait_workers(self, old=()):
+        """Waits for as many workers as are configured, none of them `old`."""
+        text = open(self.conf).read()
+        m = re.search(r"^\s*worker_processes\s+(\d+)", text, re.M)
+        if re.search(r"^\s*master_process\s+off", text, re.M):
+            return
+        want = int(m[1]) if m else 1
+        # the agent, and those who may still be draining, are the others
+        wait_for(lambda: len(set(self.children()) - set(old)) > want, "workers", 30)
+        if re.search(r"^error_log\s+\S+/error.log\s+(notice|info|debug)", text, re.M):
+            wait_for(lambda: len(set(self.workers()) - set(old)) >= want, "log lines of workers", 30)
 
     # where it is
 
@@ -539,11 +552,11 @@ class Remora:
             self.write(text)
         done = self.log().count("start worker processes")
         failed = self.log().count("[emerg]")
-        old = set(self.workers())
+        old = self.children()
         self.signal(SIGHUP)
         if ok:
             self.wait_log("start worker processes", 30, done + 1)
-            wait_for(lambda: set(self.workers()) - old, "new workers")
+            self.wait_workers(old)
         else:
             self.wait_log(r"\[emerg\]", 30, failed + 1)
             self.allow.append(re.compile("emerg"))

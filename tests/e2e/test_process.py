@@ -225,7 +225,7 @@ def test_a_worker_that_keeps_dying_is_slowed_down(remora):
 
 
 def test_children_follow_a_killed_master(remora):
-    r = remora(conf(), exit_code=-signal.SIGKILL)
+    r = remora(conf(), exit_code=-signal.SIGKILL, allow=["the master is gone"])
     with r.client() as c:
         assert c.get("/name").status == 200
         r.signal(signal.SIGKILL)
@@ -358,7 +358,7 @@ def test_daemon(remora):
 def test_children_are_nobody(remora):
     r = remora(conf())
     for pid in r.workers() + [r.agent()]:
-        assert re.search(r"^Uid:\t65534\t65534\t65534", open(f"/proc/{pid}/status").read(), re.M)
+        wait_for(lambda: re.search(r"^Uid:\t65534\t65534\t65534", open(f"/proc/{pid}/status").read(), re.M), "nobody")
     assert re.search(r"^Uid:\t0\t", open(f"/proc/{r.pid}/status").read(), re.M)
 
 
@@ -373,6 +373,7 @@ def test_environment(remora):
 def test_cpu_affinity(remora):
     allowed = sorted(os.sched_getaffinity(0))
     r = remora("worker_cpu_affinity auto;\n" + conf(workers=2))
+    wait_for(lambda: len(r.workers()) == 2, "workers")
     time.sleep(0.2)
     cpus = [os.sched_getaffinity(p) for p in r.workers()]
     assert all(len(c) == 1 for c in cpus), cpus
@@ -382,4 +383,4 @@ def test_cpu_affinity(remora):
 
 def test_priority(remora):
     r = remora("worker_priority 5;\n" + conf(workers=1))
-    assert wait_for(lambda: os.getpriority(os.PRIO_PROCESS, r.workers()[0]) == 5)
+    assert wait_for(lambda: [os.getpriority(os.PRIO_PROCESS, p) for p in r.workers()] == [5])
