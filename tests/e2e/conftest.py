@@ -547,16 +547,19 @@ class Remora:
         os.kill(self.pid, number)
 
     def reload(self, text=None, ok=True):
-        """HUP with another configuration perhaps, waits until it is carried out."""
+        """HUP with another configuration perhaps, waits until it is carried out.  A former worker may still
+        answer a connection that was accepted a moment ago."""
         if text is not None:
             self.write(text)
         done = self.log().count("start worker processes")
         failed = self.log().count("[emerg]")
-        old = self.children()
+        old, workers = self.children(), self.workers()
         self.signal(SIGHUP)
         if ok:
             self.wait_log("start worker processes", 30, done + 1)
             self.wait_workers(old)
+            for pid in workers:
+                wait_for(lambda: pid not in self.children() or f"{pid}#{pid}: gracefully" in self.log(), "draining")
         else:
             self.wait_log(r"\[emerg\]", 30, failed + 1)
             self.allow.append(re.compile("emerg"))

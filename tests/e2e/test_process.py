@@ -125,7 +125,7 @@ def test_a_bad_configuration_changes_nothing(remora, bad):
     assert r.workers() == workers and r.agent() == agent
     assert "emerg" in r.log()
     r.reload(conf(name="two"))
-    assert r.get("web", "/name").body == b"two"
+    wait_for(lambda: r.get("web", "/name").body == b"two", "the new configuration")
 
 
 def test_reload_adds_and_removes_listeners(remora):
