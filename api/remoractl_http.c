@@ -188,7 +188,7 @@ int rem_ctl_http(const struct rem_ctl_request *request, int *status, struct rem_
                  struct rem_err *err)
 {
     struct rem_sbuf in;
-    int fd;
+    int fd = -1;
     int rc = open_connection(request->server, &fd, err);
 
     if (rc != 0)
