@@ -43,17 +43,14 @@ def wait_for(condition, what="condition", seconds=TIMEOUT):
         time.sleep(0.01)
 
 
-# ---- ports: below those the kernel gives to outgoing connections, a range per xdist worker ----
+# ---- ports: below those the kernel gives to outgoing connections; every process starts elsewhere ----
 
-_port = [10000 + 1800 * (int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0) % 12)]
-_first_port = _port[0]
+_port = [10000 + os.getpid() * 613 % 20000]
 
 
 def free_port():
-    for _ in range(1800):
-        _port[0] += 1
-        if _port[0] >= _first_port + 1800:
-            _port[0] = _first_port + 1
+    for _ in range(20000):
+        _port[0] = _port[0] + 1 if _port[0] < 30000 else 10000
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

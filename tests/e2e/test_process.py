@@ -103,10 +103,9 @@ def test_reload(remora):
     assert r.get("web", "/name").body == b"two"
     assert len(r.workers()) == 3
     assert r.agent() not in (None, agent)
-    log = r.log()
     for pid in old:
-        assert re.search(rf"\[notice\] {pid}#{pid}: gracefully shutting down", log)
-        assert len(re.findall(rf"worker process {pid} exited with code 0", log)) == 1
+        assert len(r.wait_log(rf"\[notice\] {pid}#{pid}: gracefully shutting down")) == 1
+        assert len(r.wait_log(rf"worker process {pid} exited with code 0")) == 1
 
 
 @pytest.mark.parametrize("bad", [
