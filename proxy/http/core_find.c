@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* core_find.c - a request finds its server and its location. */
+#include "proto/wire/put.h"
 #include "proxy/http/core_location.h"
 #include "proxy/http/core_names.h"
 #include "proxy/http/core_priv.h"
@@ -127,6 +128,9 @@ int rem_core_set_location_field(struct rem_request *request, struct rem_str to)
     char colon_port[8] = "";
     bool bare; /* an IPv6 address without its brackets */
 
+    /* What was decoded from a URI must not end a line of the head. */
+    if (!rem_put_is_value(to) && rem_uri_escape(to, REM_URI_ESCAPE_ARGS, &request->arena, &to) != 0)
+        return REM_ENOMEM;
     if (to.n == 0 || to.p[0] != '/' || !location->absolute_redirect)
         return rem_fields_add(&request->response.fields, REM_STR("Location"), to);
 

@@ -83,6 +83,7 @@ static struct rem_h1_exchange *new_exchange(struct rem_h1_client *client,
 static struct rem_h1_exchange *begin(struct rem_h1_client *client)
 {
     struct rem_h1_block *block = client->left;
+    bool pipelined = block != NULL;
     struct rem_h1_exchange *x;
     uint32_t pos = 0;
     uint32_t last = 0;
@@ -111,6 +112,8 @@ static struct rem_h1_exchange *begin(struct rem_h1_client *client)
         h1_close(client);
         return NULL;
     }
+    x->request->pipelined = pipelined;
+    x->request->connection_start_ms = client->accepted_ms;
     h1_goto(client, REM_H1_IN_HEAD);
     return x;
 }

@@ -100,6 +100,7 @@ static int respond(struct rem_request *request, const struct step *step)
 
     if (!step->has_text && step->status >= 400)
         return step->status;
+    request->response.status = step->status; /* the text may ask for $status */
     if (step->has_text && rem_http_value(request, &step->value, &text) != 0)
         return 500;
     rem_body_discard(request);

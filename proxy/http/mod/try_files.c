@@ -140,10 +140,8 @@ static int on_precontent(struct rem_request *request)
             return 500;
         if (found == 0)
             continue;
-        /* A directory keeps the slash that the argument had, so that index looks into it. */
-        if (item->directory)
-            uri = rem_arena_printf(&request->arena, "%.*s/", REM_STR_ARG(uri));
-        else if (!rem_value_is_static(&item->name))
+        /* A directory is found without its slash, and redirected to it by static. */
+        if (!rem_value_is_static(&item->name))
             uri = rem_arena_dup(&request->arena, uri);
         if (uri.p == NULL)
             return 500;
