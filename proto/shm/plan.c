@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 enum {
-    WRITE_CHUNK = 1024,        /* stored between two steps */
-    HIGH_WATER_STEP = 1 << 18, /* the mark is raised by so much, lest it creep */
+    WRITE_CHUNK = 1024, /* stored between two steps */
+    HEADROOM = 1 << 20, /* the mark is raised by so much and a quarter, lest it creep */
 };
 
 /* Room for `want` elements of `each` bytes in *items. */
@@ -86,7 +86,7 @@ static void raise_high_water(struct rem_writer *writer)
     /* relaxed: this process alone stores it */
     if (top <= atomic_load_explicit(&header->high_water, memory_order_relaxed))
         return;
-    mark = (top + HIGH_WATER_STEP - 1) / HIGH_WATER_STEP * HIGH_WATER_STEP;
+    mark = (top + top / 4 + HEADROOM) / REM_SHM_UNIT * REM_SHM_UNIT;
     rem_writer_step(writer);
     /* release: before the stores that follow; pairs with rem_walk_run's acquire */
     atomic_store_explicit(&header->high_water, mark < header->size ? mark : header->size,

@@ -7,8 +7,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -156,6 +156,15 @@ static uint64_t high_water(void)
     return atomic_load(&fix.region.header->high_water);
 }
 
+/* What the region really costs: pages that were touched. */
+static uint64_t committed(void)
+{
+    struct stat st;
+
+    ck_assert_int_eq(fstat(fix.region.fd, &st), 0);
+    return (uint64_t)st.st_blocks * 512;
+}
+
 static void check_end_state(uint64_t requests)
 {
     struct rem_upstream_status status;
@@ -175,16 +184,21 @@ START_TEST(swaps_under_readers)
 {
     unsigned slots[READERS];
     pid_t pids[READERS];
-    uint64_t mark = 0, requests = 0;
+    uint64_t mark = 0, pages = 0, requests = 0;
 
     swap(0);
     start_readers(pids, slots);
     for (uint32_t i = 0; i < SWAPS; i++) {
         swap_and_apply(i);
-        if (i == WARM_UP)
+        if (i == WARM_UP) {
             mark = high_water();
+            pages = committed();
+        }
     }
     ck_assert_uint_eq(high_water(), mark);
+    /* A new combination of set sizes may break into a few untouched pages, ever more rarely; a leak
+     * of one set in a hundred would come to megabytes. */
+    ck_assert_uint_le(committed(), pages + pages / 4 + 65536);
     atomic_store(&board->stop, 1);
     for (int i = 0; i < READERS; i++) {
         join_reader(pids[i]);
