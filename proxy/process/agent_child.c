@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/process/master.h"
 #include "proxy/process/privileges.h"
+#include "proxy/process/title.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -90,6 +91,7 @@ static void run_agent(struct rem_master *m, int fd)
     struct rem_handover handover;
     struct keep keep = {.n = 0};
 
+    rem_title_set("agent process");
     for (size_t i = 0; i < REM_COUNT(ignored); i++)
         signal(ignored[i], SIG_IGN);
     keep_fd(&keep, fd);

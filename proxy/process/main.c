@@ -2,6 +2,7 @@
 /* main.c - the command line's branches: help, version, test, signal, run.  */
 #include "proxy/process/generation.h"
 #include "proxy/process/master.h"
+#include "proxy/process/title.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -103,6 +104,7 @@ int main(int argc, char **argv)
     struct rem_options options;
     struct rem_err err;
 
+    argv = rem_title_init(argc, argv);
     if (rem_options_parse(argc, argv, &options, &err) != REM_OK) {
         fprintf(stderr, "remora: %s\n", err.text);
         return 1;

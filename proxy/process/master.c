@@ -3,6 +3,7 @@
 
 #include "proxy/process/daemon.h"
 #include "proxy/process/single.h"
+#include "proxy/process/title.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -83,7 +84,7 @@ static int open_listeners(struct rem_master *m, const struct rem_reporter *to)
         if (rc == REM_OK)
             return REM_OK;
         rem_report(to, REM_LOG_EMERG, 0, "%s", err.text);
-        if (errno != EADDRINUSE && strstr(err.text, "Address already in use") == NULL)
+        if (strstr(err.text, "Address already in use") == NULL)
             return rc;
         nanosleep(&pause, NULL);
     }
@@ -272,6 +273,17 @@ static int serve(struct rem_master *m, const struct rem_reporter *to, struct rem
     return 0;
 }
 
+/* "master process" and the command line it was started with. */
+static void set_title(const struct rem_options *options)
+{
+    char text[1024];
+    size_t n = (size_t)snprintf(text, sizeof(text), "master process");
+
+    for (int i = 0; i < options->argc && n < sizeof(text); i++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, " %s", options->argv[i]);
+    rem_title_set(text);
+}
+
 int rem_master_run(const struct rem_options *options)
 {
     struct rem_master *m = calloc(1, sizeof(*m));
@@ -296,6 +308,7 @@ int rem_master_run(const struct rem_options *options)
         goto done;
     }
     m->pid = getpid();
+    set_title(options);
     if (rem_signals_init(&m->signals) != REM_OK || open_region(m, &to) != REM_OK)
         goto done;
     code = serve(m, &to, &daemon);

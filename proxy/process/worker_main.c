@@ -3,6 +3,7 @@
 
 #include "proxy/process/privileges.h"
 #include "proxy/process/signals.h"
+#include "proxy/process/title.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ static void on_worker_signal(struct rem_worker_run *run, const struct signalfd_s
         if (worker->draining)
             return;
         REM_LOG(log, REM_LOG_NOTICE, 0, "gracefully shutting down");
+        rem_title_set("worker process is shutting down");
         rem_worker_drain(worker);
         return;
     case SIGUSR1:
@@ -114,6 +116,7 @@ int rem_worker_main(const struct rem_worker_start *start)
     sigaddset(&mask, SIGQUIT);
     sigaddset(&mask, SIGWINCH);
     sigaddset(&mask, SIGUSR1);
+    rem_title_set("worker process");
     rem_privileges_limits(setup, start->index);
     if (rem_privileges_drop(setup, start->master, SIGQUIT) != REM_OK)
         return 2;

@@ -361,12 +361,12 @@ def test_children_are_nobody(remora):
     assert re.search(r"^Uid:\t0\t", open(f"/proc/{r.pid}/status").read(), re.M)
 
 
-def test_environment(remora):
-    env = dict(os.environ, KEPT="yes", DROPPED="no")
-    r = remora("env KEPT;\nenv ADDED=there;\n" + conf(workers=1), env=env)
-    text = open(f"/proc/{r.workers()[0]}/environ").read()
-    assert REMORA and "KEPT=yes" in text  # the kernel shows what the program was started with
-    assert r.get("web", "/name").body == b"one"
+def test_titles(remora):
+    r = remora(conf(workers=1))
+    shown = {pid: text.strip() for pid, text in processes(r.group).items()}
+    assert shown[r.pid].startswith("remora: master process ") and REMORA in shown[r.pid]
+    assert shown[r.workers()[0]] == "remora: worker process"
+    assert shown[r.agent()] == "remora: agent process"
 
 
 def test_cpu_affinity(remora):

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/process/title.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern char **environ;
+
+static struct {
+    char *at; /* NULL: no room */
+    size_t size;
+} title;
+
+/* A copy of a vector of strings, both in new memory. */
+static char **copy(char **from, size_t n)
+{
+    char **to = calloc(n + 1, sizeof(*to));
+
+    for (size_t i = 0; to != NULL && i < n; i++) {
+        to[i] = strdup(from[i]);
+        if (to[i] == NULL)
+            return NULL;
+    }
+    return to;
+}
+
+char **rem_title_init(int argc, char **argv)
+{
+    char **args, **env;
+    char *end = argv[0];
+    size_t n = 0;
+
+    for (int i = 0; i < argc; i++)
+        if (argv[i] == end)
+            end += strlen(argv[i]) + 1;
+    for (; environ != NULL && environ[n] != NULL; n++)
+        if (environ[n] == end)
+            end += strlen(environ[n]) + 1;
+    args = copy(argv, (size_t)argc);
+    env = n > 0 ? copy(environ, n) : environ;
+    if (args == NULL || (n > 0 && env == NULL))
+        return argv;
+    title.at = argv[0];
+    title.size = (size_t)(end - argv[0]);
+    environ = env;
+    return args;
+}
+
+void rem_title_set(const char *text)
+{
+    int n;
+
+    if (title.at == NULL)
+        return;
+    memset(title.at, 0, title.size);
+    n = snprintf(title.at, title.size, "remora: %s", text);
+    (void)n; /* cut where the room ends */
+}
