@@ -526,8 +526,7 @@ static void compose(struct rem_admin_conn *conn)
     if (response->allow != NULL)
         REM_PUT_FIELD(&put, "Allow", rem_str_from(response->allow));
     REM_PUT_FIELD(&put, "Cache-Control", REM_STR("no-store"));
-    REM_PUT_FIELD(&put, "Connection",
-                  conn->keepalive ? REM_STR("keep-alive") : REM_STR("close"));
+    REM_PUT_FIELD(&put, "Connection", conn->keepalive ? REM_STR("keep-alive") : REM_STR("close"));
     rem_put_crlf(&put);
     REM_CHECK(!put.full);
     conn->out_n = rem_put_str(&put).n;

@@ -27,8 +27,8 @@ const struct rem_admin_patience rem_admin_patience_default = {
 };
 
 void rem_admin_server_start(struct rem_admin_server *server, struct event_base *base,
-                           const struct rem_log *log, struct rem_clock *clock,
-                           const struct rem_admin_handler *handler)
+                            const struct rem_log *log, struct rem_clock *clock,
+                            const struct rem_admin_handler *handler)
 {
     *server = (struct rem_admin_server){
         .base = base,
@@ -136,8 +136,8 @@ void rem_admin_server_quit(struct rem_admin_server *server)
 {
     server->quitting = true;
     forget_listeners(server);
-    REM_LIST_EACH (node, &server->connections)
-        rem_admin_conn_quit(rem_admin_conn_at(node));
+    REM_LIST_EACH(node, &server->connections)
+    rem_admin_conn_quit(rem_admin_conn_at(node));
 }
 
 void rem_admin_server_stop(struct rem_admin_server *server)

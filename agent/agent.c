@@ -122,8 +122,8 @@ static int start_events(struct rem_agent *agent)
     agent->applied = evtimer_new(agent->base, rem_agent_on_applied, agent);
     agent->reclaim = evtimer_new(agent->base, rem_agent_on_reclaim, agent);
     agent->deadline = evtimer_new(agent->base, on_deadline, agent);
-    agent->master = event_new(agent->base, agent->handover->master_fd, EV_READ | EV_PERSIST,
-                              on_master, agent);
+    agent->master =
+        event_new(agent->base, agent->handover->master_fd, EV_READ | EV_PERSIST, on_master, agent);
     if (agent->applied == NULL || agent->reclaim == NULL || agent->deadline == NULL ||
         agent->master == NULL || event_add(agent->master, NULL) != 0)
         return REM_ENOMEM;
@@ -238,9 +238,8 @@ static int start(struct rem_agent *agent, struct rem_err *err)
 
 static void end(struct rem_agent *agent)
 {
-    struct event *events[] = {agent->applied,    agent->reclaim,    agent->deadline,
-                              agent->master,     agent->signals[0], agent->signals[1],
-                              agent->signals[2]};
+    struct event *events[] = {agent->applied,    agent->reclaim,    agent->deadline,  agent->master,
+                              agent->signals[0], agent->signals[1], agent->signals[2]};
 
     if (agent->server.base != NULL)
         rem_admin_server_stop(&agent->server);
@@ -280,8 +279,7 @@ static void serve(struct rem_agent *agent)
 
 int rem_agent_run(const struct rem_handover *handover)
 {
-    struct rem_agent agent = {
-        .handover = handover, .log = handover->log, .clock = handover->clock};
+    struct rem_agent agent = {.handover = handover, .log = handover->log, .clock = handover->clock};
     struct rem_err err = {0};
     int rc;
 

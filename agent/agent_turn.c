@@ -86,7 +86,8 @@ static void settle_failed(struct rem_admin_call *call, int error)
  * one of them may be the one that does not fit. */
 static void publish_singly(struct rem_agent *agent, struct rem_list *calls)
 {
-    REM_LIST_EACH (node, calls) {
+    REM_LIST_EACH(node, calls)
+    {
         struct rem_admin_call *call = call_at(node);
         struct rem_commit commit;
         int rc;
@@ -117,7 +118,8 @@ static void publish(struct rem_agent *agent)
     take(&agent->staged, &calls);
     rc = rem_api_publish(&agent->api, &commit);
     if (rc == 0) {
-        REM_LIST_EACH (node, &calls) {
+        REM_LIST_EACH(node, &calls)
+        {
             rem_list_remove(node);
             settle(agent, call_at(node), &commit);
         }
@@ -141,7 +143,8 @@ static void answer_applied(struct rem_agent *agent)
     struct rem_list calls;
 
     take(&agent->waiting, &calls);
-    REM_LIST_EACH (node, &calls) {
+    REM_LIST_EACH(node, &calls)
+    {
         struct rem_admin_call *call = call_at(node);
         bool applied = rem_writer_applied(agent->writer, call->staged.commit.epoch);
         rem_list_remove(node);
@@ -206,7 +209,8 @@ void rem_agent_turn_end(struct rem_agent *agent)
 
     publish(agent);
     take(&agent->deferred, &calls);
-    REM_LIST_EACH (node, &calls) {
+    REM_LIST_EACH(node, &calls)
+    {
         rem_list_remove(node);
         rem_agent_on_call(agent, call_at(node));
     }

@@ -115,8 +115,8 @@ static void answer_fault(const struct rem_fault *fault, struct rem_str path,
 /* Finds the route of a path.  Errors: REM_EINVAL with the fault. */
 static int find_route(struct rem_api_call *call, const struct rem_route **out)
 {
-    static const struct rem_route versions = {"", rem_plus_versions, NULL, NULL, NULL, NULL,
-                                              "GET, HEAD"};
+    static const struct rem_route versions = {"",   rem_plus_versions, NULL, NULL, NULL,
+                                              NULL, "GET, HEAD"};
     struct rem_route_path path;
     int rc = rem_route_split(call->request->path, &call->arena, &path);
 
@@ -192,8 +192,7 @@ int rem_api_publish(struct rem_api *api, struct rem_commit *out)
     *out = (struct rem_commit){rem_writer_revision(api->writer), rem_writer_epoch(api->writer)};
     if (api->change == NULL)
         return 0;
-    rc = api->spoiled ? REM_ENOMEM
-                      : rem_change_commit(api->change, REM_REVISION_ANY, out, &err);
+    rc = api->spoiled ? REM_ENOMEM : rem_change_commit(api->change, REM_REVISION_ANY, out, &err);
     rem_change_free(&api->change);
     api->spoiled = false;
     return rc;
@@ -223,8 +222,7 @@ void rem_api_finish_failed(struct rem_api_staged *staged, const struct rem_api_r
     struct rem_fault fault = {0};
 
     rem_api_forget(staged);
-    (void)rem_fault_set(&fault,
-                        error == REM_EFULL ? REM_FAULT_OUT_OF_MEMORY : REM_FAULT_INTERNAL,
+    (void)rem_fault_set(&fault, error == REM_EFULL ? REM_FAULT_OUT_OF_MEMORY : REM_FAULT_INTERNAL,
                         "%s", rem_err_text(error));
     answer_fault(&fault, request->path, response);
 }

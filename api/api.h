@@ -77,8 +77,7 @@ static inline bool rem_api_waits(const struct rem_api_staged *staged)
 }
 
 /* Completes the response of a staged request. */
-void rem_api_finish(struct rem_api_staged *staged, bool applied,
-                    struct rem_api_response *response);
+void rem_api_finish(struct rem_api_staged *staged, bool applied, struct rem_api_response *response);
 void rem_api_finish_failed(struct rem_api_staged *staged, const struct rem_api_request *request,
                            int error, struct rem_api_response *response);
 /* Without an answer: the client went away. */

@@ -59,8 +59,8 @@ struct rem_fault {
 };
 
 /* Fills in a fault.  Returns REM_EINVAL, so that callers write `return rem_fault_set(...)`. */
-int rem_fault_set(struct rem_fault *fault, enum rem_fault_code code, const char *format,
-                  ...) REM_PRINTF(3, 4);
+int rem_fault_set(struct rem_fault *fault, enum rem_fault_code code, const char *format, ...)
+    REM_PRINTF(3, 4);
 
 /* "UpstreamNotFound" */
 const char *rem_fault_name(enum rem_fault_code code);

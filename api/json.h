@@ -10,9 +10,9 @@
 #include <jansson.h>
 
 enum {
-    REM_JSON_DEPTH = 32,           /* nested arrays and objects */
-    REM_JSON_CONTAINERS = 200000,  /* arrays and objects in all: jansson spends 300 bytes on one */
-    REM_JSON_VALUES = 3000000,     /* values in all */
+    REM_JSON_DEPTH = 32,          /* nested arrays and objects */
+    REM_JSON_CONTAINERS = 200000, /* arrays and objects in all: jansson spends 300 bytes on one */
+    REM_JSON_VALUES = 3000000,    /* values in all */
 };
 
 /* Reads an object or array; duplicate members and \u0000 are refused.

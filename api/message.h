@@ -13,8 +13,8 @@
 struct rem_api_request {
     enum rem_method method; /* HEAD is to be answered as GET; the transport drops the body */
     struct rem_str method_text;
-    struct rem_str path; /* raw, begins with "/" */
-    struct rem_str args; /* raw, behind "?" */
+    struct rem_str path;  /* raw, begins with "/" */
+    struct rem_str args;  /* raw, behind "?" */
     struct rem_str local; /* the server's address without port; may be empty */
     struct rem_str body;
     struct rem_str if_match; /* empty without has_if_match */

@@ -13,8 +13,8 @@
 static const char *const class_names[REM_SHM_CLASSES] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
 
 /* The states of struct rem_server_status, in the order shown. */
-static const char *const state_names[] = {"up", "draining", "down", "unavail", "checking",
-                                          "unhealthy"};
+static const char *const state_names[] = {"up",      "draining", "down",
+                                          "unavail", "checking", "unhealthy"};
 
 /* What is shown of upstreams: all of them are read once, as families go one after the other. */
 struct scrape {
@@ -119,8 +119,11 @@ static void put_registry(struct rem_metrics *m, const struct rem_api *api)
     struct {
         const char *state;
         uint64_t bytes;
-    } rows[] = {{"reserved", stats.size}, {"used", stats.used},       {"pending", stats.pending},
-                {"free", stats.free},     {"touched", stats.high_water}};
+    } rows[] = {{"reserved", stats.size},
+                {"used", stats.used},
+                {"pending", stats.pending},
+                {"free", stats.free},
+                {"touched", stats.high_water}};
     for (size_t i = 0; i < REM_COUNT(rows); i++) {
         const struct rem_metric_label labels[] = {{"zone", REM_STR("upstreams")},
                                                   {"state", rem_str_from(rows[i].state)}};
@@ -158,9 +161,8 @@ static void put_upstream_requests(struct scrape *scrape)
                       "Responses of an upstream's servers, by class of status.");
     for (size_t i = 0; i < scrape->count; i++) {
         for (size_t k = 0; k < REM_SHM_CLASSES; k++) {
-            const struct rem_metric_label labels[] = {
-                {"upstream", scrape->upstreams[i].spec.name},
-                {"code", rem_str_from(class_names[k])}};
+            const struct rem_metric_label labels[] = {{"upstream", scrape->upstreams[i].spec.name},
+                                                      {"code", rem_str_from(class_names[k])}};
             rem_metric_count(&scrape->metrics, labels, REM_COUNT(labels),
                              scrape->upstreams[i].totals.responses[k]);
         }
@@ -273,8 +275,8 @@ static void put_server_family(struct scrape *scrape, const char *name, const cha
     for (size_t i = 0; i < scrape->count; i++) {
         const struct rem_upstream_status *upstream = &scrape->upstreams[i];
         for (size_t s = 0; s < upstream->server_count; s++) {
-            const struct rem_metric_label labels[] = {
-                {"upstream", upstream->spec.name}, {"server", upstream->servers[s].spec.server}};
+            const struct rem_metric_label labels[] = {{"upstream", upstream->spec.name},
+                                                      {"server", upstream->servers[s].spec.server}};
             rem_metric_gauge(&scrape->metrics, labels, REM_COUNT(labels),
                              number(&upstream->servers[s]));
         }
@@ -378,7 +380,8 @@ int rem_metrics_get(struct rem_api_call *call)
     put_upstream_requests(&scrape);
     put_upstream_servers(&scrape);
     put_upstream_numbers(&scrape);
-    if (rem_uri_arg(call->request->args, REM_STR("detail"), &detail) && rem_str_is(detail, "server"))
+    if (rem_uri_arg(call->request->args, REM_STR("detail"), &detail) &&
+        rem_str_is(detail, "server"))
         put_servers(&scrape);
     put_process(&scrape.metrics, api);
     call->response->status = 200;

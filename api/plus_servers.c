@@ -30,8 +30,7 @@ static int staged(struct rem_api_call *call, struct rem_upstream_spec *spec)
 }
 
 /* The server that the path's id means. */
-static int find_server(struct rem_api_call *call, const struct rem_upstream_spec *spec,
-                       size_t *out)
+static int find_server(struct rem_api_call *call, const struct rem_upstream_spec *spec, size_t *out)
 {
     uint64_t id;
 
@@ -106,8 +105,8 @@ int rem_plus_servers_post(struct rem_api_call *call)
     rc = rem_json_parse(call->request->body, &body, &call->fault);
     if (rc != 0)
         return rc;
-    rc = rem_server_json_parse(body, REM_SERVER_JSON_ADD, &call->arena,
-                               &servers[spec.server_count], &call->fault);
+    rc = rem_server_json_parse(body, REM_SERVER_JSON_ADD, &call->arena, &servers[spec.server_count],
+                               &call->fault);
     if (rc == 0)
         rc = stage(call, servers, spec.server_count + 1, &after);
     json_decref(body);

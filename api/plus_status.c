@@ -55,12 +55,12 @@ int rem_plus_answer_map(struct rem_api_call *call, json_t *map)
     if (map == NULL || !has_fields(call, &names))
         return rem_call_answer(call, 200, map);
     if (names.n != 0) {
-        json_object_foreach (map, key, value)
-            keep_fields(value, names);
+        json_object_foreach(map, key, value) keep_fields(value, names);
         return rem_call_answer(call, 200, map);
     }
     list = json_array();
-    json_object_foreach (map, key, value) {
+    json_object_foreach(map, key, value)
+    {
         if (list != NULL && json_array_append_new(list, json_string(key)) != 0) {
             json_decref(list);
             list = NULL;
@@ -83,8 +83,7 @@ void rem_plus_time(int64_t sec, unsigned ms, char out[REM_PLUS_TIME])
 
 int rem_plus_versions(struct rem_api_call *call)
 {
-    return rem_call_answer(call, 200,
-                           json_pack("[i,i,i,i,i,i,i,i,i]", 1, 2, 3, 4, 5, 6, 7, 8, 9));
+    return rem_call_answer(call, 200, json_pack("[i,i,i,i,i,i,i,i,i]", 1, 2, 3, 4, 5, 6, 7, 8, 9));
 }
 
 int rem_plus_root(struct rem_api_call *call)
@@ -118,14 +117,13 @@ int rem_plus_nginx(struct rem_api_call *call)
     rem_plus_time(api->info.loaded_sec, 0, loaded);
     rem_plus_time(api->clock->wall_sec, api->clock->wall_msec, now);
     return rem_plus_answer_object(
-        call, json_pack("{s:s,s:s,s:o,s:I,s:s,s:s,s:i,s:i}", "version",
-                        api->info.version, "build", BUILD_NAME, "address",
-                        rem_json_text(local.n != 0 ? local : REM_STR("unix:")), "generation",
-                        rem_json_count(api->info.config_generation != 0
-                                           ? api->info.config_generation
-                                           : 1),
-                        "load_timestamp", loaded, "timestamp", now, "pid", (int)getpid(), "ppid",
-                        (int)api->info.master_pid));
+        call,
+        json_pack(
+            "{s:s,s:s,s:o,s:I,s:s,s:s,s:i,s:i}", "version", api->info.version, "build", BUILD_NAME,
+            "address", rem_json_text(local.n != 0 ? local : REM_STR("unix:")), "generation",
+            rem_json_count(api->info.config_generation != 0 ? api->info.config_generation : 1),
+            "load_timestamp", loaded, "timestamp", now, "pid", (int)getpid(), "ppid",
+            (int)api->info.master_pid));
 }
 
 static void totals_of(struct rem_api_call *call, struct rem_region_totals *out)
@@ -196,8 +194,7 @@ int rem_plus_workers(struct rem_api_call *call)
     json_t *list = json_array();
 
     for (size_t i = 0; i < n; i++) {
-        const struct rem_shm_worker *worker =
-            rem_region_worker(call->api->region, workers[i].slot);
+        const struct rem_shm_worker *worker = rem_region_worker(call->api->region, workers[i].slot);
         json_t *one = json_pack(
             "{s:I,s:I,s:o,s:{s:o}}", "id", (json_int_t)workers[i].slot, "pid",
             (json_int_t)workers[i].pid, "connections",
@@ -218,10 +215,9 @@ int rem_plus_workers(struct rem_api_call *call)
 int rem_plus_ssl(struct rem_api_call *call)
 {
     return rem_plus_answer_object(
-        call,
-        json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:{s:i,s:i,s:i,s:i,s:i}}", "handshakes", 0,
-                  "handshakes_failed", 0, "session_reuses", 0, "no_common_protocol", 0,
-                  "no_common_cipher", 0, "handshake_timeout", 0, "peer_rejected_cert", 0,
-                  "verify_failures", "no_cert", 0, "expired_cert", 0, "revoked_cert", 0,
-                  "hostname_mismatch", 0, "other", 0));
+        call, json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:{s:i,s:i,s:i,s:i,s:i}}", "handshakes", 0,
+                        "handshakes_failed", 0, "session_reuses", 0, "no_common_protocol", 0,
+                        "no_common_cipher", 0, "handshake_timeout", 0, "peer_rejected_cert", 0,
+                        "verify_failures", "no_cert", 0, "expired_cert", 0, "revoked_cert", 0,
+                        "hostname_mismatch", 0, "other", 0));
 }

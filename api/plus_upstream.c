@@ -18,9 +18,8 @@ static json_t *responses_json(const struct rem_shm_totals *totals)
 
     for (size_t i = 0; i < REM_SHM_CLASSES; i++)
         sum += totals->responses[i];
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:{},s:I}", "1xx",
-                     rem_json_count(totals->responses[0]), "2xx",
-                     rem_json_count(totals->responses[1]), "3xx",
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:{},s:I}", "1xx", rem_json_count(totals->responses[0]),
+                     "2xx", rem_json_count(totals->responses[1]), "3xx",
                      rem_json_count(totals->responses[2]), "4xx",
                      rem_json_count(totals->responses[3]), "5xx",
                      rem_json_count(totals->responses[4]), "codes", "total", rem_json_count(sum));
@@ -126,8 +125,7 @@ int rem_plus_upstreams(struct rem_api_call *call)
         if (rc == 0)
             name = rem_json_text(spec.name);
         key = rem_json_str(name);
-        if (name == NULL ||
-            json_object_setn_new(map, key.p, key.n, status_json(call, i)) != 0) {
+        if (name == NULL || json_object_setn_new(map, key.p, key.n, status_json(call, i)) != 0) {
             json_decref(map);
             map = NULL;
         }

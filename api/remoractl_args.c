@@ -54,8 +54,8 @@ static const struct option {
     const char *long_name;
     bool has_value;
 } options[] = {
-    {"-s", "--server", true},  {"-f", "--file", true},  {NULL, "--if-match", true},
-    {NULL, "--detail", false}, {NULL, "--json", false}, {"-h", "--help", false},
+    {"-s", "--server", true},   {"-f", "--file", true},  {NULL, "--if-match", true},
+    {NULL, "--detail", false},  {NULL, "--json", false}, {"-h", "--help", false},
     {"-V", "--version", false},
 };
 
@@ -289,9 +289,8 @@ static void strip_status(json_t *list)
     json_t *server;
     size_t i;
 
-    json_array_foreach (list, i, server)
-        for (size_t k = 0; k < REM_COUNT(names); k++)
-            (void)json_object_del(server, names[k]);
+    json_array_foreach(list, i, server) for (size_t k = 0; k < REM_COUNT(names); k++)(void)
+        json_object_del(server, names[k]);
 }
 
 int rem_ctl_args_servers(const char *text, size_t n, json_t **out, struct rem_err *err)

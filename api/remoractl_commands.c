@@ -33,8 +33,7 @@ static void print_refusal(int status, struct rem_str body)
     const char *code = json_string_value(json_object_get(problem, "code"));
 
     if (detail != NULL)
-        (void)fprintf(stderr, "remoractl: %s (%d %s)\n", detail, status,
-                      code != NULL ? code : "");
+        (void)fprintf(stderr, "remoractl: %s (%d %s)\n", detail, status, code != NULL ? code : "");
     else
         (void)fprintf(stderr, "remoractl: the API answered with status %d\n", status);
     json_decref(problem);
@@ -160,14 +159,14 @@ static int run_list(const struct rem_ctl_args *args)
     rem_ctl_table_init(&table);
     rem_ctl_table_add(&table, json_pack("[s,s,s,s,s,s,s,s]", "UPSTREAM", "ZONE", "SERVERS", "UP",
                                         "DRAINING", "DOWN", "ACTIVE", "REQUESTS"));
-    json_array_foreach (upstreams, i, upstream) {
+    json_array_foreach(upstreams, i, upstream)
+    {
         json_t *servers = json_object_get(upstream, "servers");
         rem_ctl_table_add(
-            &table,
-            json_pack("[s,s,i,i,i,i,I,I]", text(upstream, "name"), text(upstream, "zone"),
-                      (int)json_array_size(servers), count_state(servers, "up"),
-                      count_state(servers, "draining"), count_state(servers, "down"),
-                      sum(servers, "active"), number(upstream, "requests")));
+            &table, json_pack("[s,s,i,i,i,i,I,I]", text(upstream, "name"), text(upstream, "zone"),
+                              (int)json_array_size(servers), count_state(servers, "up"),
+                              count_state(servers, "draining"), count_state(servers, "down"),
+                              sum(servers, "active"), number(upstream, "requests")));
     }
     rem_ctl_table_print(&table, stdout);
     rem_ctl_table_fini(&table);
@@ -180,18 +179,16 @@ static void print_servers(const json_t *servers)
     struct rem_ctl_table table;
 
     rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table,
-                      json_pack("[s,s,s,s,s,s,s,s,s]", "ID", "SERVER", "STATE", "WEIGHT", "BACKUP",
-                                "ACTIVE", "REQUESTS", "5XX", "FAILS"));
+    rem_ctl_table_add(&table, json_pack("[s,s,s,s,s,s,s,s,s]", "ID", "SERVER", "STATE", "WEIGHT",
+                                        "BACKUP", "ACTIVE", "REQUESTS", "5XX", "FAILS"));
     for (size_t i = 0; i < json_array_size(servers); i++) {
         const json_t *s = json_array_get(servers, i);
-        rem_ctl_table_add(&table,
-                          json_pack("[I,s,s,I,b,I,I,I,I]", number(s, "id"), text(s, "server"),
-                                    text(s, "state"), number(s, "weight"),
-                                    json_is_true(json_object_get(s, "backup")),
-                                    number(s, "active"), number(s, "requests"),
-                                    number(json_object_get(s, "responses"), "5xx"),
-                                    number(s, "fails")));
+        rem_ctl_table_add(
+            &table,
+            json_pack("[I,s,s,I,b,I,I,I,I]", number(s, "id"), text(s, "server"), text(s, "state"),
+                      number(s, "weight"), json_is_true(json_object_get(s, "backup")),
+                      number(s, "active"), number(s, "requests"),
+                      number(json_object_get(s, "responses"), "5xx"), number(s, "fails")));
     }
     rem_ctl_table_print(&table, stdout);
     rem_ctl_table_fini(&table);
@@ -218,8 +215,8 @@ static void print_workers(const json_t *workers)
     struct rem_ctl_table table;
 
     rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table, json_pack("[s,s,s,s,s]", "WORKER", "PID", "GENERATION", "REVISION",
-                                        "IDLE"));
+    rem_ctl_table_add(&table,
+                      json_pack("[s,s,s,s,s]", "WORKER", "PID", "GENERATION", "REVISION", "IDLE"));
     for (size_t i = 0; i < json_array_size(workers); i++) {
         const json_t *w = json_array_get(workers, i);
         rem_ctl_table_add(&table, json_pack("[I,I,I,I,b]", number(w, "slot"), number(w, "pid"),
@@ -314,8 +311,7 @@ static int change(const struct rem_ctl_args *args, const char *method, const cha
 /* Sends one operation (taken) as a transaction. */
 static int operate(const struct rem_ctl_args *args, json_t *operation)
 {
-    return change(args, "POST", "/v1/transactions",
-                  json_pack("{s:[o]}", "operations", operation));
+    return change(args, "POST", "/v1/transactions", json_pack("{s:[o]}", "operations", operation));
 }
 
 /* Reads the settings from word `from` on into `server`. */

@@ -10,7 +10,7 @@
 struct rem_ctl_command {
     const char *name;
     int min_words;
-    int max_words; /* -1: any number */
+    int max_words;                               /* -1: any number */
     int (*run)(const struct rem_ctl_args *args); /* returns enum rem_ctl_exit */
     const char *usage;
 };

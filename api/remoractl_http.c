@@ -31,8 +31,7 @@ static int server_address(const char *server, struct rem_addr *addr, struct rem_
     if (text.n != 0 && text.p[0] == '/') {
         char path[REM_ADDR_TEXT];
         int n = snprintf(path, sizeof(path), "unix:%.*s", REM_STR_ARG(text));
-        if (n >= (int)sizeof(path) ||
-            rem_addr_parse(rem_str_make(path, (size_t)n), 0, addr) != 0)
+        if (n >= (int)sizeof(path) || rem_addr_parse(rem_str_make(path, (size_t)n), 0, addr) != 0)
             return rem_err_set(err, REM_EINVAL, "invalid server \"%s\"", server);
         return 0;
     }
@@ -92,8 +91,7 @@ static int send_request(int fd, const struct rem_ctl_request *request, struct re
 
     rem_put_init(&put, head, sizeof(head));
     rem_put_request_line(&put, rem_str_from(request->method), rem_str_from(request->path), 1);
-    REM_PUT(&put, "Host: remora\r\nUser-Agent: remoractl/" REM_VERSION
-                  "\r\nConnection: close\r\n");
+    REM_PUT(&put, "Host: remora\r\nUser-Agent: remoractl/" REM_VERSION "\r\nConnection: close\r\n");
     if (request->if_match != NULL) {
         REM_PUT(&put, "If-Match: \"");
         rem_put_add(&put, rem_str_from(request->if_match));
@@ -176,8 +174,8 @@ static int take_answer(struct rem_str in, int *status, struct rem_sbuf *body)
             if (sized && in.n < response.head.content_length)
                 rc = REM_EPROTO;
             else if (response.head.framing != REM_FRAMING_NONE)
-                rem_sbuf_add(body, rem_str_make(in.p, sized ? (size_t)response.head.content_length
-                                                            : in.n));
+                rem_sbuf_add(
+                    body, rem_str_make(in.p, sized ? (size_t)response.head.content_length : in.n));
         }
     }
     rem_arena_reset(&arena);
@@ -198,8 +196,8 @@ int rem_ctl_http(const struct rem_ctl_request *request, int *status, struct rem_
     if (rc == 0)
         rc = read_all(fd, request, &in, err);
     if (rc == 0 && take_answer(rem_sbuf_str(&in), status, body) != 0)
-        rc = rem_err_set(err, REM_EPROTO, "%s: the answer is not whole or no HTTP",
-                         request->server);
+        rc =
+            rem_err_set(err, REM_EPROTO, "%s: the answer is not whole or no HTTP", request->server);
     close(fd);
     rem_sbuf_fini(&in);
     return rc;

@@ -37,17 +37,21 @@ void rem_ctl_table_print(const struct rem_ctl_table *table, FILE *out)
     json_t *row, *cell;
     char buf[32];
 
-    json_array_foreach (table->rows, r, row) {
-        json_array_foreach (row, c, cell) {
+    json_array_foreach(table->rows, r, row)
+    {
+        json_array_foreach(row, c, cell)
+        {
             int n = (int)strlen(cell_text(cell, buf));
             if (c < REM_CTL_COLUMNS && n > widths[c])
                 widths[c] = n;
         }
     }
-    json_array_foreach (table->rows, r, row) {
+    json_array_foreach(table->rows, r, row)
+    {
         size_t last = json_array_size(row) - 1;
         const json_t *below = json_array_get(table->rows, r != 0 ? r : 1);
-        json_array_foreach (row, c, cell) {
+        json_array_foreach(row, c, cell)
+        {
             const char *text = cell_text(cell, buf);
             int width = c < REM_CTL_COLUMNS ? widths[c] : 0;
             bool number = json_is_integer(json_array_get(below, c));

@@ -16,7 +16,7 @@ struct rem_route_path {
 struct rem_route {
     const char *pattern; /* "http/upstreams/" + "*" for a parameter; no slash around it */
     rem_api_handler_fn get, post, put, patch, del; /* NULL: not allowed */
-    const char *allow; /* for 405 */
+    const char *allow;                             /* for 405 */
 };
 
 /* Errors: REM_ENOTFOUND (an empty segment, too many: no path of ours), REM_ENOMEM. */

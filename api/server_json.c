@@ -132,8 +132,8 @@ static int read_server(struct reading *in, const char *key, const json_t *value)
     if (rem_addr_split(text, &parts) != 0)
         return rem_fault_set(in->fault, REM_FAULT_BAD_ADDRESS, "invalid \"server\" argument");
     if (parts.kind == REM_ADDR_NAME)
-        return rem_fault_set(in->fault, REM_FAULT_NO_RESOLVER, "no resolver defined to resolve %.*s",
-                             REM_STR_ARG(parts.host));
+        return rem_fault_set(in->fault, REM_FAULT_NO_RESOLVER,
+                             "no resolver defined to resolve %.*s", REM_STR_ARG(parts.host));
     if (rem_addr_parse(text, SERVER_DEFAULT_PORT, &spec->addr) != 0)
         return rem_fault_set(in->fault, REM_FAULT_BAD_ADDRESS, "invalid \"server\" argument");
     if (!parts.has_port && parts.kind != REM_ADDR_UNIX)
@@ -223,7 +223,8 @@ int rem_server_json_parse(const json_t *object, enum rem_server_json_use use,
         return rem_fault_set(fault, REM_FAULT_FORMAT, "a server must be an object");
     if (use != REM_SERVER_JSON_PATCH)
         rem_server_spec_init(spec);
-    json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
         if (read_member(&in, key, value) != 0)
             return REM_EINVAL;
     }
@@ -263,14 +264,13 @@ json_t *rem_server_json_make(const struct rem_server_spec *spec)
 {
     bool drain = spec->flags & REM_SERVER_DRAIN;
     bool down = (spec->flags & REM_SERVER_DOWN) && !drain;
-    json_t *object =
-        json_pack("{s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:o,s:b,s:b}", "id", (json_int_t)spec->id, "server",
-                  address_json(spec), "weight", (json_int_t)spec->weight, "max_conns",
-                  (json_int_t)spec->max_conns, "max_fails", (json_int_t)spec->max_fails,
-                  "fail_timeout", time_json(spec->fail_timeout_text, spec->fail_timeout_ms),
-                  "slow_start", time_json(spec->slow_start_text, spec->slow_start_ms), "route",
-                  rem_json_text(spec->route), "backup", (spec->flags & REM_SERVER_BACKUP) != 0,
-                  "down", (int)down);
+    json_t *object = json_pack(
+        "{s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:o,s:b,s:b}", "id", (json_int_t)spec->id, "server",
+        address_json(spec), "weight", (json_int_t)spec->weight, "max_conns",
+        (json_int_t)spec->max_conns, "max_fails", (json_int_t)spec->max_fails, "fail_timeout",
+        time_json(spec->fail_timeout_text, spec->fail_timeout_ms), "slow_start",
+        time_json(spec->slow_start_text, spec->slow_start_ms), "route", rem_json_text(spec->route),
+        "backup", (spec->flags & REM_SERVER_BACKUP) != 0, "down", (int)down);
 
     if (object != NULL && drain && json_object_set_new(object, "drain", json_true()) != 0) {
         json_decref(object);

@@ -47,8 +47,8 @@ static json_t *upstream_json(struct rem_api_call *call, size_t index)
     struct rem_upstream_status status;
     json_t *servers = json_array();
 
-    if (servers == NULL || rem_writer_status(api->writer, index, api->clock->mono_ms, &call->arena,
-                                             &status) != 0) {
+    if (servers == NULL ||
+        rem_writer_status(api->writer, index, api->clock->mono_ms, &call->arena, &status) != 0) {
         json_decref(servers);
         return NULL;
     }
@@ -58,14 +58,13 @@ static json_t *upstream_json(struct rem_api_call *call, size_t index)
             return NULL;
         }
     }
-    return json_pack("{s:o,s:o,s:b,s:o,s:I,s:I,s:I,s:I}", "name", rem_json_text(status.spec.name),
-                     "zone",
-                     status.spec.zone.n != 0 ? rem_json_text(status.spec.zone) : json_null(),
-                     "static", (status.spec.flags & REM_UPSTREAM_STATIC) != 0, "servers", servers,
-                     "idle", (json_int_t)(status.idle > 0 ? status.idle : 0), "zombies",
-                     rem_json_count(status.zombies), "requests",
-                     rem_json_count(status.totals.requests), "no_live",
-                     rem_json_count(status.no_live));
+    return json_pack(
+        "{s:o,s:o,s:b,s:o,s:I,s:I,s:I,s:I}", "name", rem_json_text(status.spec.name), "zone",
+        status.spec.zone.n != 0 ? rem_json_text(status.spec.zone) : json_null(), "static",
+        (status.spec.flags & REM_UPSTREAM_STATIC) != 0, "servers", servers, "idle",
+        (json_int_t)(status.idle > 0 ? status.idle : 0), "zombies", rem_json_count(status.zombies),
+        "requests", rem_json_count(status.totals.requests), "no_live",
+        rem_json_count(status.no_live));
 }
 
 int rem_v1_upstreams(struct rem_api_call *call)
@@ -123,11 +122,10 @@ static json_t *workers_json(const struct rem_api *api)
     json_t *list = json_array();
 
     for (size_t i = 0; list != NULL && i < n; i++) {
-        json_t *one = json_pack("{s:I,s:I,s:I,s:I,s:b}", "slot", (json_int_t)workers[i].slot, "pid",
-                                (json_int_t)workers[i].pid, "generation",
-                                rem_json_count(workers[i].config_generation), "revision",
-                                rem_json_count(workers[i].revision), "idle",
-                                (int)(workers[i].seen == 0));
+        json_t *one = json_pack(
+            "{s:I,s:I,s:I,s:I,s:b}", "slot", (json_int_t)workers[i].slot, "pid",
+            (json_int_t)workers[i].pid, "generation", rem_json_count(workers[i].config_generation),
+            "revision", rem_json_count(workers[i].revision), "idle", (int)(workers[i].seen == 0));
         if (json_array_append_new(list, one) != 0) {
             json_decref(list);
             list = NULL;

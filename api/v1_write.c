@@ -222,7 +222,8 @@ static int stage(struct rem_api_call *call, struct edits *edits)
 {
     for (struct edit *edit = edits->first; edit != NULL; edit = edit->next) {
         struct rem_err err = {0};
-        int rc = rem_change_servers(call->api->change, edit->name, edit->servers, edit->count, &err);
+        int rc =
+            rem_change_servers(call->api->change, edit->name, edit->servers, edit->count, &err);
         if (rc != 0) {
             unstage(call, edits);
             return rem_call_fault(call, rc, &err);
@@ -292,7 +293,8 @@ static int check_members(struct rem_api_call *call, const json_t *operation, con
             known = &operations[i];
     if (known == NULL)
         return rem_fault_set(&call->fault, REM_FAULT_FORMAT, "unknown operation \"%.32s\"", op);
-    json_object_foreach ((json_t *)(uintptr_t)operation, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)operation, key, value)
+    {
         bool found = false;
         for (size_t i = 0; i < REM_COUNT(known->members) && known->members[i] != NULL; i++)
             found = found || strcmp(key, known->members[i]) == 0;
@@ -349,7 +351,8 @@ static int replace_all(struct rem_api_call *call, struct edits *edits, json_t *m
 
     if (!json_is_object(map))
         return rem_fault_set(&call->fault, REM_FAULT_FORMAT, "upstreams must be an object");
-    json_object_foreach (map, key, servers) {
+    json_object_foreach(map, key, servers)
+    {
         struct edit *edit;
         int rc = edit_get(call, edits, rem_str_from(key), &edit);
         if (rc == 0)

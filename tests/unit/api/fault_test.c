@@ -90,10 +90,10 @@ static const struct {
     int status;
     const char *code;
 } statuses[] = {
-    {400, "BadRequest"},     {408, "RequestTimeout"}, {413, "RequestTooLarge"},
-    {414, "TargetTooLong"},  {417, "ExpectationFailed"}, {431, "HeadTooLarge"},
-    {500, "InternalError"},  {501, "NotImplemented"}, {503, "Busy"},
-    {505, "HttpVersion"},    {405, "MethodDisabled"}, {599, "InternalError"},
+    {400, "BadRequest"},    {408, "RequestTimeout"},    {413, "RequestTooLarge"},
+    {414, "TargetTooLong"}, {417, "ExpectationFailed"}, {431, "HeadTooLarge"},
+    {500, "InternalError"}, {501, "NotImplemented"},    {503, "Busy"},
+    {505, "HttpVersion"},   {405, "MethodDisabled"},    {599, "InternalError"},
 };
 
 START_TEST(test_of_status)

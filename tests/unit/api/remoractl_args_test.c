@@ -178,7 +178,7 @@ static const struct {
     {"", "[]"},
     {"\n# nothing\n  \n", "[]"},
     {"a:1\nb:2 weight=3\tdown # c\r\n", "[{\"server\":\"a:1\"},"
-                                       "{\"server\":\"b:2\",\"weight\":3,\"down\":true}]"},
+                                        "{\"server\":\"b:2\",\"weight\":3,\"down\":true}]"},
     {"a:1", "[{\"server\":\"a:1\"}]"},
     {" [{\"server\":\"a\"}]", "[{\"server\":\"a\"}]"},
     {"{\"servers\":[{\"server\":\"a\",\"state\":\"up\",\"active\":3}],\"zone\":1}",

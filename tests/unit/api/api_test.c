@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/api.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+/* An API over a registry with upstreams a (two servers) and b (none). */
+struct world {
+    struct rem_region region;
+    struct rem_writer *writer;
+    struct rem_clock clock;
+    struct rem_api api;
+    struct rem_api_response response;
+    struct rem_api_staged staged;
+};
+
+static void world_init(struct world *w)
+{
+    struct rem_server_spec servers[2];
+    struct rem_upstream_spec specs[2] = {
+        {.name = REM_STR("a"),
+         .zone = REM_STR("a"),
+         .config_hash = 1,
+         .servers = servers,
+         .server_count = 2},
+        {.name = REM_STR("b"), .zone = REM_STR("b"), .config_hash = 2},
+    };
+    struct rem_err err = {0};
+
+    *w = (struct world){0};
+    for (size_t i = 0; i < 2; i++) {
+        rem_server_spec_init(&servers[i]);
+        servers[i].server = i == 0 ? REM_STR("127.0.0.1:1") : REM_STR("127.0.0.1:2");
+        ck_assert_int_eq(rem_addr_parse(servers[i].server, 0, &servers[i].addr), 0);
+    }
+    ck_assert_int_eq(rem_region_create(&w->region, REM_REGION_MIN, 1), 0);
+    ck_assert_int_eq(rem_writer_new(&w->region, &w->writer, &err), 0);
+    ck_assert_int_eq(rem_writer_reconcile(w->writer, specs, 2, 1, &err), 0);
+    rem_clock_update(&w->clock);
+    rem_api_init(&w->api, &w->region, w->writer, &w->clock, true);
+    w->api.info.version = "1";
+    w->api.info.build = "b";
+    rem_api_response_init(&w->response);
+}
+
+static void world_fini(struct world *w)
+{
+    rem_api_forget(&w->staged);
+    rem_api_response_fini(&w->response);
+    rem_api_fini(&w->api);
+    rem_writer_free(&w->writer);
+    rem_region_close(&w->region);
+}
+
+static enum rem_api_outcome ask(struct world *w, enum rem_method method, const char *path,
+                                const char *body, const char *if_match)
+{
+    struct rem_api_request request = {
+        .method = method,
+        .path = rem_str_from(path),
+        .body = rem_str_from(body),
+        .if_match = rem_str_from(if_match),
+        .has_if_match = if_match != NULL,
+    };
+
+    rem_api_forget(&w->staged);
+    rem_api_response_reset(&w->response);
+    return rem_api_handle(&w->api, &request, &w->response, &w->staged);
+}
+
+static bool says(const struct world *w, const char *text)
+{
+    return w->response.body.p != NULL &&
+           memmem(w->response.body.p, w->response.body.n, text, strlen(text)) != NULL;
+}
+
+/* How many servers an upstream has, as published. */
+static size_t servers(struct world *w, const char *name)
+{
+    struct rem_upstream_spec spec;
+    struct rem_arena arena;
+    size_t index, n;
+
+    rem_arena_init(&arena, NULL);
+    ck_assert_int_eq(rem_writer_find(w->writer, rem_str_from(name), &index), 0);
+    ck_assert_int_eq(rem_writer_spec(w->writer, index, &arena, &spec), 0);
+    n = spec.server_count;
+    rem_arena_reset(&arena);
+    return n;
+}
+
+static uint64_t publish(struct world *w)
+{
+    struct rem_commit commit;
+
+    ck_assert_int_eq(rem_api_publish(&w->api, &commit), 0);
+    ck_assert_uint_eq(commit.revision, rem_writer_revision(w->writer));
+    return commit.revision;
+}
+
+#define POST_A "/api/9/http/upstreams/a/servers"
+#define POST_B "/api/9/http/upstreams/b/servers"
+
+/* What one turn stages is published together, and each request sees those before it. */
+START_TEST(test_one_publish_for_a_turn)
+{
+    struct world w;
+    uint64_t before;
+
+    world_init(&w);
+    before = rem_writer_revision(w.writer);
+    ck_assert_int_eq(ask(&w, REM_METHOD_POST, POST_A, "{\"server\":\"127.0.0.1:3\"}", NULL),
+                     REM_API_STAGED);
+    ck_assert_int_eq(w.response.status, 201);
+    ck_assert(says(&w, "\"id\":2,"));
+    ck_assert(!rem_api_waits(&w.staged));
+    ck_assert_int_eq(ask(&w, REM_METHOD_POST, POST_A, "{\"server\":\"127.0.0.1:3\"}", NULL),
+                     REM_API_DONE);
+    ck_assert_int_eq(w.response.status, 409);
+    ck_assert_int_eq(ask(&w, REM_METHOD_PATCH, POST_A "/2", "{\"weight\":9}", NULL),
+                     REM_API_STAGED);
+    ck_assert(says(&w, "\"weight\":9"));
+    ck_assert_int_eq(ask(&w, REM_METHOD_POST, POST_B, "{\"server\":\"127.0.0.1:4\"}", NULL),
+                     REM_API_STAGED);
+    ck_assert_int_eq(ask(&w, REM_METHOD_DELETE, POST_A "/0", NULL, NULL), REM_API_STAGED);
+    ck_assert_uint_eq(servers(&w, "a"), 2);
+    ck_assert_uint_eq(rem_writer_revision(w.writer), before);
+    ck_assert_uint_eq(publish(&w), before + 1);
+    ck_assert_uint_eq(servers(&w, "a"), 2);
+    ck_assert_uint_eq(servers(&w, "b"), 1);
+    ck_assert_int_eq(ask(&w, REM_METHOD_GET, POST_A, NULL, NULL), REM_API_DONE);
+    ck_assert(!says(&w, "127.0.0.1:1\"") && says(&w, "127.0.0.1:3\""));
+    world_fini(&w);
+}
+END_TEST
+
+START_TEST(test_a_refused_request_stages_nothing)
+{
+    struct world w;
+    uint64_t before;
+
+    world_init(&w);
+    before = rem_writer_revision(w.writer);
+    ck_assert_int_eq(ask(&w, REM_METHOD_POST, POST_A, "{\"server\":\"name\"}", NULL), REM_API_DONE);
+    ck_assert_int_eq(w.response.status, 400);
+    ck_assert_ptr_null(w.api.change);
+    ck_assert_uint_eq(publish(&w), before);
+    world_fini(&w);
+}
+END_TEST
+
+/* A transaction whose second upstream is bad takes back its first, and only its own steps. */
+START_TEST(test_a_refused_transaction_takes_back_its_own)
+{
+    struct world w;
+
+    world_init(&w);
+    ck_assert_int_eq(ask(&w, REM_METHOD_POST, POST_A, "{\"server\":\"127.0.0.1:3\"}", NULL),
+                     REM_API_STAGED);
+    ck_assert_int_eq(ask(&w, REM_METHOD_POST, "/v1/transactions",
+                         "{\"upstreams\":{\"a\":[],"
+                         "\"b\":[{\"server\":\"127.0.0.1:5\"},{\"server\":\"127.0.0.1:5\"}]}}",
+                         NULL),
+                     REM_API_DONE);
+    ck_assert_int_eq(w.response.status, 409);
+    (void)publish(&w);
+    ck_assert_uint_eq(servers(&w, "a"), 3);
+    ck_assert_uint_eq(servers(&w, "b"), 0);
+    world_fini(&w);
+}
+END_TEST
+
+START_TEST(test_precondition)
+{
+    struct world w;
+    char tag[32];
+
+    world_init(&w);
+    (void)snprintf(tag, sizeof(tag), "\"%d\"", (int)rem_writer_revision(w.writer));
+    ck_assert_int_eq(ask(&w, REM_METHOD_PUT, "/v1/http/upstreams/a/servers", "[]", tag),
+                     REM_API_STAGED);
+    ck_assert(rem_api_waits(&w.staged));
+    /* Against the published revision this one would succeed, but it must see the first. */
+    ck_assert_int_eq(ask(&w, REM_METHOD_PUT, "/v1/http/upstreams/b/servers", "[]", tag),
+                     REM_API_FLUSH);
+    (void)publish(&w);
+    ck_assert_int_eq(ask(&w, REM_METHOD_PUT, "/v1/http/upstreams/b/servers", "[]", tag),
+                     REM_API_DONE);
+    ck_assert_int_eq(w.response.status, 412);
+    ck_assert(w.response.has_etag && w.response.etag == rem_writer_revision(w.writer));
+    world_fini(&w);
+}
+END_TEST
+
+START_TEST(test_finish)
+{
+    struct world w;
+    struct rem_commit commit;
+
+    world_init(&w);
+    ck_assert_int_eq(ask(&w, REM_METHOD_PUT, "/v1/http/upstreams/a/servers", "[]", NULL),
+                     REM_API_STAGED);
+    ck_assert_int_eq(rem_api_publish(&w.api, &commit), 0);
+    w.staged.commit = commit;
+    rem_api_finish(&w.staged, true, &w.response);
+    ck_assert(says(&w, "\"applied\":true,\"servers\":[]"));
+    ck_assert(w.response.has_etag && w.response.etag == commit.revision);
+    ck_assert_int_eq(ask(&w, REM_METHOD_PUT, "/v1/http/upstreams/a/servers", "[]", NULL),
+                     REM_API_STAGED);
+    rem_api_finish_failed(&w.staged, &(struct rem_api_request){.path = REM_STR("/v1/x")}, REM_EFULL,
+                          &w.response);
+    ck_assert_int_eq(w.response.status, 507);
+    world_fini(&w);
+}
+END_TEST
+
+START_TEST(test_refuse)
+{
+    struct rem_api_response response;
+
+    rem_api_response_init(&response);
+    rem_api_refuse(&(struct rem_api_request){.path = REM_STR("/api/9/x")}, 413, &response);
+    ck_assert_str_eq(response.content_type, REM_API_JSON);
+    rem_api_refuse(&(struct rem_api_request){.path = REM_STR("/v1/x")}, 413, &response);
+    ck_assert_str_eq(response.content_type, REM_API_PROBLEM);
+    rem_api_refuse(&(struct rem_api_request){0}, 400, &response);
+    ck_assert_str_eq(response.content_type, REM_API_PROBLEM);
+    ck_assert_int_eq(response.status, 400);
+    rem_api_response_fini(&response);
+}
+END_TEST
+
+/* ---- without memory ---- */
+
+static long allocations_left;
+
+static void *failing_malloc(size_t size)
+{
+    return allocations_left-- > 0 ? malloc(size) : NULL;
+}
+
+static const struct {
+    enum rem_method method;
+    const char *path;
+    const char *body;
+} requests[] = {
+    {REM_METHOD_GET, "/api/", NULL},
+    {REM_METHOD_GET, "/api/9/http/upstreams", NULL},
+    {REM_METHOD_GET, "/api/9/nginx", NULL},
+    {REM_METHOD_GET, "/api/9/workers", NULL},
+    {REM_METHOD_GET, "/api/9/ssl", NULL},
+    {REM_METHOD_GET, POST_A, NULL},
+    {REM_METHOD_GET, "/api/9/nope", NULL},
+    {REM_METHOD_POST, POST_A, "{\"server\":\"127.0.0.1:3\",\"drain\":true}"},
+    {REM_METHOD_DELETE, POST_A "/1", NULL},
+    {REM_METHOD_GET, "/v1/http/upstreams", NULL},
+    {REM_METHOD_GET, "/v1/http/upstreams/a", NULL},
+    {REM_METHOD_GET, "/v1/revision", NULL},
+    {REM_METHOD_GET, "/v1/status", NULL},
+    {REM_METHOD_PUT, "/v1/http/upstreams/a/servers", "[{\"server\":\"127.0.0.1\"}]"},
+    {REM_METHOD_POST, "/v1/transactions",
+     "{\"upstreams\":{\"b\":[{\"server\":\"127.0.0.1:5\"}]},\"operations\":[{\"op\":\"remove\","
+     "\"upstream\":\"a\",\"id\":0}]}"},
+    {REM_METHOD_GET, "/readyz", NULL},
+};
+
+/* jansson gets no memory from its n-th request on: whatever the answer, nothing leaks (the
+ * sanitizers look), nothing crashes, and the answer is either whole or known to be lacking. */
+START_TEST(test_no_memory)
+{
+    long n = -1;
+    bool complete = false;
+
+    while (!complete) {
+        struct world w;
+        world_init(&w);
+        allocations_left = ++n;
+        json_set_alloc_funcs(failing_malloc, free);
+        (void)ask(&w, requests[_i].method, requests[_i].path, requests[_i].body, NULL);
+        complete = allocations_left >= 0;
+        json_set_alloc_funcs(malloc, free);
+        if (!w.response.body.failed && w.response.body.n != 0) {
+            json_t *body = json_loadb(w.response.body.p, w.response.body.n, 0, NULL);
+            ck_assert_msg(body != NULL || w.response.content_type == NULL ||
+                              strncmp(w.response.content_type, "text/", 5) == 0,
+                          "%s with %ld allocations", requests[_i].path, n);
+            json_decref(body);
+        }
+        /* Enough memory: an answer (503: there is no worker to be ready). */
+        ck_assert(!complete || (!w.response.body.failed && w.response.status != 500));
+        world_fini(&w);
+    }
+    ck_assert_int_ge(n, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("api");
+    TCase *tc = tcase_create("all");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, test_one_publish_for_a_turn);
+    tcase_add_test(tc, test_a_refused_request_stages_nothing);
+    tcase_add_test(tc, test_a_refused_transaction_takes_back_its_own);
+    tcase_add_test(tc, test_precondition);
+    tcase_add_test(tc, test_finish);
+    tcase_add_test(tc, test_refuse);
+    tcase_add_loop_test(tc, test_no_memory, 0, REM_COUNT(requests));
+    suite_add_tcase(suite, tc);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
