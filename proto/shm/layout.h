@@ -237,7 +237,7 @@ struct rem_shm_header {
     alignas(64) _Atomic uint64_t root; /* offset of the directory; 0: none yet */
     _Atomic uint64_t epoch;            /* root stores so far, 1 from the start */
     _Atomic uint64_t recoveries;       /* raised when a failed server is found well again */
-    alignas(64) _Atomic uint64_t high_water; /* nothing at or above it was ever used */
+    alignas(64) _Atomic uint64_t high_water; /* nobody can see anything at or above it */
     _Atomic uint64_t next_uid;               /* relaxed: one writer */
     /* Written by the master alone. */
     alignas(64) _Atomic uint64_t worker_respawns;

@@ -3,10 +3,7 @@
 
 #include <stdlib.h>
 
-enum {
-    WRITE_CHUNK = 1024, /* stored between two steps */
-    HEADROOM = 1 << 20, /* the mark is raised by so much and a quarter, lest it creep */
-};
+enum { WRITE_CHUNK = 1024 }; /* stored between two steps */
 
 /* Room for `want` elements of `each` bytes in *items. */
 static int reserve(void *items, size_t want, size_t each, size_t *room)
@@ -81,16 +78,14 @@ void rem_plan_fini(struct rem_plan *plan)
 static void raise_high_water(struct rem_writer *writer)
 {
     struct rem_shm_header *header = writer->region.header;
-    uint64_t top = rem_alloc_top(&writer->alloc), mark;
+    uint64_t top = rem_alloc_top(&writer->alloc);
 
     /* relaxed: this process alone stores it */
     if (top <= atomic_load_explicit(&header->high_water, memory_order_relaxed))
         return;
-    mark = (top + top / 4 + HEADROOM) / REM_SHM_UNIT * REM_SHM_UNIT;
     rem_writer_step(writer);
     /* release: before the stores that follow; pairs with rem_walk_run's acquire */
-    atomic_store_explicit(&header->high_water, mark < header->size ? mark : header->size,
-                          memory_order_release);
+    atomic_store_explicit(&header->high_water, top, memory_order_release);
 }
 
 int rem_plan_take(struct rem_plan *plan, uint64_t size, uint64_t *out_off)

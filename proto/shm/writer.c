@@ -3,7 +3,10 @@
 
 #include <stdlib.h>
 
-enum { POISON = 0xdb };
+enum {
+    POISON = 0xdb,
+    SHOWN_STEP = 1 << 20, /* in which the high-water mark is reported */
+};
 
 /* ---- attaching ---- */
 
@@ -344,6 +347,22 @@ static void bury_and_publish(struct rem_writer *writer)
     rem_plan_fini(&plan);
 }
 
+/* What lies above all that is taken or still waits for workers cannot be seen by anybody: a
+ * successor may use it at once.  Without this, each writer that dies young would leave the mark
+ * higher. */
+static void lower_high_water(struct rem_writer *writer)
+{
+    _Atomic uint64_t *mark = &writer->region.header->high_water;
+    uint64_t top = rem_alloc_top(&writer->alloc);
+
+    /* relaxed: this process alone stores it */
+    if (top >= atomic_load_explicit(mark, memory_order_relaxed))
+        return;
+    rem_writer_step(writer);
+    /* release: pairs with rem_walk_run's acquire */
+    atomic_store_explicit(mark, top, memory_order_release);
+}
+
 bool rem_writer_reclaim(struct rem_writer *writer)
 {
     REM_CHECK_OBJ(writer, REM_WRITER_MAGIC);
@@ -352,10 +371,21 @@ bool rem_writer_reclaim(struct rem_writer *writer)
     free_retired(writer);
     bury_and_publish(writer);
     free_retired(writer); /* with no worker awake, all is done in one go */
+    lower_high_water(writer);
     return writer->retired_count != 0 || (writer->dir != NULL && writer->dir->zombie_count != 0);
 }
 
 /* ---- stats ---- */
+
+/* Rounded up, so that it stands still while sets of changing sizes come and go. */
+static uint64_t shown_high_water(const struct rem_writer *writer)
+{
+    /* relaxed: this process stores it */
+    uint64_t mark = atomic_load_explicit(&writer->region.header->high_water, memory_order_relaxed);
+
+    mark = (mark + SHOWN_STEP - 1) / SHOWN_STEP * SHOWN_STEP;
+    return mark < writer->region.size ? mark : writer->region.size;
+}
 
 int rem_writer_stats(const struct rem_writer *writer, struct rem_writer_stats *out)
 {
@@ -370,9 +400,7 @@ int rem_writer_stats(const struct rem_writer *writer, struct rem_writer_stats *o
         .reachable = writer->region.header->data + walk.bytes,
         .pending = writer->retired_bytes,
         .free = rem_alloc_free(&writer->alloc),
-        /* relaxed: this process stores it */
-        .high_water =
-            atomic_load_explicit(&writer->region.header->high_water, memory_order_relaxed),
+        .high_water = shown_high_water(writer),
         .zombies = writer->dir != NULL ? writer->dir->zombie_count : 0,
     };
     rem_walk_fini(&walk);

@@ -131,7 +131,7 @@ struct rem_writer_stats {
     uint64_t reachable;  /* found by a walk from the root, the header included */
     uint64_t pending;    /* bytes that wait for workers to pass: part of `used` */
     uint64_t free;       /* could be given out, above high_water included */
-    uint64_t high_water; /* nothing above was ever touched; goes up in large steps */
+    uint64_t high_water; /* the space in use ends below; in steps of a megabyte */
     uint64_t zombies;
 };
 

@@ -153,7 +153,10 @@ static void swap_and_apply(uint32_t nth)
 
 static uint64_t high_water(void)
 {
-    return atomic_load(&fix.region.header->high_water);
+    struct rem_writer_stats stats;
+
+    ck_assert_int_eq(rem_writer_stats(fix.writer, &stats), REM_OK);
+    return stats.high_water;
 }
 
 /* What the region really costs: pages that were touched. */
