@@ -42,10 +42,19 @@ static struct rem_relay_block *block_get(struct rem_upstream_exchange *x, size_t
     block->kind = (uint8_t)kind;
     block->n_bufs = 0;
     block->counted = counted;
+    block->lent = false;
     block->last = block->data;
     if (counted)
         x->relay.held += size;
     return block;
+}
+
+/* Nothing of the block is with anybody any more. */
+static void block_unlend(struct rem_relay_block *block)
+{
+    if (block->lent)
+        block->relay->lent -= block->size;
+    block->lent = false;
 }
 
 static void block_drop(struct rem_relay_block *block)
@@ -56,6 +65,7 @@ static void block_drop(struct rem_relay_block *block)
     REM_CHECK(block->refs > 0);
     if (--block->refs != 0)
         return;
+    block_unlend(block);
     if (block->counted)
         relay->held -= block->size;
     if (block->kind == REM_RELAY_LARGE)
@@ -178,6 +188,7 @@ int rem_relay_room(struct rem_upstream_exchange *x)
     }
     if (in != NULL) {
         if (in->refs == 1 && relay->pos == in->last) {
+            block_unlend(in);
             in->last = in->data;
             in->n_bufs = 0;
             relay->pos = in->data;
@@ -260,6 +271,41 @@ static int relay_feed(struct rem_upstream_exchange *x)
 
 /* ---- writing ---- */
 
+/* The least a block is, for this budget. */
+static size_t relay_unit(const struct rem_relay *relay)
+{
+    size_t half = relay->budget / 2;
+
+    return half < REM_RELAY_SMALL_DATA ? half : REM_RELAY_SMALL_DATA;
+}
+
+/* Pending bufs that may be lent now.  Where the temporary file can take what a slow client leaves,
+ * a block is always kept to read into: the server is to be rid of its response. */
+static struct rem_buf *pending_take(struct rem_upstream_exchange *x)
+{
+    struct rem_relay *relay = &x->relay;
+    bool limited = relay->buffering && !relay->input_done && x->policy->max_temp_file_size != 0;
+    struct rem_buf *list = relay->pending, **at = &list;
+
+    for (; *at != NULL; at = &(*at)->next) {
+        struct rem_relay_block *block = (*at)->owner;
+        if (block->lent || !block->counted)
+            continue;
+        if (limited && relay->lent != 0 &&
+            relay->lent + block->size + relay_unit(relay) > relay->budget) {
+            relay->starved = true;
+            break;
+        }
+        block->lent = true;
+        relay->lent += block->size;
+    }
+    relay->pending = *at;
+    *at = NULL;
+    if (relay->pending == NULL)
+        relay->tail = &relay->pending;
+    return list;
+}
+
 /* What can go to the codec, in order; `final` marked.  NULL: nothing. */
 static struct rem_buf *relay_collect(struct rem_upstream_exchange *x)
 {
@@ -272,11 +318,9 @@ static struct rem_buf *relay_collect(struct rem_upstream_exchange *x)
         return NULL;
     }
     if (list != NULL)
-        list->next = relay->pending;
+        list->next = pending_take(x);
     else
-        list = relay->pending;
-    relay->pending = NULL;
-    relay->tail = &relay->pending;
+        list = pending_take(x);
     if (list == NULL && relay->input_done && !relay->final_sent) {
         relay->final = (struct rem_buf){.fd = -1};
         list = &relay->final;

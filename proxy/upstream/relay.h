@@ -38,6 +38,7 @@ struct rem_relay_block {
     uint8_t kind;            /* enum rem_relay_kind */
     uint8_t n_bufs;          /* used since the block was last empty */
     bool counted;            /* against the budget */
+    bool lent;               /* some of it is, or was since it was last empty */
     char *last;              /* bytes [data, last) are filled */
     struct rem_buf bufs[REM_RELAY_BUFS];
     char data[];
@@ -60,6 +61,7 @@ struct rem_relay {
     struct rem_buf *pending;      /* body bytes not handed to the codec */
     struct rem_buf **tail;
     size_t held;   /* bytes of blocks that are out */
+    size_t lent;   /* bytes of blocks of which something is lent */
     size_t budget; /* the most of them */
     bool buffering;
     bool handed;      /* the codec was given something, be it only to flush the head */

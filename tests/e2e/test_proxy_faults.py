@@ -171,6 +171,7 @@ def test_tries():
     with Pair(None, "proxy_next_upstream_tries 2;", more) as pair:
         answers = {ask(pair.proxy).status for _ in range(10)}
         assert answers == {200, 502}
+        wait_for(lambda: len(pair.access()) == 10, "ten lines")
         assert max(line.count(", ") for line in pair.access()) <= 2
     with Pair(None, more=more) as pair:
         assert {ask(pair.proxy).status for _ in range(10)} == {200}
@@ -182,8 +183,8 @@ def test_each_server_once():
                   + "".join(f"server {d} max_fails=0;" for d in dead)
                   + "} server { listen 127.0.0.1:{port}; location / { proxy_pass http://u; } }")
     assert ask(proxy).status == 502
-    with open(proxy.dir + "/a.log") as f:
-        assert sorted(f.read().strip().split(", ")) == sorted(dead)
+    line = wait_for(lambda: open(proxy.dir + "/a.log").read(), "the log")
+    assert sorted(line.strip().split(", ")) == sorted(dead)
     proxy.stop()
 
 
