@@ -228,3 +228,48 @@ def test_without_effect_is_said(tmp_path):
     assert ours.returncode == 0, ours.stderr
     for name in ("fastcgi_temp_path", "aio"):
         assert f'the "{name}" directive has no effect in remora' in ours.stderr
+
+
+# ---- what a location with a handler of its own changes ----
+
+HANDLERS = """http { access_log off;
+    server { listen 127.0.0.1:@PORT:web@; server_name name.test;
+        location /p/ { proxy_pass http://127.0.0.1:@PORT:back@; }
+        location /q/ { proxy_pass http://127.0.0.1:@PORT:back@; }
+        location = /q { return 200 exact; }
+        location /r/ { proxy_pass http://127.0.0.1:@PORT:back@; absolute_redirect off; }
+        location /n/ { location /n/in/ { proxy_pass http://127.0.0.1:@PORT:back@; } }
+        location ~ ^/p { return 200 regex; }
+        location /in/ { internal; proxy_pass http://127.0.0.1:@PORT:back@; }
+        location /ep { error_page 404 = /in/x?a=b; return 404; }
+        location /named { error_page 404 = @back; return 404; }
+        location @back { proxy_pass http://127.0.0.1:@PORT:back@; }
+        location /try { try_files /nope @back; }
+        location /lim/ { client_max_body_size 3; proxy_pass http://127.0.0.1:@PORT:back@; }
+    }
+    server { listen 127.0.0.1:@PORT:back@; return 200 "back $request_method $request_uri"; } }"""
+
+
+def test_locations_with_handlers(remora):
+    with Both(remora, HANDLERS) as both:
+        for path in ["/p", "/p?a=b", "/p/", "/p/x", "/q", "/q/", "/r", "/n/in", "/n/in/", "/in/x", "/in", "/ep",
+                     "/named", "/named?x=1", "/try", "/try/x?y"]:
+            for method in ("GET", "HEAD"):
+                both.same(method, path, {"Host": "asked.test"})
+        both.same("POST", "/lim/", body=b"123")
+        both.same("POST", "/lim/", body=b"1234")
+
+
+def test_error_log_of_a_location(remora):
+    r = remora("""http { access_log off; root @DIR@/www;
+        server { listen 127.0.0.1:@PORT:web@;
+            location / { }
+            location /own { error_log @DIR@/own.log; error_log @DIR@/own2.log crit; } } }""")
+    r.get("web", "/own/x")
+    r.get("web", "/else/x")
+    r.wait_log("/www/else/x")
+    with open(r.dir + "/own.log") as f:
+        own = f.read()
+    assert own.count("\n") == 1 and "/www/own/x" in own
+    assert "/www/own/x" not in r.log()
+    assert os.path.getsize(r.dir + "/own2.log") == 0
