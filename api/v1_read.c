@@ -3,6 +3,8 @@
 #include "api/call.h"
 #include "api/server_json.h"
 
+#include <unistd.h>
+
 /* Every answer names the revision it is of, so that a client can write with If-Match. */
 static int answer(struct rem_api_call *call, json_t *body)
 {
@@ -138,9 +140,9 @@ int rem_v1_revision(struct rem_api_call *call)
 {
     const struct rem_api *api = call->api;
 
-    return answer(call, json_pack("{s:o,s:I,s:o}", "revision", revision_json(call), "epoch",
-                                  rem_json_count(rem_writer_epoch(api->writer)), "workers",
-                                  workers_json(api)));
+    return answer(call, json_pack("{s:o,s:I,s:I,s:o}", "revision", revision_json(call), "epoch",
+                                  rem_json_count(rem_writer_epoch(api->writer)), "agent_pid",
+                                  (json_int_t)getpid(), "workers", workers_json(api)));
 }
 
 static json_t *memory_json(const struct rem_api *api)

@@ -221,7 +221,7 @@ class Swapper(threading.Thread):
 
     def _status(self, api):
         try:
-            return api.request("GET", "/v1/status")[1]["shared_memory"]
+            return api.request("GET", "/v1/status")[1]["memory"]
         except ApiError:
             return None
 
@@ -282,7 +282,7 @@ def settle(api):
     """Waits until nothing is pending; returns the region's figures."""
     end = time.time() + 10
     while True:
-        figures = api.request("GET", "/v1/status")[1]["shared_memory"]
+        figures = api.request("GET", "/v1/status")[1]["memory"]
         if figures["used"] == figures["reachable"] or time.time() > end:
             return figures
         time.sleep(0.05)
