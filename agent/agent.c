@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -287,6 +288,8 @@ int rem_agent_run(const struct rem_handover *handover)
     rem_list_init(&agent.deferred);
     rem_list_init(&agent.waiting);
     rem_clock_update(agent.clock);
+    /* Large blocks are the system's own, and go back to it when they are freed. */
+    (void)mallopt(M_MMAP_THRESHOLD, REM_AGENT_LARGE);
     start_signals();
     rc = start(&agent, &err);
     if (rc == 0) {

@@ -18,6 +18,7 @@ enum {
     REM_AGENT_RECLAIM_MIN_MS = 5,    /* between two attempts to free memory, doubled each time */
     REM_AGENT_RECLAIM_MAX_MS = 1000, /* up to this */
     REM_AGENT_QUIT_MS = 2000,        /* for answers in progress when told to quit */
+    REM_AGENT_LARGE = 256 << 10,     /* bodies and blocks of memory that count as large */
 };
 
 struct rem_agent {
@@ -38,6 +39,7 @@ struct rem_agent {
     struct event *master;
     struct event *deadline; /* of a quit */
     struct event *signals[3];
+    bool swollen; /* a large request or answer has passed through */
     bool quitting;
     bool stopping;
 };

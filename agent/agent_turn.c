@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 
 #include <event2/event.h>
+#include <malloc.h>
 
 static struct rem_admin_call *call_at(struct rem_list *node)
 {
@@ -33,8 +34,12 @@ static void arm_ms(struct event *timer, uint32_t ms)
 void rem_agent_on_call(void *data, struct rem_admin_call *call)
 {
     struct rem_agent *agent = data;
+    enum rem_api_outcome outcome =
+        rem_api_handle(&agent->api, &call->request, &call->response, &call->staged);
 
-    switch (rem_api_handle(&agent->api, &call->request, &call->response, &call->staged)) {
+    if (call->request.body.n > REM_AGENT_LARGE || call->response.body.n > REM_AGENT_LARGE)
+        agent->swollen = true;
+    switch (outcome) {
     case REM_API_DONE:
         rem_admin_call_reply(call);
         break;
@@ -201,6 +206,16 @@ void rem_agent_on_reclaim(int fd, short what, void *data)
     reclaim_once(agent);
 }
 
+/* Gives memory back to the system when a large set has passed through, as a sidecar's limit is
+ * tight and the next such set may never come. */
+static void deflate(struct rem_agent *agent)
+{
+    if (!agent->swollen || !rem_list_empty(&agent->staged) || !rem_list_empty(&agent->waiting))
+        return;
+    agent->swollen = false;
+    (void)malloc_trim(0);
+}
+
 /* ---- the turn ---- */
 
 void rem_agent_turn_end(struct rem_agent *agent)
@@ -215,4 +230,5 @@ void rem_agent_turn_end(struct rem_agent *agent)
         rem_agent_on_call(agent, call_at(node));
     }
     answer_applied(agent);
+    deflate(agent);
 }

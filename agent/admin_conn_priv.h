@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* admin_conn_priv.h - a connection from the inside: its states, and who does what in them.
+ *
+ * Files:      admin_conn.c (life, driver), admin_conn_read.c (heads and bodies),
+ *             admin_conn_write.c (answers, lingering).  */
+#ifndef REM_AGENT_ADMIN_CONN_PRIV_H
+#define REM_AGENT_ADMIN_CONN_PRIV_H
+
+#include "agent/admin_conn.h"
+#include "proto/wire/chunk.h"
+
+enum {
+    REM_ADMIN_CONN_MAGIC = 0x61646d63,
+    REM_ADMIN_INPUT_SIZE = REM_ADMIN_HEAD_MAX,
+    REM_ADMIN_ANSWER_HEAD = 1024,
+};
+
+/* In the order a request takes; each waits for what is named, with the timer in brackets. */
+enum rem_admin_state {
+    REM_ADMIN_READ_HEAD = 0, /* a head [idle, then head] */
+    REM_ADMIN_READ_BODY,     /* the rest of a body [body, whole] */
+    REM_ADMIN_ANSWER,        /* rem_admin_call_reply [none: the handler bounds it] */
+    REM_ADMIN_WRITE,         /* room in the socket's buffer [body] */
+    REM_ADMIN_LINGER,        /* the client to read the answer and close [linger] */
+    REM_ADMIN_CLOSED,
+    REM_ADMIN_STATES
+};
+
+enum rem_admin_step { REM_ADMIN_NEXT = 0, REM_ADMIN_WAIT };
+
+struct rem_admin_conn {
+    uint32_t magic;
+    int fd;
+    struct rem_list node;
+    struct rem_admin_server *server;
+    struct event *readable;
+    struct event *writable;
+    struct event *timer;
+    enum rem_admin_state state;
+    bool driving;   /* drive() is on the stack and will look at the state again */
+    bool keepalive; /* as far as the request allows */
+    bool linger;    /* input was left unread */
+    bool eof;
+    bool expired; /* the timer of this state has run out */
+    unsigned budget;
+
+    char *in; /* REM_ADMIN_INPUT_SIZE bytes; NULL while idle */
+    size_t in_n;
+
+    struct rem_arena arena; /* everything of the current request */
+    struct rem_h1_request head;
+    struct rem_chunk_decoder chunks;
+    uint64_t body_left;  /* REM_FRAMING_LENGTH: bytes to come */
+    uint64_t body_since; /* monotonic ms, when the body began */
+    struct rem_sbuf body;
+
+    struct rem_admin_call call;
+    char out[REM_ADMIN_ANSWER_HEAD];
+    size_t out_n;
+    size_t sent; /* of head and body together */
+    int unread;  /* bytes the client's side had not taken yet when this was last looked at */
+};
+
+/* One step of a state; WAIT: for an event. */
+enum rem_admin_step rem_admin_conn_read_head(struct rem_admin_conn *conn);
+enum rem_admin_step rem_admin_conn_read_body(struct rem_admin_conn *conn);
+enum rem_admin_step rem_admin_conn_write(struct rem_admin_conn *conn);
+enum rem_admin_step rem_admin_conn_linger(struct rem_admin_conn *conn);
+
+/* The only place where the state changes; sets the timer that belongs to it. */
+void rem_admin_conn_goto(struct rem_admin_conn *conn, enum rem_admin_state state);
+
+/* Sets the timer of the present state anew; 0 stops it. */
+void rem_admin_conn_arm(struct rem_admin_conn *conn, uint32_t ms);
+
+/* Reads once into the free part of `in`.  Returns: false when there is nothing to be had now
+ * (also at the end of input, with eof set). */
+bool rem_admin_conn_fill(struct rem_admin_conn *conn);
+
+extern const struct rem_h1_limits rem_admin_conn_limits;
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reading half of a connection: heads, bodies, and what is wrong with them. */
+#include "agent/admin_conn_priv.h"
+#include "proto/base/addr.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+const struct rem_h1_limits rem_admin_conn_limits = {
+    .max_line = REM_ADMIN_HEAD_MAX,
+    .max_head = REM_ADMIN_HEAD_MAX,
+    .max_fields = 100,
+    .ignore_invalid = true,
+};
+
+bool rem_admin_conn_fill(struct rem_admin_conn *conn)
+{
+    ssize_t n;
+
+    if (conn->eof)
+        return false;
+    if (conn->in == NULL && (conn->in = malloc(REM_ADMIN_INPUT_SIZE)) == NULL) {
+        conn->eof = true;
+        return false;
+    }
+    do
+        n = recv(conn->fd, conn->in + conn->in_n, REM_ADMIN_INPUT_SIZE - conn->in_n, 0);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        conn->in_n += (size_t)n;
+        return true;
+    }
+    if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
+        conn->eof = true;
+    return false;
+}
+
+static void consume(struct rem_admin_conn *conn, size_t n)
+{
+    conn->in_n -= n;
+    if (conn->in_n != 0)
+        memmove(conn->in, conn->in + n, conn->in_n);
+}
+
+/* Answers an error that ends the connection. */
+static void fail(struct rem_admin_conn *conn, int status)
+{
+    struct rem_admin_handler *handler = &conn->server->handler;
+
+    rem_api_response_reset(&conn->call.response);
+    handler->on_error(handler->data, &conn->call.request, status, &conn->call.response);
+    conn->keepalive = false;
+    conn->linger = true;
+    rem_admin_conn_goto(conn, REM_ADMIN_WRITE);
+    conn->out_n = 0;
+}
+
+/* The address the client connected to, without its port; .p is NULL without memory. */
+static struct rem_str local_address(struct rem_admin_conn *conn)
+{
+    struct sockaddr_storage storage = {0};
+    socklen_t len = sizeof(storage);
+    struct rem_addr addr = {0};
+    char text[REM_ADDR_TEXT];
+
+    if (getsockname(conn->fd, (struct sockaddr *)&storage, &len) != 0)
+        return rem_arena_dup(&conn->arena, REM_STR(""));
+    rem_addr_from((const struct sockaddr *)&storage, len, &addr);
+    return rem_arena_dup(&conn->arena,
+                         rem_str_make(text, rem_addr_host_text(&addr, text, sizeof(text))));
+}
+
+/* Copies out of the head what the API looks at, as the input buffer will be used again.
+ * Errors: REM_ENOMEM. */
+static int take_head(struct rem_admin_conn *conn)
+{
+    const struct rem_h1_request *head = &conn->head;
+    struct rem_api_request *request = &conn->call.request;
+    const struct rem_field *field;
+
+    *request = (struct rem_api_request){
+        .method = head->method,
+        .method_text = rem_arena_dup(&conn->arena, head->method_text),
+        .path = rem_arena_dup(&conn->arena, head->uri.path),
+        .args = rem_arena_dup(&conn->arena, head->uri.args),
+        .local = local_address(conn),
+        .has_origin = rem_fields_find(&head->head.fields, REM_FIELD_ORIGIN) != NULL,
+    };
+    field = rem_fields_find(&head->head.fields, REM_FIELD_IF_MATCH);
+    if (field != NULL) {
+        request->has_if_match = true;
+        request->if_match = rem_arena_dup(&conn->arena, field->value);
+    }
+    if (request->method_text.p == NULL || request->path.p == NULL || request->args.p == NULL ||
+        request->local.p == NULL || (field != NULL && request->if_match.p == NULL))
+        return REM_ENOMEM;
+    return 0;
+}
+
+static void send_continue(struct rem_admin_conn *conn)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+    /* Nothing else is under way to the client, so there is room for these 25 bytes; if not, it
+     * has to go on without, as RFC 9110 section 10.1.1 makes it. */
+    (void)!send(conn->fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* The head is complete: what follows it? */
+static void begin_body(struct rem_admin_conn *conn)
+{
+    const struct rem_h1_head *head = &conn->head.head;
+
+    conn->keepalive = rem_h1_persists(head) && !conn->server->quitting;
+    conn->body_left = head->framing == REM_FRAMING_LENGTH ? head->content_length : 0;
+    conn->body_since = conn->server->clock->mono_ms;
+    rem_sbuf_clear(&conn->body);
+    if (take_head(conn) != 0) {
+        fail(conn, 500);
+        return;
+    }
+    consume(conn, head->head_size);
+    if (conn->body_left > REM_ADMIN_BODY_MAX) {
+        fail(conn, 413);
+        return;
+    }
+    if (head->framing == REM_FRAMING_CHUNKED)
+        rem_chunk_decoder_init(&conn->chunks, &rem_admin_conn_limits, &conn->arena);
+    if ((head->flags & REM_H1_EXPECT_CONTINUE) && conn->in_n == 0 &&
+        (conn->body_left != 0 || head->framing == REM_FRAMING_CHUNKED))
+        send_continue(conn);
+    rem_admin_conn_goto(conn, REM_ADMIN_READ_BODY);
+}
+
+/* No head is complete: goes on waiting, or ends the connection. */
+static enum rem_admin_step await_head(struct rem_admin_conn *conn)
+{
+    bool fresh = conn->in_n == 0;
+
+    if (conn->in_n == REM_ADMIN_INPUT_SIZE) {
+        fail(conn, 431);
+        return REM_ADMIN_NEXT;
+    }
+    if (rem_admin_conn_fill(conn)) {
+        if (fresh)
+            rem_admin_conn_arm(conn, conn->server->patience.head);
+        return REM_ADMIN_NEXT;
+    }
+    if (conn->in_n != 0 && conn->expired) {
+        conn->call.request = (struct rem_api_request){0};
+        fail(conn, 408);
+        return REM_ADMIN_NEXT;
+    }
+    if (conn->eof || conn->expired || (conn->server->quitting && conn->in_n == 0)) {
+        rem_admin_conn_goto(conn, REM_ADMIN_CLOSED);
+        return REM_ADMIN_NEXT;
+    }
+    if (conn->in_n == 0) {
+        free(conn->in);
+        conn->in = NULL;
+    }
+    return REM_ADMIN_WAIT;
+}
+
+enum rem_admin_step rem_admin_conn_read_head(struct rem_admin_conn *conn)
+{
+    int rc = REM_EAGAIN;
+
+    if (conn->in_n != 0) {
+        if (conn->budget == 0) {
+            event_active(conn->readable, EV_READ, 0);
+            return REM_ADMIN_WAIT;
+        }
+        rc = rem_h1_request_parse(&conn->head, conn->in, conn->in_n);
+    }
+    if (rc == 0) {
+        begin_body(conn);
+        return REM_ADMIN_NEXT;
+    }
+    if (rc == REM_EAGAIN)
+        return await_head(conn);
+    conn->call.request = (struct rem_api_request){0};
+    fail(conn, conn->head.head.status);
+    return REM_ADMIN_NEXT;
+}
+
+/* Takes body bytes from the input.  Returns 0 with *done, REM_EAGAIN, or why the request is
+ * refused (REM_EPROTO, REM_ETOOBIG, REM_ENOMEM). */
+static int take_body(struct rem_admin_conn *conn)
+{
+    int rc = 0;
+
+    if (conn->head.head.framing != REM_FRAMING_CHUNKED) {
+        size_t n = conn->in_n < conn->body_left ? conn->in_n : (size_t)conn->body_left;
+        rem_sbuf_add(&conn->body, rem_str_make(conn->in, n));
+        consume(conn, n);
+        conn->body_left -= n;
+        rc = conn->body_left == 0 ? 0 : REM_EAGAIN;
+    }
+    while (rc == 0 && conn->head.head.framing == REM_FRAMING_CHUNKED) {
+        struct rem_str data = {NULL, 0};
+        size_t used = 0;
+        rc = rem_chunk_decode(&conn->chunks, conn->in, conn->in_n, &used, &data);
+        if (rc != 0 && rc != REM_EAGAIN)
+            return rc;
+        rem_sbuf_add(&conn->body, data);
+        consume(conn, used);
+        if (conn->body.n > REM_ADMIN_BODY_MAX)
+            return REM_ETOOBIG;
+        if (rc == 0 && data.n == 0)
+            break;
+    }
+    return conn->body.failed ? REM_ENOMEM : rc;
+}
+
+/* The request is complete: asks for its answer. */
+static void hand_over(struct rem_admin_conn *conn)
+{
+    struct rem_admin_handler *handler = &conn->server->handler;
+
+    conn->call.request.body = rem_sbuf_str(&conn->body);
+    rem_api_response_reset(&conn->call.response);
+    if (conn->budget > 0)
+        conn->budget--;
+    rem_admin_conn_goto(conn, REM_ADMIN_ANSWER);
+    /* What arrives meanwhile stays in the socket. */
+    (void)event_del(conn->readable);
+    handler->on_call(handler->data, &conn->call);
+}
+
+enum rem_admin_step rem_admin_conn_read_body(struct rem_admin_conn *conn)
+{
+    const struct rem_admin_patience *patience = &conn->server->patience;
+    uint64_t taken = conn->server->clock->mono_ms - conn->body_since;
+    int rc = take_body(conn);
+
+    if (rc == 0) {
+        hand_over(conn);
+        return REM_ADMIN_NEXT;
+    }
+    if (rc != REM_EAGAIN) {
+        fail(conn, rem_err_status(rc));
+        return REM_ADMIN_NEXT;
+    }
+    if (rem_admin_conn_fill(conn)) {
+        rem_admin_conn_arm(conn, patience->body);
+        return REM_ADMIN_NEXT;
+    }
+    if (conn->expired || taken > patience->whole)
+        fail(conn, 408);
+    else if (conn->eof)
+        rem_admin_conn_goto(conn, REM_ADMIN_CLOSED);
+    else
+        return REM_ADMIN_WAIT;
+    return REM_ADMIN_NEXT;
+}

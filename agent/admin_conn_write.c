@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The writing half of a connection: answers, and getting them across to clients that do not
+ * listen. */
+#include "agent/admin_conn_priv.h"
+#include "proto/wire/put.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <limits.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+/* Bytes read and thrown away behind an error. */
+enum { LINGER_MAX = 1 << 20 };
+
+/* Writes the answer's head to `out`. */
+static void compose(struct rem_admin_conn *conn)
+{
+    const struct rem_api_response *response = &conn->call.response;
+    struct rem_put put;
+
+    if (conn->server->quitting)
+        conn->keepalive = false;
+    rem_put_init(&put, conn->out, sizeof(conn->out));
+    rem_put_status_line(&put, (unsigned)response->status, REM_STR(""));
+    REM_PUT_FIELD(&put, "Server", REM_STR("remora"));
+    REM_PUT_FIELD(&put, "Date", rem_clock_http(conn->server->clock));
+    if (response->content_type != NULL)
+        REM_PUT_FIELD(&put, "Content-Type", rem_str_from(response->content_type));
+    if (response->status != 204)
+        rem_put_field_u64(&put, REM_STR("Content-Length"), response->body.n);
+    if (response->has_etag) {
+        REM_PUT(&put, "ETag: \"");
+        rem_put_u64(&put, response->etag);
+        REM_PUT(&put, "\"\r\n");
+    }
+    if (response->allow != NULL)
+        REM_PUT_FIELD(&put, "Allow", rem_str_from(response->allow));
+    REM_PUT_FIELD(&put, "Cache-Control", REM_STR("no-store"));
+    REM_PUT_FIELD(&put, "Connection", conn->keepalive ? REM_STR("keep-alive") : REM_STR("close"));
+    rem_put_crlf(&put);
+    REM_CHECK(!put.full);
+    conn->out_n = rem_put_str(&put).n;
+    conn->sent = 0;
+}
+
+/* The socket has taken nothing for a while.  Has the client?  It may be reading slowly from what
+ * the socket holds, which is a lot before it takes more. */
+static bool client_reads(struct rem_admin_conn *conn)
+{
+    int unread = 0;
+    bool reads = ioctl(conn->fd, SIOCOUTQ, &unread) == 0 && unread < conn->unread;
+
+    conn->unread = unread;
+    return reads;
+}
+
+/* The answer is out: what next? */
+static void end_request(struct rem_admin_conn *conn)
+{
+    rem_api_response_reset(&conn->call.response);
+    if (conn->body.size > REM_ADMIN_INPUT_SIZE) { /* an idle connection holds no large buffers */
+        rem_sbuf_fini(&conn->body);
+        rem_sbuf_init(&conn->body);
+    }
+    rem_api_response_fini(&conn->call.response);
+    rem_api_response_init(&conn->call.response);
+    conn->call.request = (struct rem_api_request){0};
+    rem_arena_reset(&conn->arena);
+    rem_h1_request_init(&conn->head, &rem_admin_conn_limits, &conn->arena);
+    conn->out_n = 0;
+    if (conn->keepalive) {
+        rem_admin_conn_goto(conn, REM_ADMIN_READ_HEAD);
+        if (conn->in_n != 0)
+            rem_admin_conn_arm(conn, conn->server->patience.head);
+    } else if (conn->linger && !conn->eof) {
+        (void)shutdown(conn->fd, SHUT_WR);
+        conn->in_n = 0;
+        conn->body_left = LINGER_MAX;
+        rem_admin_conn_goto(conn, REM_ADMIN_LINGER);
+    } else {
+        rem_admin_conn_goto(conn, REM_ADMIN_CLOSED);
+        return;
+    }
+    (void)event_add(conn->readable, NULL);
+}
+
+enum rem_admin_step rem_admin_conn_write(struct rem_admin_conn *conn)
+{
+    struct rem_api_response *response = &conn->call.response;
+    struct rem_str body = rem_sbuf_str(&response->body);
+    struct iovec iov[2];
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
+    size_t from;
+    ssize_t n;
+
+    if (conn->out_n == 0)
+        compose(conn);
+    if (conn->head.method == REM_METHOD_HEAD || response->status == 204)
+        body.n = 0;
+    if (conn->sent == conn->out_n + body.n) {
+        end_request(conn);
+        return REM_ADMIN_NEXT;
+    }
+    if (conn->expired && !client_reads(conn)) {
+        rem_admin_conn_goto(conn, REM_ADMIN_CLOSED);
+        return REM_ADMIN_NEXT;
+    }
+    if (conn->expired)
+        rem_admin_conn_arm(conn, conn->server->patience.body);
+    from = conn->sent < conn->out_n ? conn->sent : conn->out_n;
+    iov[0] = (struct iovec){conn->out + from, conn->out_n - from};
+    from = conn->sent - from;
+    iov[1] = (struct iovec){body.n != 0 ? response->body.p + from : NULL, body.n - from};
+    n = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+    if (n >= 0) {
+        conn->sent += (size_t)n;
+        conn->unread = INT_MAX;
+        rem_admin_conn_arm(conn, conn->server->patience.body);
+        return REM_ADMIN_NEXT;
+    }
+    if (errno == EINTR)
+        return REM_ADMIN_NEXT;
+    if (errno == EAGAIN && event_add(conn->writable, NULL) == 0) {
+        (void)event_del(conn->readable);
+        return REM_ADMIN_WAIT;
+    }
+    rem_admin_conn_goto(conn, REM_ADMIN_CLOSED);
+    return REM_ADMIN_NEXT;
+}
+
+enum rem_admin_step rem_admin_conn_linger(struct rem_admin_conn *conn)
+{
+    while (!conn->expired && rem_admin_conn_fill(conn)) {
+        if (conn->body_left <= conn->in_n) {
+            conn->eof = true;
+            break;
+        }
+        conn->body_left -= conn->in_n;
+        conn->in_n = 0;
+    }
+    if (!conn->eof && !conn->expired)
+        return REM_ADMIN_WAIT;
+    rem_admin_conn_goto(conn, REM_ADMIN_CLOSED);
+    return REM_ADMIN_NEXT;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/process_stat.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+START_TEST(test_self)
+{
+    struct rem_process_stat one = {0}, two = {0};
+    int fd;
+
+    /* A name made to mislead whoever looks for the first bracket. */
+    ck_assert_int_eq(prctl(PR_SET_NAME, "a) R 1 (b"), 0);
+    rem_process_stat_add(getpid(), &one);
+    ck_assert_uint_gt(one.resident_bytes, 100000);
+    ck_assert_uint_lt(one.resident_bytes, 1ull << 40);
+    ck_assert_uint_ge(one.fds, 3);
+    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    rem_process_stat_add(getpid(), &two);
+    ck_assert_uint_eq(two.fds, one.fds + 1);
+    close(fd);
+    rem_process_stat_add(getpid(), &two); /* adds */
+    ck_assert_uint_eq(two.fds, 2 * one.fds + 1);
+}
+END_TEST
+
+START_TEST(test_nobody)
+{
+    struct rem_process_stat sum = {0};
+
+    rem_process_stat_add(0, &sum);
+    rem_process_stat_add(-1, &sum);
+    rem_process_stat_add(0x7ffffff0, &sum);
+    ck_assert_uint_eq(sum.resident_bytes, 0);
+    ck_assert_uint_eq(sum.fds, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("process_stat");
+    TCase *tc = tcase_create("all");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_test(tc, test_self);
+    tcase_add_test(tc, test_nobody);
+    suite_add_tcase(suite, tc);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
