@@ -67,9 +67,9 @@ static const struct rem_directive directives[] = {
     SIMPLE("proxy_pass_request_body", REM_ARGS_FLAG, rem_set_flag, POLICY(pass_body), NULL),
     SIMPLE("proxy_buffer_size", REM_ARGS_1, rem_set_size, POLICY(buffer_size), NULL),
     SIMPLE("proxy_buffers", REM_ARGS_2, rem_set_bufs, POLICY(bufs), NULL),
-    SIMPLE("proxy_busy_buffers_size", REM_ARGS_1, rem_set_size, POLICY(busy_size), NULL),
+    SIMPLE("proxy_busy_buffers_size", REM_ARGS_1, rem_set_size, FIELD(busy_size), NULL),
     SIMPLE("proxy_max_temp_file_size", REM_ARGS_1, rem_set_off, POLICY(max_temp_file_size), NULL),
-    SIMPLE("proxy_temp_file_write_size", REM_ARGS_1, rem_set_size, POLICY(temp_file_write_size),
+    SIMPLE("proxy_temp_file_write_size", REM_ARGS_1, rem_set_size, FIELD(temp_file_write_size),
            NULL),
     SIMPLE("proxy_http_version", REM_ARGS_1, rem_set_enum, FIELD(http_version), http_versions),
     SIMPLE("proxy_pass_request_headers", REM_ARGS_FLAG, rem_set_flag, FIELD(pass_headers), NULL),
@@ -140,9 +140,9 @@ static void *create_location(struct rem_conf *cf)
     policy->socket_keepalive = REM_CONF_UNSET;
     policy->pass_body = REM_CONF_UNSET;
     policy->buffer_size = REM_CONF_UNSET_SIZE;
-    policy->busy_size = REM_CONF_UNSET_SIZE;
+    conf->busy_size = REM_CONF_UNSET_SIZE;
     policy->max_temp_file_size = REM_CONF_UNSET;
-    policy->temp_file_write_size = REM_CONF_UNSET_SIZE;
+    conf->temp_file_write_size = REM_CONF_UNSET_SIZE;
     conf->sets = REM_CONF_UNSET_PTR;
     conf->http_version = REM_CONF_UNSET;
     conf->pass_headers = REM_CONF_UNSET;
@@ -173,12 +173,13 @@ static void merge_policy(struct rem_upstream_policy *p, const struct rem_upstrea
 }
 
 /* Sizes that depend on each other; messages as nginx gives them. */
-static int merge_sizes(struct rem_conf *cf, struct rem_upstream_policy *p,
-                       const struct rem_upstream_policy *up)
+static int merge_sizes(struct rem_conf *cf, struct rem_proxy_conf *conf,
+                       const struct rem_proxy_conf *up)
 {
     static const char larger[] =
         "must be equal to or greater than the maximum of the value of \"proxy_buffer_size\" and "
         "one of the \"proxy_buffers\"";
+    struct rem_upstream_policy *p = &conf->policy;
     size_t most, unit;
 
     if (p->bufs.num < 2)
@@ -187,11 +188,15 @@ static int merge_sizes(struct rem_conf *cf, struct rem_upstream_policy *p,
         return rem_conf_error(cf, "invalid size of \"proxy_buffer_size\" or \"proxy_buffers\"");
     most = p->buffer_size > p->bufs.size ? p->buffer_size : p->bufs.size;
     unit = (size_t)(p->bufs.num - 1) * p->bufs.size;
-    rem_merge_size(&p->busy_size, up->busy_size, 2 * most);
-    if (p->busy_size == 2 * most && p->busy_size > unit)
-        p->busy_size = unit > most ? unit : most; /* the default gives way */
-    rem_merge_size(&p->temp_file_write_size, up->temp_file_write_size, 2 * most);
-    rem_merge_off(&p->max_temp_file_size, up->max_temp_file_size, INT64_C(1) << 30);
+    rem_merge_size(&conf->busy_size, up->busy_size, REM_CONF_UNSET_SIZE);
+    rem_merge_size(&conf->temp_file_write_size, up->temp_file_write_size, REM_CONF_UNSET_SIZE);
+    p->busy_size = conf->busy_size;
+    if (p->busy_size == REM_CONF_UNSET_SIZE)
+        p->busy_size = 2 * most <= unit || unit < most ? 2 * most : unit;
+    p->temp_file_write_size = conf->temp_file_write_size;
+    if (p->temp_file_write_size == REM_CONF_UNSET_SIZE)
+        p->temp_file_write_size = 2 * most;
+    rem_merge_off(&p->max_temp_file_size, up->policy.max_temp_file_size, INT64_C(1) << 30);
     if (p->busy_size < most)
         return rem_conf_error(cf, "\"proxy_busy_buffers_size\" %s", larger);
     if (p->busy_size > unit && unit >= most)
@@ -225,7 +230,7 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
     int rc;
 
     merge_policy(&conf->policy, &up->policy);
-    rc = merge_sizes(cf, &conf->policy, &up->policy);
+    rc = merge_sizes(cf, conf, up);
     if (rc == 0)
         rc = merge_temp_path(cf, &conf->policy, &up->policy);
     if (rc != 0)

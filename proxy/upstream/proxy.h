@@ -52,6 +52,8 @@ struct rem_proxy_redirect {
 
 struct rem_proxy_conf {
     struct rem_upstream_policy policy;
+    size_t busy_size; /* as configured, or unset: what `policy` has follows the other sizes */
+    size_t temp_file_write_size;
     struct rem_proxy_target *target; /* NULL: no proxy_pass here */
 
     /* the request */

@@ -372,10 +372,12 @@ static int relay_make_room(struct rem_upstream_exchange *x)
     if (!relay->buffering && (relay->down_full || relay->pending != NULL))
         return REM_EAGAIN;
     rc = rem_relay_room(x);
-    if (rc == REM_EAGAIN && relay->buffering && relay->pending != NULL) {
+    /* Several times, perhaps: a block is free only when nothing else of it is lent. */
+    while (rc == REM_EAGAIN && relay->buffering && relay->pending != NULL) {
         rc = rem_spill_write(x);
-        if (rc == 0)
-            rc = rem_relay_room(x);
+        if (rc != 0)
+            return rc;
+        rc = rem_relay_room(x);
     }
     return rc;
 }

@@ -41,7 +41,7 @@ class Proxy:
         self.tmp = tempfile.TemporaryDirectory(prefix="remora-")
         self.dir = self.tmp.name
         os.chmod(self.dir, 0o755)  # workers are not root
-        http = http.replace("{port}", str(self.port)).replace("{dir}", self.dir)
+        http, main = (t.replace("{port}", str(self.port)).replace("{dir}", self.dir) for t in (http, main))
         conf = CONF.format(dir=self.dir, level=level, workers=workers, http=http, main=main)
         if binary == NGINX:
             conf = conf.replace("http {", "http {" + "".join(
