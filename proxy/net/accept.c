@@ -25,7 +25,7 @@ enum accept_state {
     ACCEPT_CLOSING,
 };
 
-enum { RETRY_MS = 100, YIELD_MS = 5, CLOSE_MS = 20, PER_TURN = 64, RECLAIM = 16 };
+enum { RETRY_MS = 100, YIELD_MS = 5, CHURN_MS = 100, CLOSE_MS = 20, PER_TURN = 64, RECLAIM = 16 };
 
 struct rem_accept {
     struct rem_worker *worker;
@@ -92,16 +92,31 @@ void rem_accept_room(struct rem_worker *worker)
         resume(set);
 }
 
+/* Where connections come and go, they share themselves out; yielding would only leave workers idle.
+ */
+static bool are_short_lived(struct rem_worker *worker, int64_t clients)
+{
+    uint64_t now = worker->loop.clock.mono_ms;
+    uint64_t passed = now - worker->churn_from_ms;
+
+    if (passed >= CHURN_MS) {
+        worker->churn_before = passed < 2 * (uint64_t)CHURN_MS ? worker->churn : 0;
+        worker->churn = 0;
+        worker->churn_from_ms = now;
+    }
+    return (int64_t)worker->churn + worker->churn_before >= 4 * clients;
+}
+
 /* Does another worker of this configuration hold clearly fewer clients?  All hear of a waiting
  * connection, and whoever is awake already would win each time: a few long-lived clients could all
  * end up with one worker. */
-static bool should_yield(const struct rem_worker *worker)
+static bool should_yield(struct rem_worker *worker)
 {
     const struct rem_shm_header *header = worker->reader.header;
     int64_t mine = rem_accept_clients(worker);
     int seen = 1;
 
-    if (mine < 2 || worker->setup->worker_processes < 2)
+    if (mine < 2 || worker->setup->worker_processes < 2 || are_short_lived(worker, mine))
         return false;
     for (int i = 0; i < REM_SHM_WORKERS && seen < worker->setup->worker_processes; i++) {
         const struct rem_shm_worker *other = &header->workers[i];

@@ -79,6 +79,7 @@ void rem_worker_released(struct rem_worker *worker)
 {
     REM_CHECK(worker->connections > 0);
     worker->connections--;
+    worker->churn++;
     if (worker->draining) {
         if (worker->connections == 0)
             rem_loop_post(&worker->loop, &worker->idle);

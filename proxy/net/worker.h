@@ -41,6 +41,9 @@ struct rem_worker {
     struct rem_timer shutdown; /* worker_shutdown_timeout, while draining */
     struct rem_post idle;      /* looks whether a draining worker may stop */
     int64_t limit_logged_sec;  /* when exhaustion was last complained about */
+    uint64_t churn_from_ms;    /* since when connections released are counted */
+    uint32_t churn;            /* so many since then, */
+    uint32_t churn_before;     /* and so many in the interval before */
 };
 
 /* Who counts: listener.c counts an accepted connection before it hands it to on_accept; whoever
