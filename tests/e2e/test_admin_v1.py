@@ -287,7 +287,7 @@ def test_upstreams(remora):
 
 def test_revision(remora):
     body = remora.get("/v1/revision").json
-    assert list(body) == ["revision", "epoch", "workers"]
+    assert list(body) == ["revision", "epoch", "agent_pid", "workers"]
     assert len(body["workers"]) == 2
     for worker in body["workers"]:
         assert list(worker) == ["slot", "pid", "generation", "revision", "idle"]
