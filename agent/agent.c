@@ -115,7 +115,8 @@ static int start_events(struct rem_agent *agent)
     event_set_log_callback(log_to_none);
     if (config == NULL)
         return REM_ENOMEM;
-    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    /* Precise timers: a change is applied within fractions of the millisecond that epoll counts. */
+    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
     agent->base = event_base_new_with_config(config);
     event_config_free(config);
     if (agent->base == NULL)

@@ -13,12 +13,14 @@
 #include "proto/shm/handover.h"
 
 enum {
-    REM_AGENT_APPLIED_MS = 100,      /* a writer waits no longer for the workers */
-    REM_AGENT_APPLIED_POLL_MS = 1,   /* how often they are looked at meanwhile */
-    REM_AGENT_RECLAIM_MIN_MS = 5,    /* between two attempts to free memory, doubled each time */
-    REM_AGENT_RECLAIM_MAX_MS = 1000, /* up to this */
-    REM_AGENT_QUIT_MS = 2000,        /* for answers in progress when told to quit */
-    REM_AGENT_LARGE = 256 << 10,     /* bodies and blocks of memory that count as large */
+    REM_AGENT_APPLIED_MS = 100,       /* a writer waits no longer for the workers */
+    REM_AGENT_APPLIED_POLL_US = 200,  /* how often they are looked at: a busy worker's turn */
+    REM_AGENT_APPLIED_REST_US = 2000, /* and when the first tries were in vain */
+    REM_AGENT_APPLIED_TRIES = 10,     /* that many */
+    REM_AGENT_RECLAIM_MIN_MS = 5,     /* between two attempts to free memory, doubled each time */
+    REM_AGENT_RECLAIM_MAX_MS = 1000,  /* up to this */
+    REM_AGENT_QUIT_MS = 2000,         /* for answers in progress when told to quit */
+    REM_AGENT_LARGE = 256 << 10,      /* bodies and blocks of memory that count as large */
 };
 
 struct rem_agent {
@@ -34,6 +36,7 @@ struct rem_agent {
     struct rem_list deferred; /* calls that must be handled when nothing is staged */
     struct rem_list waiting;  /* calls whose change is published, but not run by all yet */
     struct event *applied;    /* polls for `waiting` */
+    unsigned applied_tries;   /* since the last publish */
     struct event *reclaim;
     uint32_t reclaim_ms; /* delay of the next attempt; 0: nothing to free */
     struct event *master;

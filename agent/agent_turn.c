@@ -120,6 +120,7 @@ static void publish(struct rem_agent *agent)
 
     if (agent->api.change == NULL)
         return;
+    agent->applied_tries = 0;
     take(&agent->staged, &calls);
     rc = rem_api_publish(&agent->api, &commit);
     if (rc == 0) {
@@ -160,8 +161,11 @@ static void answer_applied(struct rem_agent *agent)
         rem_api_finish(&call->staged, applied, &call->response);
         rem_admin_call_reply(call);
     }
-    if (!rem_list_empty(&agent->waiting))
-        arm_ms(agent->applied, REM_AGENT_APPLIED_POLL_MS);
+    if (!rem_list_empty(&agent->waiting) && !evtimer_pending(agent->applied, NULL)) {
+        bool soon = agent->applied_tries++ < REM_AGENT_APPLIED_TRIES;
+        const struct timeval tv = {0, soon ? REM_AGENT_APPLIED_POLL_US : REM_AGENT_APPLIED_REST_US};
+        (void)evtimer_add(agent->applied, &tv);
+    }
 }
 
 void rem_agent_on_applied(int fd, short what, void *data)
