@@ -10,6 +10,7 @@ extern char **environ;
 static struct {
     char *at; /* NULL: no room */
     size_t size;
+    char **args, **env; /* the copies, held for as long as the process lives */
 } title;
 
 /* A copy of a vector of strings, both in new memory. */
@@ -41,6 +42,8 @@ char **rem_title_init(int argc, char **argv)
     env = n > 0 ? copy(environ, n) : environ;
     if (args == NULL || (n > 0 && env == NULL))
         return argv;
+    title.args = args;
+    title.env = env;
     title.at = argv[0];
     title.size = (size_t)(end - argv[0]);
     environ = env;
