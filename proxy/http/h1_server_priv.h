@@ -98,6 +98,7 @@ struct rem_h1_exchange {
     struct rem_h1_request parse;
     struct rem_chunk_decoder chunks;
     int in_error;   /* REM_ECLOSED, REM_EPROTO ...: found, and final */
+    bool drained;   /* the socket has said so, since body bytes last came */
     bool body_seen; /* some of it has arrived */
     bool told_continue;
     bool hangup_told;

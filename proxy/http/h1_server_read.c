@@ -142,16 +142,15 @@ static int make_room(struct rem_h1_exchange *x)
     return REM_OK;
 }
 
-/* Returns: REM_OK when bytes have been added, or REM_EAGAIN, REM_ECLOSED, REM_EIO, REM_ENOMEM. */
+/* Asks the socket even where it seems drained: a reset that came together with the last bytes shows
+ * only so, and a head in pieces is rare.
+ * Returns: REM_OK when bytes have been added, or REM_EAGAIN, REM_ECLOSED, REM_EIO, REM_ENOMEM. */
 static int receive(struct rem_h1_exchange *x)
 {
     struct rem_h1_client *client = x->client;
+    int rc = make_room(x);
     ssize_t n;
-    int rc;
 
-    if (!client->conn.readable)
-        return REM_EAGAIN;
-    rc = make_room(x);
     if (rc != REM_OK)
         return rc;
     n = rem_conn_recv(&client->conn, x->in->data + x->last, x->in->size - x->last);
