@@ -3,7 +3,7 @@
 
 # What it takes to build and run remora.
 REM_BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev
-    libssl-dev libpcre2-dev curl ca-certificates"
+    libssl-dev libpcre2-dev zlib1g-dev libc-ares-dev curl ca-certificates"
 
 # What it takes to test it as well: unit tests, both compilers, end-to-end tests, load, the oracle.
 REM_TEST_PACKAGES="check clang binutils python3 python3-pytest python3-pytest-xdist nginx-light wrk

@@ -17,6 +17,7 @@ ALLOWED = {
     "proto/base": ["proto/base"],
     "proto/wire": ["proto/base", "proto/wire"],
     "proto/shm": ["proto/base", "proto/shm"],
+    "proto/dns": ["proto/base", "proto/dns"],
     "proxy/conf": ["proto/base", "proxy/conf"],
     "proxy/net": ["proto", "proxy/conf", "proxy/net"],
     "proxy/http": ["proto", "proxy/conf", "proxy/net", "proxy/http", "proxy/upstream"],
