@@ -13,15 +13,22 @@ static struct {
     char **args, **env; /* the copies, held for as long as the process lives */
 } title;
 
-/* A copy of a vector of strings, both in new memory. */
+/* A copy of a vector of strings: the vector, and the strings behind it. */
 static char **copy(char **from, size_t n)
 {
-    char **to = calloc(n + 1, sizeof(*to));
+    size_t size = (n + 1) * sizeof(*from);
+    char **to;
+    char *at;
 
-    for (size_t i = 0; to != NULL && i < n; i++) {
-        to[i] = strdup(from[i]);
-        if (to[i] == NULL)
-            return NULL;
+    for (size_t i = 0; i < n; i++)
+        size += strlen(from[i]) + 1;
+    to = calloc(1, size);
+    if (to == NULL)
+        return NULL;
+    at = (char *)(to + n + 1);
+    for (size_t i = 0; i < n; i++) {
+        to[i] = at;
+        at = stpcpy(at, from[i]) + 1;
     }
     return to;
 }
