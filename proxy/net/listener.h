@@ -44,9 +44,9 @@ struct rem_listener {
 };
 
 /* Master: opens all listeners of `next`, taking over sockets of the same address and type from
- * `previous` (may be NULL) and from `inherited` fds of a former binary.  On failure nothing of
- * `previous` has changed and what was opened is closed again.  Errors: REM_EIO with text as nginx:
- * `bind() to 0.0.0.0:80 failed (98: Address already in use)`. */
+ * `previous` (may be NULL): the former configuration's, or a list of what a former binary left.  On
+ * failure nothing of `previous` has changed and what was opened is closed again.  Errors: REM_EIO
+ * with text as nginx: `bind() to 0.0.0.0:80 failed (98: Address already in use)`. */
 int rem_listeners_open(struct rem_list *next, struct rem_list *previous, int workers,
                        struct rem_err *err) REM_MUST_CHECK;
 
