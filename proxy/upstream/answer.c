@@ -65,6 +65,13 @@ static enum rem_upstream_step head_done(struct rem_upstream_exchange *x)
     rem_relay_keep_head(x);
     if (head_is_intercepted(x))
         return rem_upstream_end(x, x->status);
+    /* What came with the head is looked at first: while the client has nothing, a body that is
+     * wrong from its start can still be answered with 502. */
+    rc = rem_relay_feed(x);
+    if (rc != 0) {
+        rem_record_log(x, REM_LOG_ERROR, 0, x->fault_text, "reading upstream");
+        return rem_upstream_end(x, 502);
+    }
     rc = x->protocol->answer(x);
     if (rc == 0)
         rc = rem_http_send_head(request);

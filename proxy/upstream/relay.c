@@ -242,8 +242,7 @@ static void pending_push(struct rem_relay *relay, char *at, size_t n)
     relay->tail = &buf->next;
 }
 
-/* Has the protocol look at what was read. */
-static int relay_feed(struct rem_upstream_exchange *x)
+int rem_relay_feed(struct rem_upstream_exchange *x)
 {
     struct rem_relay *relay = &x->relay;
 
@@ -417,7 +416,7 @@ int rem_relay_move(struct rem_upstream_exchange *x)
 
     relay->starved = false;
     for (int round = 0;; round++) {
-        int bad = relay_feed(x);
+        int bad = rem_relay_feed(x);
         int rc = relay_forward(x);
 
         if (rc != 0)

@@ -96,6 +96,10 @@ void rem_relay_keep_head(struct rem_upstream_exchange *x);
  * REM_EIO, REM_ENOMEM. */
 ssize_t rem_relay_recv(struct rem_upstream_exchange *x) REM_MUST_CHECK;
 
+/* Has the protocol look at what was read; body bytes become pending.  Errors: those of
+ * input_filter. */
+int rem_relay_feed(struct rem_upstream_exchange *x) REM_MUST_CHECK;
+
 /* Moves what can be moved now.  Returns: REM_OK (all of the response is with the codec),
  * REM_EAGAIN, or why not: REM_ECLOSED and REM_EIO (the server's connection), REM_EPROTO,
  * REM_ETOOBIG (what it sent), REM_ENOMEM, REM_EACCES (the client has gone). */
