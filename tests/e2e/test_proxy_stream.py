@@ -104,8 +104,14 @@ def test_client_leaves_while_spilling():
     workers = proxy.children()
 
     def files():
-        return [os.readlink(f"/proc/{pid}/fd/{fd}") for pid in workers
-                for fd in os.listdir(f"/proc/{pid}/fd")]
+        out = []
+        for pid in workers:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                try:
+                    out.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+                except FileNotFoundError:
+                    pass  # closed meanwhile
+        return out
 
     wait_for(lambda: not any("proxy_temp" in f for f in files()), "no open temporary file")
     proxy.stop()

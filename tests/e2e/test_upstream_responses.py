@@ -74,10 +74,14 @@ def test_case(lab, name):
     expected = CASES[name][1]
     client = Client(proxy)
     client.send(f"GET /{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    got = client.response()
-    assert b"EVIL" not in got.body
+    try:
+        got = client.response()
+    except AssertionError:  # closed without a byte
+        assert expected == "reject"
+        got = None
+    assert got is None or b"EVIL" not in got.body
     if expected == "reject":
-        assert got.status == 502 or not got.complete, got
+        assert got is None or got.status == 502 or not got.complete, got
         # Whatever the connection still holds, a fresh one serves the next request.
         client.close()
         client = Client(proxy)
