@@ -478,3 +478,16 @@ def test_error_pages(web):
     assert (got["/n402"].status, got["/n402"].headers["location"]) == (302, "http://pay.example/")
     assert (got["/n502"].status, got["/n502"].body) == (502, b"fallback\n")
     assert (got["/only"].status, got["/only"].body) == (404, b"custom page\n")
+
+
+def test_error_page_for_what_is_no_request(web):
+    r = web("", """
+        error_page 400 414 494 /bad;
+        location /bad { return 200 "bad\\n"; }
+    """)
+    for raw in ["garbage\r\n\r\n", get("/%00"), get("/" + "a" * 9000), get("/", "X: " + "a" * 9000 + "\r\n")]:
+        with r.client() as c:
+            c.send(raw)
+            answer = c.response()
+            assert answer.status in (400, 414) and answer.headers["connection"] == "close"
+            assert answer.body == b"bad\n"

@@ -5,6 +5,8 @@
 #include "proxy/http/h1_server_priv.h"
 #include "proxy/http/special.h"
 
+#include <signal.h>
+
 /* ---- counting malloc; sanitizers bring their own ---- */
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -632,6 +634,16 @@ START_TEST(test_half_close)
 }
 END_TEST
 
+/* ---- states ---- */
+
+START_TEST(test_illegal_edge_aborts)
+{
+    struct rem_h1_client client = {.worker = &fx.worker, .in = REM_H1_IN_LINGER};
+
+    h1_goto(&client, REM_H1_IN_IDLE); /* a connection that has been shut serves nobody */
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("h1_server");
@@ -659,6 +671,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_draining);
     tcase_add_test(t, test_lingering);
     tcase_add_test(t, test_half_close);
+    tcase_add_test_raise_signal(t, test_illegal_edge_aborts, SIGABRT);
     suite_add_tcase(s, t);
     return s;
 }
