@@ -29,6 +29,7 @@ static int worker_init(struct rem_worker *worker)
 
 static void worker_fini(struct rem_worker *worker)
 {
+    rem_h1_server_abort_all(worker); /* so that their log lines say how they ended */
     for (struct rem_module *const *m = rem_modules; *m != NULL; m++) {
         const struct rem_http_hooks *hooks = hooks_of(*m);
 
@@ -99,6 +100,7 @@ static int finish(struct rem_http_setup *http, struct rem_http_main_conf *conf)
     http->setup->worker_init = worker_init;
     http->setup->worker_fini = worker_fini;
     http->setup->worker_drain = worker_drain;
+    http->setup->worker_reclaim = rem_h1_server_reclaim;
     return 0;
 }
 

@@ -84,21 +84,27 @@ void h1_wake(struct rem_h1_client *client)
 }
 
 /* A client that has closed its side while its answer is being made has, most of the time, gone;
- * what that means is for the request to say.  Bytes that wait to be read say it has not, yet. */
+ * what that means is for the request to say.  Bytes that wait to be read say it has not, yet.  A
+ * reset looks like bytes until they are asked for. */
 static void check_hangup(struct rem_h1_client *client)
 {
     struct rem_h1_exchange *x = client->x;
-    struct rem_request *request;
+    struct rem_conn *conn = &client->conn;
+    ssize_t n;
     char peek;
 
-    if (x == NULL || x->hangup_told || !client->conn.hangup || client->in != REM_H1_IN_NEXT)
+    if (x == NULL || x->gone || x->hangup_told || client->in != REM_H1_IN_NEXT ||
+        !(conn->hangup || conn->readable) || x->pos != x->last ||
+        x->request->on_client_gone == NULL)
         return;
-    request = x->request;
-    if (x->pos != x->last || request->on_client_gone == NULL ||
-        recv(client->conn.fd, &peek, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-        return;
-    x->hangup_told = true;
-    request->on_client_gone(request);
+    n = recv(conn->fd, &peek, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        conn->error = true;
+        h1_gone(x);
+    } else if (n == 0) {
+        x->hangup_told = true;
+        x->request->on_client_gone(x->request);
+    }
 }
 
 static void run_output(struct rem_h1_client *client)
@@ -307,4 +313,24 @@ void rem_h1_server_abort_all(struct rem_worker *worker)
             rem_request_finalize(client->x->request, REM_HTTP_ERROR);
         h1_close(client);
     }
+}
+
+uint32_t rem_h1_server_reclaim(struct rem_worker *worker, uint32_t n)
+{
+    uint32_t closed = 0;
+
+    REM_LIST_EACH(node, &worker->clients)
+    {
+        struct rem_h1_client *client = REM_LIST_ENTRY(node, struct rem_h1_client, node);
+
+        if (closed == n)
+            break;
+        /* One that has not asked for anything yet, or whose request is here, is not idle. */
+        if (client->in != REM_H1_IN_IDLE || client->requests == 0 || client->left != NULL ||
+            client->conn.readable)
+            continue;
+        h1_close(client);
+        closed++;
+    }
+    return closed;
 }

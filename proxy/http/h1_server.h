@@ -19,6 +19,10 @@ void rem_h1_server_accept(struct rem_worker *worker, struct rem_listener *listen
  * connections are closed after a time of grace. */
 void rem_h1_server_drain(struct rem_worker *worker);
 
+/* For rem_setup.worker_reclaim: closes up to `n` idle connections, the oldest first.
+ * Returns: how many. */
+uint32_t rem_h1_server_reclaim(struct rem_worker *worker, uint32_t n);
+
 /* Aborts every client connection: the worker is about to exit. */
 void rem_h1_server_abort_all(struct rem_worker *worker);
 

@@ -10,19 +10,15 @@
 
 #include <event2/event.h>
 
-/* How a worker accepts:
- *
- *     RUNNING  the listeners' events are armed, level-triggered, so that all workers hear of a
- * waiting connection and an idle one takes it PAUSED   descriptors or connections have run out: the
- * events are off until one is released, at the latest until RETRY_MS have passed CLOSING  a
- * draining worker: the events are off; the descriptors are closed a turn later, when epoll has
- * forgotten them (the sockets live on in the master, and an epoll set would go on reporting a
- * socket that was closed here first)  */
+/* How a worker accepts.  Events are level-triggered: all workers hear of a waiting connection, and
+ * an idle one takes it.  A closing worker's descriptors go a turn after its events, when epoll has
+ * forgotten them: the sockets live on in the master, and an epoll set would go on reporting a
+ * socket that was closed here first. */
 enum accept_state {
-    ACCEPT_RUNNING = 0,
-    ACCEPT_YIELDING,
-    ACCEPT_PAUSED,
-    ACCEPT_CLOSING,
+    ACCEPT_RUNNING = 0, /* the events are armed */
+    ACCEPT_YIELDING,    /* off for YIELD_MS, in favour of a worker with fewer clients */
+    ACCEPT_PAUSED,      /* off until something is released, at the latest for RETRY_MS */
+    ACCEPT_CLOSING,     /* off for good: draining */
 };
 
 enum { RETRY_MS = 100, YIELD_MS = 5, CHURN_MS = 100, CLOSE_MS = 20, PER_TURN = 64, RECLAIM = 16 };
@@ -139,9 +135,14 @@ static bool has_room(struct rem_worker *worker)
 {
     if (worker->connections < worker->connection_limit)
         return true;
-    if (worker->setup->worker_reclaim != NULL && worker->setup->worker_reclaim(worker, RECLAIM) > 0)
-        return worker->connections < worker->connection_limit;
-    return false;
+    if (worker->setup->worker_reclaim == NULL ||
+        worker->setup->worker_reclaim(worker, RECLAIM) == 0)
+        return false;
+    if (may_complain(worker))
+        REM_LOG(worker->loop.log, REM_LOG_WARN, 0,
+                "%u worker_connections are not enough, closing idle ones",
+                worker->connection_limit);
+    return worker->connections < worker->connection_limit;
 }
 
 /* What a failed accept4() means.  Returns whether to go on accepting. */

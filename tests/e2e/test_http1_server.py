@@ -2,6 +2,7 @@
 """HTTP/1 towards clients: keep-alive, pipelining, bodies, limits, timeouts, closing."""
 import os
 import re
+import signal
 import socket
 import struct
 import threading
@@ -491,3 +492,33 @@ def test_error_page_for_what_is_no_request(web):
             answer = c.response()
             assert answer.status in (400, 414) and answer.headers["connection"] == "close"
             assert answer.body == b"bad\n"
+
+
+def test_idle_connections_give_way_when_connections_run_out(remora):
+    """New clients are served although idle ones hold every connection; the oldest idle one goes."""
+    r = remora("events { worker_connections 20; }\n" + BASE % ("", ""))
+    idle = []
+    for _ in range(30):
+        c = r.client()
+        assert c.get("/x").status == 200
+        idle.append(c)
+    r.wait_log("20 worker_connections are not enough, closing idle ones")
+    assert idle[-1].get("/again").status == 200
+    with pytest.raises((Closed, OSError)):
+        idle[0].get("/again")
+    for c in idle:
+        c.close()
+
+
+def test_requests_in_progress_are_logged_when_the_worker_is_ended(remora, backend):
+    """TERM does not wait, but the log says what was cut off."""
+    asked = threading.Event()
+    silent = backend(lambda request: asked.set() or request.sock.recv(1) or None)
+    r = remora(BASE % ("", "location /slow { proxy_pass http://127.0.0.1:%d; }" % silent.port))
+    with r.client() as c:
+        c.send(get("/slow"))
+        assert asked.wait(10)
+        log = r.dir + "/access.log"
+        r.signal(signal.SIGTERM)
+        wait_for(lambda: "/slow" in open(log).read(), "log line")
+        assert r.process.wait(10) == 0
