@@ -220,8 +220,19 @@ static int assign_ids(const struct rem_change_item *item, struct rem_upstream_sp
     return rc == REM_OK ? check_ids(spec, err) : rc;
 }
 
-/* Does any address occur twice? */
-static int check_addrs_differ(const struct rem_upstream_spec *spec, struct rem_err *err)
+static size_t count_addr(const struct rem_upstream_spec *spec, const struct rem_addr *addr)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < spec->server_count; i++)
+        n += rem_addr_eq(&spec->servers[i].addr, addr);
+    return n;
+}
+
+/* Does any address occur twice?  One that already does in `now` (the configuration may list it so)
+ * may go on doing so, but not more often. */
+static int check_addrs_differ(const struct rem_upstream_spec *spec,
+                              const struct rem_upstream_spec *now, struct rem_err *err)
 {
     struct rem_addr_index index;
     struct rem_addr *addrs;
@@ -235,7 +246,8 @@ static int check_addrs_differ(const struct rem_upstream_spec *spec, struct rem_e
         for (uint32_t i = 0; i < spec->server_count && rc == REM_OK; i++)
             /* Each is found where it lies, unless an equal one lies before it. */
             if (rem_addr_index_claim(&index, &addrs[i]) == i &&
-                rem_addr_index_claim(&index, &addrs[i]) != REM_SHM_NONE) {
+                rem_addr_index_claim(&index, &addrs[i]) != REM_SHM_NONE &&
+                count_addr(spec, &addrs[i]) > count_addr(now, &addrs[i])) {
                 rem_addr_text(&addrs[i], text, sizeof(text));
                 rc = rem_err_set(err, REM_EEXIST, "server \"%s\" occurs twice", text);
             }
@@ -287,7 +299,7 @@ int rem_change_servers(struct rem_change *change, struct rem_str name,
     spec.server_count = count;
     rc = check_spec(&spec, err);
     if (rc == REM_OK)
-        rc = check_addrs_differ(&spec, err);
+        rc = check_addrs_differ(&spec, now, err);
     return rc == REM_OK ? rem_change_put(change, &spec, err) : rc;
 }
 

@@ -49,7 +49,8 @@ int rem_change_put(struct rem_change *change, const struct rem_upstream_spec *sp
                    struct rem_err *err) REM_MUST_CHECK;
 
 /* Replaces the servers of an existing upstream and nothing else of it.  Two servers with the same
- * address are refused here (REM_EEXIST), as the API wants; the configuration (put) may have them.
+ * address are refused here (REM_EEXIST), as the API wants, unless the configuration (put) brought
+ * them.
  * Errors: as rem_change_put, and REM_ENOTFOUND (no such upstream). */
 int rem_change_servers(struct rem_change *change, struct rem_str name,
                        const struct rem_server_spec *servers, size_t count,
