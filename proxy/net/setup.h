@@ -10,6 +10,7 @@
 #include "proto/base/addr.h"
 #include "proto/base/log.h"
 #include "proto/shm/spec.h"
+#include "proto/shm/zone.h"
 #include "proxy/net/listener.h"
 
 #include <sched.h>
@@ -63,6 +64,7 @@ struct rem_setup {
      * returns how many. */
     uint32_t (*worker_reclaim)(struct rem_worker *worker, uint32_t n);
     void *http; /* set by http: its struct rem_http_main_conf; NULL: no http block */
+    struct rem_zone *zones; /* shared memory that workers write (proto/shm/zone.h) */
 };
 
 struct rem_setup_dir {

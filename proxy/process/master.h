@@ -114,7 +114,7 @@ void rem_agent_hear(struct rem_master *m);
 
 /* ---- reload.c ---- */
 void rem_reload(struct rem_master *m);
-/* Opens http and admin listeners of `gen`, taking over those of `old` (may be NULL). */
+/* Opens http and admin listeners and zones of `gen`, taking over those of `old` (may be NULL). */
 int rem_reload_open(struct rem_master *m, struct rem_generation *gen, struct rem_generation *old,
                     struct rem_err *err) REM_MUST_CHECK;
 

@@ -31,8 +31,10 @@ int rem_reload_open(struct rem_master *m, struct rem_generation *gen, struct rem
 {
     struct rem_list *http = old != NULL ? &old->setup.listeners : &m->inherited_listeners;
     struct rem_list *admin = old != NULL ? &old->setup.admin_listeners : &m->inherited_listeners;
-    int rc = rem_listeners_open(&gen->setup.listeners, http, gen->setup.worker_processes, err);
+    int rc = rem_zones_open(gen->setup.zones, old != NULL ? old->setup.zones : NULL, err);
 
+    if (rc == REM_OK)
+        rc = rem_listeners_open(&gen->setup.listeners, http, gen->setup.worker_processes, err);
     if (rc != REM_OK)
         return rc;
     make_socket_dirs(&gen->setup.admin_listeners);
