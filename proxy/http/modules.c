@@ -13,6 +13,7 @@ extern struct rem_module rem_http_core_module;
 extern struct rem_module rem_log_module;
 extern struct rem_module rem_return_module;
 extern struct rem_module rem_try_files_module;
+extern struct rem_module rem_resolver_module;
 extern struct rem_module rem_upstream_module;
 extern struct rem_module rem_proxy_module;
 extern struct rem_module rem_index_module;
@@ -28,6 +29,7 @@ struct rem_module *const rem_modules[] = {
 
     &rem_http_core_module,
     &rem_log_module,
+    &rem_resolver_module,
     &rem_upstream_module,
     &rem_return_module,
     &rem_try_files_module,

@@ -2,6 +2,7 @@
 #include "proxy/net/worker.h"
 
 #include "proxy/net/accept.h"
+#include "proxy/net/resolver.h"
 #include "proxy/net/setup.h"
 
 /* Idle blocks kept: enough for a few hundred requests at once, and no hoard after a peak. */
@@ -60,6 +61,7 @@ void rem_worker_fini(struct rem_worker *worker)
     rem_accept_fini(worker);
     rem_timer_cancel(&worker->loop.timers, &worker->shutdown);
     rem_post_cancel(&worker->idle);
+    rem_resolvers_free(worker);
     rem_loop_fini(&worker->loop);
     rem_block_pool_fini(&worker->small);
     rem_block_pool_fini(&worker->large);

@@ -18,6 +18,7 @@ enum {
 struct rem_setup;
 struct rem_listener_set;
 struct rem_upstream_worker;
+struct rem_resolvers;
 
 struct rem_worker {
     int index;           /* 0 .. worker_processes-1, the same for a respawned worker */
@@ -44,6 +45,7 @@ struct rem_worker {
     uint64_t churn_from_ms;    /* since when connections released are counted */
     uint32_t churn;            /* so many since then, */
     uint32_t churn_before;     /* and so many in the interval before */
+    struct rem_resolvers *resolvers; /* see resolver.h; NULL: none used yet */
 };
 
 /* Who counts: listener.c counts an accepted connection before it hands it to on_accept; whoever

@@ -4,6 +4,7 @@
 #define REM_MOD_RESOLVER_H
 
 #include "proto/dns/dns.h"
+#include "proxy/conf/conf.h"
 #include "proxy/http/request.h"
 
 struct rem_resolver_conf {
@@ -16,12 +17,9 @@ struct rem_resolver_conf {
  */
 const struct rem_resolver_conf *rem_resolver_conf(const struct rem_request *request);
 
-/* What `server ... resolve` in an upstream block inherits from the http block.  While a
- * configuration is read, after the http block was. */
-const struct rem_resolver_conf *rem_resolver_conf_http(const struct rem_conf *cf);
-
-/* Reads the arguments of `resolver` (cf->args) into a new spec in the configuration's arena.
- * Errors: reported. */
-int rem_resolver_parse(struct rem_conf *cf, struct rem_dns_spec **out) REM_MUST_CHECK;
+/* What an upstream block has, or else inherits from the http block.  While a configuration is read:
+ * after the http block has been, with cf->ctx being its context; `block` is the upstream's. */
+struct rem_resolver_conf rem_resolver_conf_of(const struct rem_conf *cf,
+                                              const struct rem_conf_ctx *block);
 
 #endif

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dns.c - who asks, for how long they wait, and what is remembered.
+ *
+ * An entry is a name: either a lookup for it runs and queries wait, or its answer is known.  It is
+ * in the table until its answer has expired and somebody asks again, or room is needed. */
+#include "proto/dns/dns.h"
+
+#include "proto/base/list.h"
+#include "proto/dns/lookup.h"
+
+#include <ares.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DNS_MAGIC = 0x646e7330,
+    BUCKETS = 256,
+    ENTRIES_MAX = 4096,
+    NAME_MAX_LENGTH = 253,
+    TIMEOUT_MS = 2000, /* of the first try; doubled with each round through the servers */
+    TRIES = 4,
+};
+
+struct entry {
+    struct rem_list chain; /* of its bucket */
+    struct rem_list used;  /* of dns->used */
+    struct rem_dns *dns;
+    char *name; /* owned */
+    bool service;
+    bool known;                    /* `targets` may be given out until expires_ms */
+    bool busy;                     /* answers are being given out: not to be freed */
+    struct rem_dns_lookup *lookup; /* while it runs */
+    struct rem_list queries;
+    struct rem_dns_target *targets; /* owned */
+    size_t count;
+    uint64_t expires_ms;
+};
+
+struct rem_dns_query {
+    struct rem_list node; /* of the entry's */
+    struct rem_list all;  /* of dns->waiting */
+    struct rem_dns *dns;
+    uint64_t due_ms;
+    uint16_t port;
+    rem_dns_done_fn done;
+    void *data;
+};
+
+struct rem_dns {
+    uint32_t magic;
+    struct rem_dns_spec spec; /* its pointers are borrowed */
+    struct rem_dns_io io;
+    ares_channel channel;
+    struct rem_list buckets[BUCKETS];
+    struct rem_list used; /* entries, least recently used first */
+    uint32_t count;
+    struct rem_list waiting; /* queries */
+    uint64_t next_due_ms;    /* no query is due before; UINT64_MAX: none waits */
+    struct rem_dns_stats stats;
+};
+
+const char *rem_dns_code_text(int code)
+{
+    switch (code) {
+    case REM_DNS_OK:
+        return "Success";
+    case REM_DNS_FORMERR:
+        return "Format error";
+    case REM_DNS_SERVFAIL:
+        return "Server failure";
+    case REM_DNS_NXDOMAIN:
+        return "Host not found";
+    case REM_DNS_NOTIMP:
+        return "Unimplemented";
+    case REM_DNS_REFUSED:
+        return "Operation refused";
+    case REM_DNS_TIMEDOUT:
+        return "Operation timed out";
+    default:
+        return "Unknown error";
+    }
+}
+
+static uint64_t now_of(const struct rem_dns *dns)
+{
+    return dns->io.now_ms(dns->io.data);
+}
+
+static void count_code(struct rem_dns *dns, int code)
+{
+    uint64_t *const counters[] = {&dns->stats.noerror,  &dns->stats.formerr, &dns->stats.servfail,
+                                  &dns->stats.nxdomain, &dns->stats.notimp,  &dns->stats.refused};
+
+    if (code >= 0 && code < (int)REM_COUNT(counters))
+        ++*counters[code];
+    else if (code == REM_DNS_TIMEDOUT)
+        dns->stats.timedout++;
+    else
+        dns->stats.unknown++;
+}
+
+/* ---- timers ---- */
+
+/* Tells the loop when to call next: for c-ares's tries, or for a query that has waited enough. */
+static void arm(struct rem_dns *dns)
+{
+    uint64_t now = now_of(dns), delay = UINT64_MAX;
+    struct timeval tv;
+
+    if (dns->next_due_ms != UINT64_MAX)
+        delay = dns->next_due_ms > now ? dns->next_due_ms - now : 0;
+    if (ares_timeout(dns->channel, NULL, &tv) != NULL) {
+        uint64_t wait = (uint64_t)tv.tv_sec * 1000 + (uint64_t)(tv.tv_usec + 999) / 1000;
+        delay = wait < delay ? wait : delay;
+    }
+    if (delay != UINT64_MAX)
+        dns->io.set_timer(dns->io.data, delay);
+}
+
+/* ---- queries ---- */
+
+static void query_free(struct rem_dns_query *query)
+{
+    rem_list_remove(&query->node);
+    rem_list_remove(&query->all);
+    if (rem_list_empty(&query->dns->waiting))
+        query->dns->next_due_ms = UINT64_MAX;
+    free(query);
+}
+
+/* Ends a query.  What `done` does may change any list. */
+static void query_end(struct rem_dns_query *query, int code, const struct rem_dns_answer *answer)
+{
+    rem_dns_done_fn done = query->done;
+    void *data = query->data;
+
+    count_code(query->dns, code);
+    query_free(query);
+    done(data, code, answer);
+}
+
+static void expire_queries(struct rem_dns *dns)
+{
+    uint64_t now = now_of(dns);
+    bool again = true;
+
+    if (now < dns->next_due_ms)
+        return;
+    while (again) {
+        again = false;
+        dns->next_due_ms = UINT64_MAX;
+        REM_LIST_EACH(node, &dns->waiting)
+        {
+            struct rem_dns_query *query = REM_LIST_ENTRY(node, struct rem_dns_query, all);
+            if (query->due_ms <= now) {
+                query_end(query, REM_DNS_TIMEDOUT, NULL);
+                again = true; /* the list may be another one now */
+                break;
+            }
+            if (query->due_ms < dns->next_due_ms)
+                dns->next_due_ms = query->due_ms;
+        }
+    }
+}
+
+/* ---- entries ---- */
+
+static void entry_free(struct entry *entry)
+{
+    rem_dns_lookup_drop(&entry->lookup);
+    while (!rem_list_empty(&entry->queries))
+        query_free(REM_LIST_ENTRY(entry->queries.next, struct rem_dns_query, node));
+    rem_list_remove(&entry->chain);
+    rem_list_remove(&entry->used);
+    entry->dns->count--;
+    free(entry->targets);
+    free(entry->name);
+    free(entry);
+}
+
+static struct rem_list *bucket_of(struct rem_dns *dns, struct rem_str name)
+{
+    return &dns->buckets[rem_hash_nocase(name.p, name.n) % BUCKETS];
+}
+
+static struct entry *entry_find(struct rem_dns *dns, struct rem_str name, bool service)
+{
+    struct rem_list *bucket = bucket_of(dns, name);
+
+    REM_LIST_EACH(node, bucket)
+    {
+        struct entry *entry = REM_LIST_ENTRY(node, struct entry, chain);
+        if (entry->service == service && rem_str_eq_nocase(rem_str_from(entry->name), name))
+            return entry;
+    }
+    return NULL;
+}
+
+/* Lets the least recently used entries go: those that have expired, and others where there are too
+ * many.  One in use stays. */
+static void make_room(struct rem_dns *dns)
+{
+    uint64_t now = now_of(dns);
+
+    for (unsigned i = 0; i < 2 && !rem_list_empty(&dns->used); i++) {
+        struct entry *entry = REM_LIST_ENTRY(dns->used.next, struct entry, used);
+        bool expired = entry->known && entry->expires_ms <= now;
+        if (entry->lookup != NULL || entry->busy || !rem_list_empty(&entry->queries) ||
+            !(expired || dns->count >= ENTRIES_MAX))
+            return;
+        entry_free(entry);
+    }
+}
+
+static struct entry *entry_new(struct rem_dns *dns, struct rem_str name, bool service)
+{
+    struct entry *entry;
+
+    make_room(dns);
+    entry = calloc(1, sizeof(*entry));
+    if (entry == NULL)
+        return NULL;
+    entry->name = strndup(name.p, name.n);
+    if (entry->name == NULL) {
+        free(entry);
+        return NULL;
+    }
+    entry->dns = dns;
+    entry->service = service;
+    rem_list_init(&entry->queries);
+    rem_list_append(bucket_of(dns, name), &entry->chain);
+    rem_list_append(&dns->used, &entry->used);
+    dns->count++;
+    return entry;
+}
+
+/* Each time another address comes first, so that whoever takes the first spreads over all. */
+static void rotate(struct entry *entry)
+{
+    struct rem_dns_target first;
+
+    if (entry->service || entry->count < 2)
+        return;
+    first = entry->targets[0];
+    memmove(entry->targets, entry->targets + 1, (entry->count - 1) * sizeof(first));
+    entry->targets[entry->count - 1] = first;
+}
+
+/* What is known, as one query wants it. */
+static struct rem_dns_answer answer_for(struct entry *entry, uint16_t port)
+{
+    uint64_t now = now_of(entry->dns);
+
+    for (size_t i = 0; i < entry->count && !entry->service; i++)
+        rem_addr_set_port(&entry->targets[i].addr, port);
+    return (struct rem_dns_answer){
+        .targets = entry->targets,
+        .count = entry->count,
+        .ttl_ms = entry->expires_ms > now ? entry->expires_ms - now : 0,
+    };
+}
+
+/* Frees an entry that is good for nothing any more. */
+static void entry_settle(struct entry *entry)
+{
+    if (!entry->busy && !entry->known && entry->lookup == NULL && rem_list_empty(&entry->queries))
+        entry_free(entry);
+}
+
+/* Everybody who waited for the name is told. */
+static void on_found(void *data, struct rem_dns_found *found)
+{
+    struct entry *entry = data;
+    struct rem_dns *dns = entry->dns;
+    uint64_t ttl_ms = found->ttl != UINT32_MAX ? (uint64_t)found->ttl * 1000 : 0;
+    bool nested = entry->busy; /* further down the stack somebody gives out its answer */
+
+    entry->lookup = NULL;
+    entry->busy = true;
+    if (found->code == REM_DNS_OK) {
+        free(entry->targets);
+        entry->targets = found->targets;
+        entry->count = found->count;
+        found->targets = NULL;
+        entry->known = true;
+        entry->expires_ms =
+            now_of(dns) + (dns->spec.valid_ms >= 0 ? (uint64_t)dns->spec.valid_ms : ttl_ms);
+    } else {
+        rem_list_remove(&entry->chain); /* who asks from here on starts anew */
+        entry->known = false;
+    }
+    /* Whoever asks again for something fresh waits for another lookup. */
+    while (!rem_list_empty(&entry->queries) && entry->lookup == NULL) {
+        struct rem_dns_query *query =
+            REM_LIST_ENTRY(entry->queries.next, struct rem_dns_query, node);
+        struct rem_dns_answer answer = answer_for(entry, query->port);
+        query_end(query, found->code, found->code == REM_DNS_OK ? &answer : NULL);
+        rotate(entry);
+    }
+    entry->busy = nested;
+    entry_settle(entry);
+}
+
+/* `*ended`: the answer has been given out, and the entry may be gone. */
+static int entry_start(struct entry *entry, bool *ended)
+{
+    const struct rem_dns_ask ask = {
+        .channel = entry->dns->channel,
+        .no_ipv4 = entry->dns->spec.no_ipv4,
+        .no_ipv6 = entry->dns->spec.no_ipv6,
+        .service = entry->service,
+        .name = entry->name,
+        .done = on_found,
+        .data = entry,
+    };
+    struct rem_dns_lookup *lookup;
+    int rc = rem_dns_lookup_start(&ask, &lookup);
+
+    *ended = rc == REM_OK && lookup == NULL;
+    if (rc == REM_OK && lookup != NULL)
+        entry->lookup = lookup;
+    return rc;
+}
+
+/* ---- asking ---- */
+
+static bool name_is_valid(struct rem_str name)
+{
+    if (name.n == 0 || name.n > NAME_MAX_LENGTH)
+        return false;
+    for (size_t i = 0; i < name.n; i++)
+        if ((unsigned char)name.p[i] <= ' ' || name.p[i] == '\\' || name.p[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static struct rem_dns_query *query_new(struct entry *entry, const struct rem_dns_question *question)
+{
+    struct rem_dns *dns = entry->dns;
+    struct rem_dns_query *query = calloc(1, sizeof(*query));
+
+    if (query == NULL)
+        return NULL;
+    query->dns = dns;
+    query->due_ms = now_of(dns) + question->timeout_ms;
+    query->port = question->port;
+    query->done = question->done;
+    query->data = question->data;
+    rem_list_append(&entry->queries, &query->node);
+    rem_list_append(&dns->waiting, &query->all);
+    if (query->due_ms < dns->next_due_ms)
+        dns->next_due_ms = query->due_ms;
+    return query;
+}
+
+static void answer_known(struct entry *entry, const struct rem_dns_question *question)
+{
+    struct rem_dns_answer answer = answer_for(entry, question->port);
+
+    entry->busy = true;
+    count_code(entry->dns, REM_DNS_OK);
+    question->done(question->data, REM_DNS_OK, &answer);
+    entry->busy = false;
+    rotate(entry);
+    entry_settle(entry);
+}
+
+static int ask(struct rem_dns *dns, const struct rem_dns_question *question, bool service,
+               struct rem_dns_query **out)
+{
+    struct entry *entry;
+    bool fresh = question->flags & REM_DNS_FRESH, ended = false;
+    int rc = REM_OK;
+
+    REM_CHECK_OBJ(dns, DNS_MAGIC);
+    *out = NULL;
+    if (!name_is_valid(question->name))
+        return REM_EINVAL;
+    entry = entry_find(dns, question->name, service);
+    if (entry == NULL)
+        entry = entry_new(dns, question->name, service);
+    if (entry == NULL)
+        return REM_ENOMEM;
+    rem_list_remove(&entry->used);
+    rem_list_append(&dns->used, &entry->used);
+    if (entry->known && !fresh && entry->expires_ms > now_of(dns)) {
+        answer_known(entry, question);
+        return REM_OK;
+    }
+    *out = query_new(entry, question);
+    if (*out == NULL)
+        rc = REM_ENOMEM;
+    else if (entry->lookup == NULL)
+        rc = entry_start(entry, &ended);
+    if (ended)
+        *out = NULL; /* its `done` has been called */
+    else if (rc != REM_OK)
+        rem_dns_cancel(out);
+    arm(dns);
+    return rc;
+}
+
+int rem_dns_addrs(struct rem_dns *dns, const struct rem_dns_question *question,
+                  struct rem_dns_query **out)
+{
+    dns->stats.names++;
+    return ask(dns, question, false, out);
+}
+
+int rem_dns_service(struct rem_dns *dns, const struct rem_dns_question *question,
+                    struct rem_dns_query **out)
+{
+    dns->stats.services++;
+    return ask(dns, question, true, out);
+}
+
+void rem_dns_cancel(struct rem_dns_query **query)
+{
+    if (*query != NULL)
+        query_free(*query);
+    *query = NULL;
+}
+
+/* ---- the loop ---- */
+
+static void on_socket_state(void *data, ares_socket_t fd, int readable, int writable)
+{
+    struct rem_dns *dns = data;
+
+    (void)dns->io.watch(dns->io.data, fd, readable != 0, writable != 0);
+}
+
+void rem_dns_on_fd(struct rem_dns *dns, int fd, bool read, bool write)
+{
+    REM_CHECK_OBJ(dns, DNS_MAGIC);
+    ares_process_fd(dns->channel, read ? fd : ARES_SOCKET_BAD, write ? fd : ARES_SOCKET_BAD);
+    expire_queries(dns);
+    arm(dns);
+}
+
+void rem_dns_on_timer(struct rem_dns *dns)
+{
+    REM_CHECK_OBJ(dns, DNS_MAGIC);
+    ares_process_fd(dns->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    expire_queries(dns);
+    arm(dns);
+}
+
+/* ---- beginning and end ---- */
+
+static int set_servers(ares_channel channel, const struct rem_dns_spec *spec)
+{
+    struct ares_addr_port_node *nodes = calloc(spec->server_count, sizeof(*nodes));
+    int rc = nodes != NULL ? REM_OK : REM_ENOMEM;
+
+    for (size_t i = 0; rc == REM_OK && i < spec->server_count; i++) {
+        const struct rem_addr *addr = &spec->servers[i];
+
+        nodes[i].family = rem_addr_family(addr);
+        nodes[i].udp_port = nodes[i].tcp_port = rem_addr_port(addr);
+        nodes[i].next = i + 1 < spec->server_count ? &nodes[i + 1] : NULL;
+        if (nodes[i].family == AF_INET)
+            nodes[i].addr.addr4 = addr->u.in.sin_addr;
+        else if (nodes[i].family == AF_INET6)
+            memcpy(&nodes[i].addr.addr6, &addr->u.in6.sin6_addr, sizeof(nodes[i].addr.addr6));
+        else
+            rc = REM_EINVAL;
+    }
+    if (rc == REM_OK)
+        switch (ares_set_servers_ports(channel, nodes)) {
+        case ARES_SUCCESS:
+            break;
+        case ARES_ENOMEM:
+            rc = REM_ENOMEM;
+            break;
+        default:
+            rc = REM_EINVAL;
+        }
+    free(nodes);
+    return rc;
+}
+
+static int open_channel(struct rem_dns *dns)
+{
+    char lookups[] = "b";
+    struct ares_options options = {
+        /* What a server says is the answer: other servers are for when it says nothing. */
+        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP,
+        .timeout = TIMEOUT_MS,
+        .tries = TRIES,
+        .lookups = lookups,
+        .sock_state_cb = on_socket_state,
+        .sock_state_cb_data = dns,
+    };
+    int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+               ARES_OPT_SOCK_STATE_CB | ARES_OPT_ROTATE;
+
+    switch (ares_init_options(&dns->channel, &options, mask)) {
+    case ARES_SUCCESS:
+        return set_servers(dns->channel, &dns->spec);
+    case ARES_ENOMEM:
+        return REM_ENOMEM;
+    default:
+        return REM_EIO;
+    }
+}
+
+int rem_dns_new(const struct rem_dns_spec *spec, const struct rem_dns_io *io, struct rem_dns **out)
+{
+    struct rem_dns *dns;
+    int rc;
+
+    if (spec->server_count == 0)
+        return REM_EINVAL;
+    dns = calloc(1, sizeof(*dns));
+    if (dns == NULL)
+        return REM_ENOMEM;
+    dns->magic = DNS_MAGIC;
+    dns->spec = *spec;
+    dns->io = *io;
+    dns->next_due_ms = UINT64_MAX;
+    rem_list_init(&dns->used);
+    rem_list_init(&dns->waiting);
+    for (size_t i = 0; i < BUCKETS; i++)
+        rem_list_init(&dns->buckets[i]);
+    rc = open_channel(dns);
+    if (rc != REM_OK) {
+        rem_dns_free(&dns);
+        return rc;
+    }
+    *out = dns;
+    return REM_OK;
+}
+
+void rem_dns_free(struct rem_dns **at)
+{
+    struct rem_dns *dns = *at;
+
+    *at = NULL;
+    if (dns == NULL)
+        return;
+    REM_CHECK_OBJ(dns, DNS_MAGIC);
+    while (!rem_list_empty(&dns->used))
+        entry_free(REM_LIST_ENTRY(dns->used.next, struct entry, used));
+    if (dns->channel != NULL)
+        ares_destroy(dns->channel); /* the last replies: nobody listens any more */
+    dns->magic = 0;
+    free(dns);
+}
+
+const struct rem_dns_stats *rem_dns_stats(const struct rem_dns *dns)
+{
+    return &dns->stats;
+}
