@@ -167,7 +167,8 @@ int rem_zones_open(struct rem_zone *list, struct rem_zone *previous, struct rem_
         int rc = REM_OK;
 
         REM_CHECK_OBJ(zone, REM_ZONE_MAGIC);
-        REM_CHECK(zone->map == NULL);
+        if (zone->map != NULL)
+            continue; /* from a start that is tried again */
         if (old != NULL && old->map != NULL && means_the_same(zone, old)) {
             zone->map = old->map;
             zone->map->refs++;

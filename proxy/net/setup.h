@@ -63,7 +63,7 @@ struct rem_setup {
     /* Optional, set by http: closes up to `n` idle client connections to make room for new ones;
      * returns how many. */
     uint32_t (*worker_reclaim)(struct rem_worker *worker, uint32_t n);
-    void *http; /* set by http: its struct rem_http_main_conf; NULL: no http block */
+    void *http;             /* set by http: its struct rem_http_main_conf; NULL: no http block */
     struct rem_zone *zones; /* shared memory that workers write (proto/shm/zone.h) */
 };
 
