@@ -160,6 +160,11 @@ static const struct rem_var *prefix_of(const struct rem_vars *vars, struct rem_s
     return best;
 }
 
+bool rem_vars_has_prefix(const struct rem_vars *vars, struct rem_str name)
+{
+    return prefix_of(vars, name) != NULL;
+}
+
 /* Fills in what a reference stands for.  Returns whether anybody defines it. */
 static bool resolve_one(const struct rem_vars *vars, struct rem_var *ref)
 {

@@ -71,6 +71,9 @@ int rem_conf_var_add(struct rem_conf *cf, struct rem_str name, rem_var_get_fn ge
 /* The definition of a name (no prefixes), or NULL. */
 struct rem_var *rem_var_find(const struct rem_vars *vars, struct rem_str name);
 
+/* Whether a prefix (http_) gives the name, in lower case, a meaning. */
+bool rem_vars_has_prefix(const struct rem_vars *vars, struct rem_str name);
+
 /* The index of a name (case-insensitive), now referred to; `pos` is named if it stays unknown.
  * Errors: REM_ENOMEM, REM_EINVAL (no name). */
 int rem_var_index(struct rem_vars *vars, struct rem_str name, struct rem_conf_pos pos,

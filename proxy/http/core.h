@@ -104,7 +104,8 @@ struct rem_http_location_conf {
     struct rem_array *nested;  /* of struct rem_http_location_conf * */
     struct rem_capture *regex; /* NULL: not a regex */
     bool exact, noregex, named;
-    bool auto_redirect;                          /* "/x" is answered with 301 to "/x/" */
+    bool block;         /* an `if` or limit_except: its name is that of the location around it */
+    bool auto_redirect; /* "/x" is answered with 301 to "/x/" */
     int (*handler)(struct rem_request *request); /* content handler; NULL: the content phase */
 
     /* files */
@@ -194,6 +195,10 @@ void rem_core_use_server(struct rem_request *request, const struct rem_http_serv
 void rem_core_use_location(struct rem_request *request,
                            const struct rem_http_location_conf *location);
 
+/* A block inside a location (if, limit_except) applies: what it says holds from now on, but content
+ * comes from the location where the block has none of its own. */
+void rem_core_use_block(struct rem_request *request, const struct rem_http_location_conf *block);
+
 /* How rem_core_find_location ended. */
 enum rem_core_found {
     REM_CORE_FOUND = 0,
@@ -218,6 +223,10 @@ int rem_core_find_config(struct rem_request *request);
 /* Directives that give a location its content (proxy_pass): sets the handler, and auto_redirect
  * where the location's name ends in "/". */
 void rem_core_set_handler(struct rem_conf *cf, int (*handler)(struct rem_request *request));
+
+/* Directives of a location that open a block (if, limit_except): makes its structs, which inherit
+ * from those of the current location.  Errors: REM_ENOMEM (reported). */
+int rem_core_new_block(struct rem_conf *cf, struct rem_conf_ctx **out) REM_MUST_CHECK;
 
 /* The path of the file that request->uri names, NUL-terminated behind .n, in the request's arena;
  * *root_size (may be NULL): its leading bytes that are the root.  Errors: as rem_http_value. */

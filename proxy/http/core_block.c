@@ -325,6 +325,30 @@ int rem_core_set_location_block(struct rem_conf *cf, const struct rem_directive 
     return rc != 0 ? rc : rem_conf_block(cf, REM_CTX_LOCATION, ctx);
 }
 
+/* ---- blocks inside a location ---- */
+
+int rem_core_new_block(struct rem_conf *cf, struct rem_conf_ctx **out)
+{
+    const struct rem_http_location_conf *parent = rem_conf_location(cf, &rem_http_core_module);
+    struct rem_conf_ctx *ctx = rem_conf_ctx_new(cf, REM_MODULE_HTTP, REM_LEVEL_LOCATION);
+    struct rem_http_location_conf *block;
+
+    if (ctx == NULL)
+        return REM_ENOMEM;
+    block = location_of(ctx);
+    block->conf = ctx->location;
+    block->server = parent->server;
+    block->pos = rem_conf_here(cf);
+    block->name = parent->name;
+    block->regex = parent->regex;
+    block->exact = parent->exact;
+    block->noregex = parent->noregex;
+    block->named = parent->named;
+    block->block = true;
+    *out = ctx;
+    return 0;
+}
+
 /* ---- the modules ---- */
 
 static int add_variables(struct rem_http_setup *http)

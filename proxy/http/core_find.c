@@ -39,6 +39,14 @@ void rem_core_use_location(struct rem_request *request,
     request->content = location->handler;
 }
 
+void rem_core_use_block(struct rem_request *request, const struct rem_http_location_conf *block)
+{
+    request->location_conf = block->conf;
+    request->log.log = block->log;
+    if (block->handler != NULL)
+        request->content = block->handler;
+}
+
 int rem_core_find_location(const struct rem_http_server_conf *server, struct rem_str uri,
                            struct rem_eval *eval, const struct rem_http_location_conf **out)
 {
@@ -96,6 +104,7 @@ int rem_core_find_config(struct rem_request *request)
     int found = rem_core_find_location(request->server, request->uri, &request->eval, &location);
     int status;
 
+    request->uri_replaced = false;
     if (found < 0) {
         REM_LOG_IN(&request->log, REM_LOG_ERROR, 0, "no location could be chosen for \"%.*s\": %s",
                    REM_STR_ARG(request->uri), rem_err_text(found));

@@ -11,7 +11,7 @@ extern struct rem_module rem_admin_module;
 extern struct rem_module rem_http_module;
 extern struct rem_module rem_http_core_module;
 extern struct rem_module rem_log_module;
-extern struct rem_module rem_return_module;
+extern struct rem_module rem_rewrite_module;
 extern struct rem_module rem_try_files_module;
 extern struct rem_module rem_resolver_module;
 extern struct rem_module rem_upstream_module;
@@ -31,7 +31,7 @@ struct rem_module *const rem_modules[] = {
     &rem_log_module,
     &rem_resolver_module,
     &rem_upstream_module,
-    &rem_return_module,
+    &rem_rewrite_module,
     &rem_try_files_module,
     &rem_proxy_module,
     &rem_index_module,

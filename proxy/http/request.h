@@ -98,6 +98,7 @@ struct rem_request {
     struct rem_str uri;  /* decoded and normalised */
     struct rem_str args; /* behind '?', raw */
     bool uri_as_sent;    /* uri and args still say what `target` says, so it may be forwarded raw */
+    bool uri_replaced;   /* `rewrite ... break`: the location's name says nothing about uri now */
     bool uri_quoted;     /* target contained % escapes: uri differs from the raw path */
 
     /* configuration */

@@ -253,6 +253,10 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
         .underscores = true,
         .ignore_invalid = true,
     };
+    /* An `if` inside a location that proxies still proxies. */
+    if (conf->target == NULL &&
+        ((struct rem_http_location_conf *)rem_conf_location(cf, &rem_http_core_module))->block)
+        conf->target = up->target;
     if (conf->target == NULL)
         return 0;
     /* Only now, so that locations that proxy nothing cost nothing. */

@@ -72,7 +72,7 @@ int rem_proxy_target_uri(struct rem_request *request, const struct rem_proxy_tar
         *out = rem_arena_printf(&request->arena, "/%.*s", REM_STR_ARG(url->uri));
         return out->p != NULL ? 0 : REM_ENOMEM;
     }
-    if (url->uri.n == 0) {
+    if (url->uri.n == 0 || request->uri_replaced) {
         *out = request->uri_as_sent ? raw_target(request) : rem_str_make(NULL, 0);
         return out->n != 0 ? 0 : join_target(request, rem_str_make(NULL, 0), path, out);
     }

@@ -9,16 +9,16 @@
 #include "tests/unit/proxy/conf/helper.h"
 
 extern struct rem_module rem_log_module;
-extern struct rem_module rem_return_module;
+extern struct rem_module rem_rewrite_module;
 extern struct rem_module rem_try_files_module;
 extern struct rem_module rem_index_module;
 extern struct rem_module rem_static_module;
 extern struct rem_module rem_headers_module;
 
 struct rem_module *const rem_modules[] = {
-    &rem_http_module,   &rem_http_core_module, &rem_log_module,
-    &rem_return_module, &rem_try_files_module, &rem_index_module,
-    &rem_static_module, &rem_headers_module,   NULL,
+    &rem_http_module,    &rem_http_core_module, &rem_log_module,
+    &rem_rewrite_module, &rem_try_files_module, &rem_index_module,
+    &rem_static_module,  &rem_headers_module,   NULL,
 };
 
 struct http_conf {
