@@ -236,6 +236,7 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
     if (rc != 0)
         return rc;
     rem_merge_enum(&conf->http_version, up->http_version, 11);
+    conf->policy.needs_length = conf->http_version == 10;
     rem_merge_flag(&conf->pass_headers, up->pass_headers, 1);
     rem_merge_value(conf->method, up->method, NULL);
     rem_merge_value(conf->body, up->body, NULL);

@@ -115,7 +115,7 @@ static int body_framing(struct rem_upstream_exchange *x, struct head *head)
                rem_fields_find(&request->fields, REM_FIELD_CONTENT_LENGTH) != NULL) {
         head->length = 0; /* it said so itself */
     }
-    return head->chunked && conf->http_version == 10 ? 411 : 0;
+    return 0;
 }
 
 /* ---- fields ---- */

@@ -62,7 +62,8 @@ void rem_record_done(struct rem_upstream_exchange *x, enum rem_outcome outcome)
         try->sent += rem_upload_sent(x);
         try->received += x->peer->conn.received - x->received_base;
     }
-    report.status = (unsigned)try->status;
+    /* A status made up for the log is no response of the server's. */
+    report.status = try->header_ms >= 0 ? (unsigned)try->status : 0;
     report.sent = try->sent;
     report.received = try->received;
     report.header_ms = try->header_ms > 0 ? (uint32_t)try->header_ms : 0;

@@ -70,6 +70,7 @@ struct rem_upstream_policy {
     int ignore_client_abort;
     int socket_keepalive;
     int pass_body;
+    bool needs_length;  /* a body of unknown length cannot be sent, so it is buffered */
     size_t buffer_size; /* for the head */
     struct rem_conf_bufs bufs;
     size_t busy_size;

@@ -165,6 +165,28 @@ def test_refused_post_is_retried():
         assert all(r.body == b"x" * 50000 for r in pair.good.requests)
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_streamed_body_before_it_was_taken(chunked):
+    """Unbuffered: another server can still be asked as long as no byte of the body was taken."""
+    with Pair(None, "proxy_request_buffering off;") as pair:
+        body = b"y" * 200000
+        for _ in range(4):
+            assert ask(pair.proxy, "/", "PUT", body, chunked=chunked).status == 200
+        assert [r.body == body for r in pair.good.requests] == [True] * 4
+    with Pair(close, "proxy_request_buffering off;") as pair:
+        assert 502 in [ask(pair.proxy, "/", "PUT", b"z").status for _ in range(2)]
+
+
+def test_old_version_needs_a_length():
+    """HTTP/1.0 has no chunks: a body of unknown length is buffered whatever the directive says."""
+    policy = "proxy_request_buffering off; proxy_http_version 1.0;"
+    with Pair(None, policy) as pair:
+        assert ask(pair.proxy, "/", "PUT", b"abc" * 9000, chunked=True).status == 200
+        got = pair.good.requests[-1]
+        assert (got.version, got.get("content-length"), got.body) == (
+            "HTTP/1.0", "27000", b"abc" * 9000)
+
+
 def test_tries():
     dead = [refuse() for _ in range(3)]
     more = "".join(f"server {d} max_fails=0;" for d in dead)
