@@ -19,6 +19,7 @@ struct body_state {
     bool in_pool;  /* `memory` is a block of worker->large, otherwise, with `in_heap`, malloc'ed */
     bool in_heap;
     bool told_continue;
+    int error; /* why reading has failed, for good: some of the body is missing from here on */
     struct rem_buf buf;
     struct rem_body_file file;
 };
@@ -73,6 +74,16 @@ static void say_continue(struct rem_request *request, struct body_state *state)
         return;
 }
 
+/* Errors: REM_EBUSY (an earlier location has streamed some of it away). */
+static int take_over(struct rem_request *request, struct body_state *state)
+{
+    if (!state->pub.streaming || state->pub.size == 0)
+        return REM_OK;
+    REM_LOG_IN(&request->log, REM_LOG_ERROR, 0,
+               "the request body cannot be passed on: it was sent before, unbuffered");
+    return REM_EBUSY;
+}
+
 /* The next run of the body, counted and held against the limit. */
 static int next_run(struct rem_request *request, struct body_state *state, struct rem_str *data,
                     bool *final)
@@ -81,6 +92,8 @@ static int next_run(struct rem_request *request, struct body_state *state, struc
 
     *final = false;
     *data = (struct rem_str){NULL, 0};
+    if (state->error != REM_OK)
+        return state->error;
     if (state->pub.complete || !request->has_body) {
         state->pub.complete = true;
         *final = true;
@@ -94,6 +107,7 @@ static int next_run(struct rem_request *request, struct body_state *state, struc
         REM_LOG_IN(&request->log, REM_LOG_ERROR, 0,
                    "client intended to send too large chunked body: %llu bytes",
                    (unsigned long long)state->pub.size);
+        state->error = REM_ETOOBIG;
         return REM_ETOOBIG;
     }
     if (*final)
@@ -209,11 +223,22 @@ static int read_whole(struct rem_request *request, struct body_state *state)
     while (!final) {
         rc = next_run(request, state, &data, &final);
         if (rc == REM_OK && data.n > 0)
-            rc = keep(request, state, data);
+            rc = state->error = keep(request, state, data);
         if (rc != REM_OK)
             return rc;
     }
-    return complete(request, state);
+    state->error = complete(request, state);
+    return state->error;
+}
+
+bool rem_body_is_settled(const struct rem_request *request)
+{
+    const struct body_state *state;
+
+    if (request->body == NULL)
+        return false;
+    state = REM_CONTAINER(request->body, const struct body_state, pub);
+    return state->pub.discarding || state->memory != NULL;
 }
 
 static void on_body_buffered(struct rem_request *request)
@@ -234,16 +259,16 @@ int rem_body_read(struct rem_request *request, void (*ready)(struct rem_request 
     struct body_state *state = begin(request);
     int rc;
 
-    if (state == NULL)
+    if (state == NULL || take_over(request, state) != REM_OK)
         return 500;
-    REM_CHECK(!state->pub.streaming);
+    state->pub.streaming = false;
     state->pub.ready = ready;
-    if (state->pub.complete || !request->has_body) {
+    if (state->pub.complete || state->pub.discarding || !request->has_body) {
         state->pub.complete = true;
         ready(request);
         return REM_HTTP_DONE;
     }
-    if (state->pub.discarding || (state->memory == NULL && alloc_memory(request, state) != REM_OK))
+    if (state->memory == NULL && alloc_memory(request, state) != REM_OK)
         return 500;
     say_continue(request, state);
     request->on_body = on_body_buffered;
@@ -268,9 +293,9 @@ int rem_body_stream(struct rem_request *request, void (*ready)(struct rem_reques
 {
     struct body_state *state = begin(request);
 
-    if (state == NULL || state->pub.discarding)
+    if (state == NULL || take_over(request, state) != REM_OK)
         return 500;
-    REM_CHECK(state->memory == NULL);
+    REM_CHECK(!rem_body_is_settled(request));
     state->pub.streaming = true;
     state->pub.ready = ready;
     say_continue(request, state);

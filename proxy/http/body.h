@@ -3,7 +3,10 @@
  * discarded.
  *
  * Limits:     client_max_body_size (413), client_body_buffer_size (spill), client_body_timeout
- * (408). Expect:     100-continue is answered when reading begins.  */
+ * (408). Expect:     100-continue is answered when reading begins.
+ * Again:      an error_page may take a request to another location, which asks for the body anew.
+ *             What was kept is given again, what was discarded counts as empty, and what was
+ *             streamed away is gone: 500.  */
 #ifndef REM_HTTP_BODY_H
 #define REM_HTTP_BODY_H
 
@@ -24,6 +27,10 @@ struct rem_request_body {
 /* Starts reading the whole body; `ready` is called when it is there, perhaps before this returns.
  * Returns: REM_HTTP_DONE (ready will be or has been called), or a status (413, 500). */
 int rem_body_read(struct rem_request *request, void (*ready)(struct rem_request *request));
+
+/* Whether an earlier location has kept the body or had it discarded, so that it can be had from
+ * rem_body_read alone. */
+bool rem_body_is_settled(const struct rem_request *request);
 
 /* Starts reading without buffering; `ready` is called whenever rem_body_next may give something,
  * the first time before this returns.  Returns: REM_HTTP_DONE, or a status (500). */

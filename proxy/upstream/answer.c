@@ -75,6 +75,8 @@ static enum rem_upstream_step head_done(struct rem_upstream_exchange *x)
     rc = x->protocol->answer(x);
     if (rc == 0)
         rc = rem_http_send_head(request);
+    if (rc > 0) /* the client is to get something else */
+        return rem_upstream_end(x, rc);
     if (rc != 0)
         return rem_upstream_end(x, rc == REM_ECLOSED ? 499 : REM_HTTP_ERROR);
     if (!x->upgraded) {
@@ -190,19 +192,28 @@ static enum rem_upstream_step relay_cut(struct rem_upstream_exchange *x, int rc)
     return rem_upstream_end(x, REM_HTTP_ERROR);
 }
 
-/* Nothing of the body is there yet.  One of known length follows its head so soon that both may
- * leave together; others may take their time, so the client gets the head now. */
-static int relay_flush_head(struct rem_upstream_exchange *x)
+/* Before waiting: nothing stays in the codec for the next piece to come along, which may take its
+ * time, or even wait for room here.  Only a body of known length follows its head so soon that both
+ * may leave together. */
+static int relay_flush(struct rem_upstream_exchange *x)
 {
+    struct rem_relay *relay = &x->relay;
+    const struct rem_exchange_ops *codec = x->request->exchange;
+    size_t queued = codec->queued(x->request);
     int rc;
 
-    if (x->relay.handed || (x->relay.buffering && x->relay.expected > 0))
+    if (relay->down_full || queued == 0 ||
+        (!relay->handed && !relay->starved && relay->buffering && relay->expected > 0))
         return 0;
-    x->relay.handed = true;
+    relay->handed = true;
     rc = rem_http_send_body(x->request, NULL);
     if (rc == REM_EAGAIN)
-        x->relay.down_full = true;
-    return rc == 0 || rc == REM_EAGAIN ? 0 : REM_EACCES;
+        relay->down_full = true;
+    else if (rc != 0)
+        return REM_EACCES;
+    else if (relay->starved && codec->queued(x->request) < queued)
+        x->again = true; /* what it waited for may have been the head alone */
+    return 0;
 }
 
 enum rem_upstream_step rem_step_relay(struct rem_upstream_exchange *x)
@@ -223,7 +234,7 @@ enum rem_upstream_step rem_step_relay(struct rem_upstream_exchange *x)
         return relay_cut(x, rc);
     if (x->relay.input_done) /* the rest is between us and the client */
         rem_upstream_release(x, true);
-    rc = relay_flush_head(x);
+    rc = relay_flush(x);
     if (rc != 0)
         return relay_cut(x, rc);
     if (!x->timed_out || !rem_relay_wants_input(x)) {
@@ -250,7 +261,7 @@ enum rem_upstream_step rem_step_tunnel(struct rem_upstream_exchange *x)
         return rem_upstream_end(x, REM_HTTP_OK);
     if (up != REM_EAGAIN || down != REM_EAGAIN)
         return rem_upstream_end(x, REM_HTTP_ERROR);
-    if (relay_flush_head(x) != 0)
+    if (relay_flush(x) != 0)
         return rem_upstream_end(x, REM_HTTP_ERROR);
     if (!x->timed_out)
         return REM_STEP_WAIT;

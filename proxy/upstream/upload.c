@@ -55,7 +55,13 @@ int rem_upload_start(struct rem_upstream_exchange *x)
     up->head_buf = buf_of(up->head);
     queue_append(up, &up->head_buf);
     up->state = REM_UPLOAD_SENDING;
-    return up->streamed ? 0 : upload_copies(x);
+    if (!up->streamed)
+        return upload_copies(x);
+    if (up->body_end && up->chunked) { /* an empty body, of which the client has sent all */
+        up->close_buf = buf_of(REM_CHUNK_LAST);
+        queue_append(up, &up->close_buf);
+    }
+    return 0;
 }
 
 void rem_upload_tunnel(struct rem_upstream_exchange *x)

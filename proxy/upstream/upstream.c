@@ -275,7 +275,7 @@ static int upstream_begin(struct rem_upstream_exchange *x)
                      x->group != NULL ? &x->group->ref : NULL);
     if (request->has_body && x->policy->pass_body) {
         x->running = true; /* `ready` may be called right here */
-        if (x->policy->request_buffering ||
+        if (x->policy->request_buffering || rem_body_is_settled(request) ||
             (x->policy->needs_length && request->content_length < 0)) {
             rc = rem_body_read(request, on_body);
         } else {
