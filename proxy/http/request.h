@@ -36,6 +36,7 @@ enum rem_http_result {
 
 struct rem_exchange_ops;
 struct rem_http_address;
+struct rem_proxy_header;
 struct rem_http_server_conf;
 struct rem_upstream_exchange;
 struct rem_request_body;
@@ -148,6 +149,13 @@ struct rem_request {
     uint64_t connection_requests; /* this one's number on its connection, from 1 */
     uint64_t connection_start_ms; /* monotonic; set by the codec ($connection_time) */
     bool pipelined;               /* it was there before the answer to the one before it ($pipe) */
+
+    /* access and limits; all of it outlives internal redirects */
+    const struct rem_addr *real_peer;       /* who connected, where realip changed `peer`; or NULL */
+    const struct rem_proxy_header *proxied; /* of the PROXY protocol, if the listener has it */
+    uint8_t limit_req_status;               /* enum rem_limit_status; 0: not looked at yet */
+    uint8_t limit_conn_status;
+    bool refusal_delayed; /* auth_delay has passed */
 };
 
 /* Makes a request in an arena of its own, with the address's fallback server as configuration;
