@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/unit/proxy/http/fixture.h"
+#include "tests/unit/proxy/http/h1_handlers.h"
 
-#include "proxy/http/body.h"
 #include "proxy/http/h1_server_priv.h"
 #include "proxy/http/special.h"
-
-#include <signal.h>
 
 /* ---- counting malloc; sanitizers bring their own ---- */
 
@@ -29,114 +26,6 @@ void *malloc(size_t size)
     return __libc_malloc(size);
 }
 #endif
-
-/* ---- handlers ---- */
-
-static int hello(struct rem_request *request)
-{
-    return rem_http_respond(request, 200, REM_STR("text/plain"), REM_STR("hello"));
-}
-
-static int uri_back(struct rem_request *request)
-{
-    return rem_http_respond(request, 200, REM_STR("text/plain"), request->uri);
-}
-
-static void echo_ready(struct rem_request *request)
-{
-    const struct rem_buf *buf = request->body->bufs;
-    struct rem_str body = {"", 0};
-
-    if (buf != NULL && !buf->in_file)
-        body = rem_str_make(buf->pos, rem_buf_size(buf));
-    if (buf != NULL && buf->in_file) {
-        char *p = rem_arena_alloc(&request->arena, rem_buf_size(buf));
-        ck_assert_int_eq(pread(buf->fd, p, rem_buf_size(buf), 0), (ssize_t)rem_buf_size(buf));
-        body = rem_str_make(p, rem_buf_size(buf));
-    }
-    rem_request_finalize(request, rem_http_respond(request, 200, REM_STR("text/plain"), body));
-}
-
-static int echo(struct rem_request *request)
-{
-    return rem_body_read(request, echo_ready);
-}
-
-static int no_content(struct rem_request *request)
-{
-    (void)request;
-    return 204;
-}
-
-/* A stream of bufs, counted: every one must come back exactly once. */
-static struct stream {
-    uint64_t size, made, sent, returned;
-    size_t piece;
-    int64_t length;
-    bool trailer, cut;
-    struct rem_buf bufs[64];
-    bool lent[64];
-    char bytes[8192];
-} stream;
-
-static void on_stream_done(struct rem_buf *buf)
-{
-    size_t i = (size_t)(buf - stream.bufs);
-
-    ck_assert(stream.lent[i]);
-    stream.lent[i] = false;
-    stream.returned++;
-}
-
-static void stream_more(struct rem_request *request)
-{
-    int rc = REM_OK;
-
-    for (size_t i = 0; i < 64 && rc == REM_OK && stream.sent < stream.size; i++) {
-        size_t n =
-            stream.size - stream.sent < stream.piece ? stream.size - stream.sent : stream.piece;
-        if (stream.lent[i])
-            continue;
-        stream.sent += n;
-        stream.made++;
-        stream.lent[i] = true;
-        stream.bufs[i] = (struct rem_buf){.pos = stream.bytes,
-                                          .last = stream.bytes + n,
-                                          .fd = -1,
-                                          .flush = true,
-                                          .final = stream.sent == stream.size,
-                                          .done = on_stream_done};
-        rc = rem_http_send_body(request, &stream.bufs[i]);
-    }
-    if (rc == REM_ECLOSED)
-        rem_request_finalize(request, REM_HTTP_ERROR);
-    else if (stream.sent == stream.size)
-        rem_request_finalize(request, stream.cut ? REM_HTTP_ERROR : REM_HTTP_OK);
-}
-
-static int streaming(struct rem_request *request)
-{
-    request->response.status = 200;
-    request->response.content_length = stream.length;
-    request->on_writable = stream_more;
-    if (stream.trailer &&
-        rem_fields_add(&request->response.trailers, REM_STR("X-Sum"), REM_STR("42")) != REM_OK)
-        return 500;
-    if (rem_http_send_head(request) != REM_OK)
-        return REM_HTTP_ERROR;
-    stream_more(request);
-    return REM_HTTP_DONE;
-}
-
-static void stream_init(uint64_t size, size_t piece, int64_t length)
-{
-    memset(&stream, 0, sizeof(stream));
-    memset(stream.bytes, 'x', sizeof(stream.bytes));
-    stream.size = size;
-    stream.piece = piece;
-    stream.length = length;
-    fx.loc.handler = streaming;
-}
 
 /* ---- whole exchanges ---- */
 
@@ -515,135 +404,6 @@ START_TEST(test_file)
 }
 END_TEST
 
-/* ---- time ---- */
-
-START_TEST(test_header_timeout)
-{
-    fx_start();
-    fx.server.client_header_timeout = 30;
-    fx_connect();
-    fx_send("GET / HT", 8);
-    ck_assert(fx_expect(NULL, 0));
-    ck_assert_uint_eq(fx.n, 0); /* as nginx: silently */
-    fx_end();
-}
-END_TEST
-
-START_TEST(test_keepalive_timeout)
-{
-    fx_start();
-    fx.loc.keepalive_timeout = 30;
-    fx.loc.handler = hello;
-    fx_connect();
-    fx_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27);
-    ck_assert(fx_expect(NULL, 0));
-    ck_assert_ptr_nonnull(strstr(fx.got, "hello"));
-    fx_end();
-}
-END_TEST
-
-START_TEST(test_body_timeout)
-{
-    fx_start();
-    fx.loc.client_body_timeout = 30;
-    fx.loc.handler = echo;
-    fx_connect();
-    fx_send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", 50);
-    ck_assert(fx_expect(NULL, 0));
-    ck_assert_uint_eq(fx.n, 0);
-    fx_end();
-}
-END_TEST
-
-START_TEST(test_send_timeout)
-{
-    fx_start();
-    fx.loc.send_timeout = 30;
-    stream_init(900000, 8192, 900000);
-    fx_connect();
-    fx_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27);
-    while (fx.worker.connections > 0)
-        fx_pump(5);
-    ck_assert_uint_eq(stream.returned, stream.made);
-    fx_end();
-}
-END_TEST
-
-START_TEST(test_keepalive_requests)
-{
-    fx_start();
-    fx.loc.keepalive_requests = 2;
-    fx.loc.handler = hello;
-    fx_connect();
-    fx_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27);
-    ck_assert(fx_expect("Connection: keep-alive\r\n\r\nhello", 1));
-    fx_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27);
-    ck_assert(fx_expect("Connection: close\r\n\r\nhello", 1));
-    ck_assert(fx_expect(NULL, 0));
-    fx_end();
-}
-END_TEST
-
-START_TEST(test_draining)
-{
-    fx_start();
-    fx.loc.handler = hello;
-    fx_connect();
-    fx_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27);
-    ck_assert(fx_expect("Connection: keep-alive\r\n\r\nhello", 1));
-    fx.worker.draining = true;
-    rem_h1_server_drain(&fx.worker);
-    fx_pump(5);
-    ck_assert_uint_eq(fx.worker.connections, 1); /* waits for what may be on its way */
-    fx_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27);
-    ck_assert(fx_expect("Connection: close\r\n\r\nhello", 1));
-    ck_assert(fx_expect(NULL, 0));
-    fx.worker.draining = false;
-    fx_end();
-}
-END_TEST
-
-/* A client that is still sending its body gets the refusal, and is not reset. */
-START_TEST(test_lingering)
-{
-    static char body[300000];
-
-    fx_start();
-    fx.loc.client_max_body_size = 1000;
-    fx.loc.handler = echo;
-    fx_connect();
-    fx_send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n", 52);
-    fx_send(body, sizeof(body));
-    ck_assert(fx_expect("HTTP/1.1 413 ", 1));
-    ck_assert(fx_expect(NULL, 0)); /* the write side is closed */
-    ck_assert_uint_eq(fx.worker.connections, 1);
-    fx_end();
-}
-END_TEST
-
-START_TEST(test_half_close)
-{
-    fx_start();
-    fx.loc.handler = hello;
-    fx_connect();
-    fx_send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 54);
-    shutdown(fx.client, SHUT_WR);
-    ck_assert(fx_expect(NULL, 0));
-    ck_assert_ptr_nonnull(strstr(fx.got, "helloHTTP/1.1 200 OK"));
-    fx_end();
-}
-END_TEST
-
-/* ---- states ---- */
-
-START_TEST(test_illegal_edge_aborts)
-{
-    struct rem_h1_client client = {.worker = &fx.worker, .in = REM_H1_IN_LINGER};
-
-    h1_goto(&client, REM_H1_IN_IDLE); /* a connection that has been shut serves nobody */
-}
-END_TEST
-
 static Suite *suite(void)
 {
     Suite *s = suite_create("h1_server");
@@ -663,15 +423,6 @@ static Suite *suite(void)
     tcase_add_test(t, test_client_aborts);
     tcase_add_test(t, test_cut_answer_is_not_complete);
     tcase_add_loop_test(t, test_file, 0, REM_COUNT(file_cases));
-    tcase_add_test(t, test_header_timeout);
-    tcase_add_test(t, test_keepalive_timeout);
-    tcase_add_test(t, test_body_timeout);
-    tcase_add_test(t, test_send_timeout);
-    tcase_add_test(t, test_keepalive_requests);
-    tcase_add_test(t, test_draining);
-    tcase_add_test(t, test_lingering);
-    tcase_add_test(t, test_half_close);
-    tcase_add_test_raise_signal(t, test_illegal_edge_aborts, SIGABRT);
     suite_add_tcase(s, t);
     return s;
 }
