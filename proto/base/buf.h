@@ -21,7 +21,8 @@ struct rem_buf {
     off_t file_last;
     int fd;
     bool in_file;
-    bool flush; /* what is here should reach the peer soon */
+    bool flush; /* what is here should reach the peer soon, come what may */
+    bool idle;  /* nothing follows at once: what waits for company need wait no longer */
     bool final; /* the last buf of a body (may be empty) */
     void (*done)(struct rem_buf *buf);
     void *owner; /* for `done` */
@@ -29,8 +30,7 @@ struct rem_buf {
 
 static inline size_t rem_buf_size(const struct rem_buf *buf)
 {
-    return buf->in_file ? (size_t)(buf->file_last - buf->file_pos)
-                        : (size_t)(buf->last - buf->pos);
+    return buf->in_file ? (size_t)(buf->file_last - buf->file_pos) : (size_t)(buf->last - buf->pos);
 }
 
 /* Gives a consumed or dropped buf back to its owner. */
@@ -38,6 +38,18 @@ static inline void rem_buf_done(struct rem_buf *buf)
 {
     if (buf->done != NULL)
         buf->done(buf);
+}
+
+/* The same for a whole list. */
+static inline void rem_buf_drop(struct rem_buf *list)
+{
+    while (list != NULL) {
+        struct rem_buf *buf = list;
+
+        list = buf->next;
+        buf->next = NULL;
+        rem_buf_done(buf);
+    }
 }
 
 #endif

@@ -116,7 +116,7 @@ int rem_http_respond(struct rem_request *request, int status, struct rem_str typ
     request->response.content_length = (int64_t)body.n;
     rc = rem_http_send_head(request);
     if (rc != REM_OK)
-        return REM_HTTP_ERROR;
+        return rc > 0 ? rc : REM_HTTP_ERROR;
     /* Bytes of a buf are never changed by who consumes them. */
     buf->pos = (char *)(uintptr_t)body.p;
     buf->last = buf->pos + body.n;

@@ -116,8 +116,8 @@ static void run_output(struct rem_h1_client *client)
     h1_flush(x);
     if (x->gone)
         h1_gone(x);
-    else if (x->queued < REM_H1_WATERMARK && x->request->on_writable != NULL)
-        x->request->on_writable(x->request);
+    else if (x->queued < REM_H1_WATERMARK)
+        rem_request_writable(x->request);
 }
 
 static void run_input(struct rem_h1_client *client)
@@ -196,6 +196,8 @@ void h1_arm_exchange(struct rem_h1_exchange *x)
 
     if (due == 0 || (x->body_due_ms != 0 && x->body_due_ms < due))
         due = x->body_due_ms;
+    if (due == 0 || (x->rate_due_ms != 0 && x->rate_due_ms < due))
+        due = x->rate_due_ms;
     if (due != 0)
         h1_set_timer(x->client, due > now ? (int64_t)(due - now) : 1);
 }
@@ -220,6 +222,11 @@ static void exchange_timeout(struct rem_h1_client *client)
         x->timed_out = true;
         x->body_due_ms = 0;
         x->in_error = REM_ETIMEOUT;
+        run(client);
+        return;
+    }
+    if (x->rate_due_ms != 0 && now >= x->rate_due_ms) {
+        x->rate_due_ms = 0;
         run(client);
         return;
     }

@@ -194,6 +194,7 @@ void h1_finish(struct rem_request *request, bool abort)
     count_received(request);
     x->body_due_ms = 0;
     x->send_due_ms = 0;
+    x->rate_due_ms = 0;
     if (abort || x->gone) {
         if (reset)
             close_hard(client);

@@ -112,6 +112,7 @@ struct rem_h1_exchange {
     uint64_t out_left;     /* of an answer with a length */
     uint64_t head_size;
     uint64_t send_due_ms; /* 0: nothing is stuck */
+    uint64_t rate_due_ms; /* when limit_rate lets more out; 0: now */
     uint8_t mode;         /* enum rem_h1_out */
     bool keep;            /* the head promises another request */
     bool gone;            /* the client is: nothing is queued any more */

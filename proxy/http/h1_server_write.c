@@ -5,6 +5,8 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+enum { COPIED_MAX = 2 << 20 /* bytes of files through memory in one turn */ };
+
 /* A buf of the codec's own: the lines between chunks, and file bytes read for want of sendfile. */
 struct h1_frame {
     struct rem_buf buf;
@@ -191,7 +193,7 @@ static int enqueue(struct rem_h1_exchange *x, struct rem_buf *list, bool *now)
     for (const struct rem_buf *buf = list; buf != NULL; buf = buf->next) {
         size += rem_buf_size(buf);
         final = final || buf->final;
-        *now = *now || buf->flush || buf->final;
+        *now = *now || buf->flush || buf->idle || buf->final;
     }
     switch ((enum rem_h1_out)x->mode) {
     case REM_H1_OUT_LENGTH:
@@ -244,7 +246,8 @@ static int read_ahead(struct rem_h1_exchange *x, struct rem_buf **at)
         got = pread(file->fd, frame->block, n, file->file_pos);
     while (got < 0 && errno == EINTR);
     if (got <= 0) {
-        REM_LOG_IN(&x->request->log, REM_LOG_ALERT, errno, "reading a file for a response failed");
+        REM_LOG_IN(&x->request->log, REM_LOG_ALERT, got < 0 ? errno : 0,
+                   "a file ended before the length announced was sent");
         on_frame_done(&frame->buf);
         return REM_EIO;
     }
@@ -299,22 +302,51 @@ static void join(struct rem_h1_exchange *x, struct rem_buf *rest)
     *at = rest;
 }
 
-static int write_queue(struct rem_h1_exchange *x, const struct rem_http_location_conf *loc)
+/* `room`: how much limit_rate lets out now. */
+static int write_queue(struct rem_h1_exchange *x, const struct rem_http_location_conf *loc,
+                       uint64_t room)
 {
     struct rem_conn *conn = &x->client->conn;
+    uint64_t end = conn->sent + (room < COPIED_MAX ? room : COPIED_MAX);
     struct rem_buf *rest = NULL;
     int rc = REM_OK;
 
-    if (loc->sendfile)
-        return rem_conn_write_bufs(conn, &x->out, loc->sendfile_max_chunk);
+    if (loc->sendfile) {
+        if (loc->sendfile_max_chunk != 0 && loc->sendfile_max_chunk < room)
+            room = loc->sendfile_max_chunk;
+        return rem_conn_write_bufs(conn, &x->out, room < SIZE_MAX ? (size_t)room : 0);
+    }
     while (rc == REM_OK && x->out != NULL) {
+        if (conn->sent == end)
+            return REM_EAGAIN;
         rc = split_at_file(x, &rest);
         if (rc == REM_OK) {
-            rc = rem_conn_write_bufs(conn, &x->out, 0);
+            rc = rem_conn_write_bufs(conn, &x->out, (size_t)(end - conn->sent));
             join(x, rest);
         }
     }
     return rc;
+}
+
+/* Whether limit_rate lets nothing out for now; else *room says how much. */
+static bool is_held(struct rem_h1_exchange *x, uint64_t *room)
+{
+    const struct rem_rate *rate = &x->request->rate;
+    uint64_t now = x->client->worker->loop.clock.mono_ms, delay;
+
+    *room = UINT64_MAX;
+    if (rate->limit == 0)
+        return false;
+    if (x->rate_due_ms > now)
+        return true;
+    x->rate_due_ms = 0;
+    *room = rem_rate_room(rate, x->request->sent, x->queued, now, &delay);
+    if (*room != 0)
+        return false;
+    x->rate_due_ms = now + delay;
+    x->send_due_ms = 0; /* it is not the client that is slow */
+    h1_arm_exchange(x);
+    return true;
 }
 
 static void count_sent(struct rem_h1_exchange *x, uint64_t n)
@@ -347,20 +379,22 @@ void h1_flush(struct rem_h1_exchange *x)
 {
     const struct rem_http_location_conf *loc = rem_core_location(x->request);
     struct rem_conn *conn = &x->client->conn;
-    uint64_t before = conn->sent;
+    uint64_t before = conn->sent, room = UINT64_MAX;
     int rc;
 
-    if (x->gone)
+    if (x->gone || (x->out != NULL && is_held(x, &room)))
         return;
     if (x->out != NULL && x->out_last->in_file)
         set_cork(x, true);
-    rc = write_queue(x, loc);
+    rc = write_queue(x, loc, room);
     count_sent(x, conn->sent - before);
     if (rc == REM_OK) {
         all_written(x);
     } else if (rc == REM_EAGAIN) {
-        if (conn->writable) /* enough for one turn */
+        if (conn->writable && !is_held(x, &room)) /* enough for one turn */
             h1_wake(x->client);
+        else if (conn->writable)
+            return;
         else if (x->send_due_ms == 0 || conn->sent != before)
             x->send_due_ms = x->client->worker->loop.clock.mono_ms + (uint64_t)loc->send_timeout;
         h1_arm_exchange(x);

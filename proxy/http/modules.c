@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* modules.c - all modules, in order: the order of configuration, of phase handlers and of filters.
  *
- * Modules of the main level come first; then `http`, whose block reads those of kind HTTP.  */
+ * Modules of the main level come first; then `http`, whose block reads those of kind HTTP.  Header
+ * and body filters run in the same order: what comes later in it sees what came earlier.  */
 #include "proxy/http/http.h"
 
 /* Declared here alone: nobody else needs to know who takes part. */
@@ -18,7 +19,10 @@ extern struct rem_module rem_upstream_module;
 extern struct rem_module rem_proxy_module;
 extern struct rem_module rem_index_module;
 extern struct rem_module rem_static_module;
+extern struct rem_module rem_not_modified_module;
 extern struct rem_module rem_headers_module;
+extern struct rem_module rem_range_module;
+extern struct rem_module rem_limit_rate_module;
 
 /* clang-format off */
 struct rem_module *const rem_modules[] = {
@@ -36,7 +40,16 @@ struct rem_module *const rem_modules[] = {
     &rem_proxy_module,
     &rem_index_module,
     &rem_static_module,
+
+    /* What filters the response, from the handler to the codec:
+     *   not_modified  preconditions, against the content's own date and tag
+     *   headers       add_header, add_trailer
+     *   range         parts of a body that nothing before it changes
+     *   limit_rate    how fast the codec may send it */
+    &rem_not_modified_module,
     &rem_headers_module,
+    &rem_range_module,
+    &rem_limit_rate_module,
     NULL,
 };
 /* clang-format on */

@@ -3,6 +3,7 @@
 
 #include "proxy/http/core.h"
 #include "proxy/http/exchange.h"
+#include "proxy/http/filter.h"
 #include "proxy/http/phase.h"
 #include "proxy/http/special.h"
 
@@ -284,9 +285,14 @@ static void terminate(struct rem_request *request, bool abort)
         rem_loop_defer(&request->worker->loop, &request->free);
 }
 
+static bool is_flushed(const struct rem_request *request)
+{
+    return request->buffered == 0 && request->exchange->queued(request) == 0;
+}
+
 static void on_flushed(struct rem_request *request)
 {
-    if (request->exchange->queued(request) == 0)
+    if (is_flushed(request))
         terminate(request, false);
 }
 
@@ -308,19 +314,44 @@ static void finish(struct rem_request *request)
         return;
     }
     request->finalized = true;
-    if (request->exchange->queued(request) == 0) {
+    if (is_flushed(request)) {
         terminate(request, false);
         return;
     }
     request->on_writable = on_flushed;
     request->on_client_gone = on_gone_while_flushing;
     request->on_body = NULL;
+    if (request->buffered != 0) {
+        rem_request_writable(request);
+        return;
+    }
     request->exchange->send_body(request, NULL);
     /* Nothing is called back from inside send_body, so what it changed is looked at here. */
     if (request->client_gone)
         terminate(request, true);
     else
         on_flushed(request);
+}
+
+void rem_request_writable(struct rem_request *request)
+{
+    REM_CHECK_OBJ(request, REM_REQUEST_MAGIC);
+    if (request->buffered != 0) {
+        int rc = rem_http_send_body(request, NULL);
+
+        if (request->client_gone && request->on_client_gone != NULL) {
+            request->on_client_gone(request);
+            return;
+        }
+        if (rc != REM_OK && rc != REM_EAGAIN) {
+            terminate(request, true);
+            return;
+        }
+        if (request->buffered != 0)
+            return;
+    }
+    if (request->on_writable != NULL)
+        request->on_writable(request);
 }
 
 /* Statuses that are logged and never sent. */

@@ -20,6 +20,7 @@
 #include "proto/wire/field.h"
 #include "proto/wire/h1.h"
 #include "proxy/conf/value.h"
+#include "proxy/http/rate.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
 
@@ -62,6 +63,8 @@ struct rem_response {
     bool has_date;               /* fields carry the upstream's own Date / Server */
     bool has_server;
     bool from_upstream; /* for error interception and logs */
+    bool allow_ranges;  /* the handler's body may be sent in parts (range.c) */
+    bool single_range;  /* in one part only: the body comes in pieces that cannot be had twice */
 };
 
 struct rem_request {
@@ -131,8 +134,10 @@ struct rem_request {
     struct rem_request_body *body; /* see body.h; NULL: untouched */
     struct rem_response response;
     struct rem_upstream_exchange *upstream; /* see upstream.h; NULL: none */
-    void **module_ctx;                      /* indexed by rem_module.index, zeroed */
-    struct rem_eval eval;                   /* variables: subject is the request */
+    struct rem_rate rate;                   /* how fast it may be sent (rate.h) */
+    uint32_t buffered;    /* enum rem_filter_holds: filters that go on when there is room */
+    void **module_ctx;    /* indexed by rem_module.index, zeroed */
+    struct rem_eval eval; /* variables: subject is the request */
 
     /* events from the codec; set by whoever is interested, may be NULL */
     void (*on_writable)(struct rem_request *request);    /* output fell below the watermark */
@@ -151,7 +156,7 @@ struct rem_request {
     bool pipelined;               /* it was there before the answer to the one before it ($pipe) */
 
     /* access and limits; all of it outlives internal redirects */
-    const struct rem_addr *real_peer;       /* who connected, where realip changed `peer`; or NULL */
+    const struct rem_addr *real_peer; /* who connected, where realip changed `peer`; or NULL */
     const struct rem_proxy_header *proxied; /* of the PROXY protocol, if the listener has it */
     uint8_t limit_req_status;               /* enum rem_limit_status; 0: not looked at yet */
     uint8_t limit_conn_status;
@@ -176,6 +181,10 @@ void rem_request_start(struct rem_request *request);
 
 /* Codec: the head is unacceptable; answers `status` (400, 414, 431, 408 ...) and closes. */
 void rem_request_reject(struct rem_request *request, int status);
+
+/* Codec: output fell below the watermark.  Lets filters pass on what they hold, then whoever makes
+ * the body.  May end the request. */
+void rem_request_writable(struct rem_request *request);
 
 /* Runs the phases from where they stopped (a handler had returned REM_HTTP_AGAIN). */
 void rem_request_resume(struct rem_request *request);

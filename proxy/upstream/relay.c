@@ -329,8 +329,8 @@ static struct rem_buf *relay_collect(struct rem_upstream_exchange *x)
     for (last = list; last->next != NULL;)
         last = last->next;
     last->final = relay->input_done;
-    /* No more is at hand, or the client is to see every piece as it comes. */
-    last->flush = !relay->buffering || x->peer == NULL || !x->peer->conn.readable;
+    last->flush = !relay->buffering; /* the client is to see every piece as it comes */
+    last->idle = x->peer == NULL || !x->peer->conn.readable;
     relay->final_sent = relay->input_done;
     return list;
 }

@@ -107,10 +107,8 @@ int rem_conditional_status(const struct rem_fields *fields, time_t now,
     return 0;
 }
 
-/* ---- ranges ---- */
-
-static bool if_range_holds(const struct rem_fields *fields, time_t now,
-                           const struct rem_conditional_target *target)
+bool rem_conditional_if_range(const struct rem_fields *fields, time_t now,
+                              const struct rem_conditional_target *target)
 {
     const struct rem_field *field = rem_fields_find(fields, REM_FIELD_IF_RANGE);
     time_t date;
@@ -121,54 +119,4 @@ static bool if_range_holds(const struct rem_fields *fields, time_t now,
         return target->etag.n != 0 && !is_weak(target->etag) &&
                rem_str_eq(field->value, target->etag);
     return parse_date(field, now, &date) && target->modified == date;
-}
-
-/* "first-last", "first-" or "-suffix".  What is no range is refused as nginx does; RFC 9110
- * section 14.2 leaves that choice.  Returns 206 or 416. */
-static int parse_range(struct rem_str spec, int64_t size, int64_t *first, int64_t *end)
-{
-    const char *dash = rem_str_chr(spec, '-');
-    struct rem_str left, right;
-    uint64_t a = 0, b = 0;
-
-    if (dash == NULL)
-        return 416;
-    left = rem_str_trim(rem_str_make(spec.p, (size_t)(dash - spec.p)));
-    right = rem_str_trim(rem_str_skip(spec, (size_t)(dash - spec.p) + 1));
-    if ((left.n == 0 && right.n == 0) ||
-        (left.n != 0 && rem_str_to_u64(left, INT64_MAX - 1, &a) != 0) ||
-        (right.n != 0 && rem_str_to_u64(right, INT64_MAX - 1, &b) != 0))
-        return 416;
-    if (left.n == 0) {
-        if (b == 0 || size == 0)
-            return 416;
-        *first = (int64_t)b < size ? size - (int64_t)b : 0;
-        *end = size;
-        return 206;
-    }
-    if (right.n != 0 && b < a)
-        return 416;
-    if ((int64_t)a >= size)
-        return 416;
-    *first = (int64_t)a;
-    *end = right.n != 0 && (int64_t)b < size ? (int64_t)b + 1 : size;
-    return 206;
-}
-
-int rem_conditional_range(const struct rem_fields *fields, time_t now,
-                          const struct rem_conditional_target *target, int64_t *first, int64_t *end)
-{
-    const struct rem_field *field = rem_fields_find(fields, REM_FIELD_RANGE);
-    struct rem_str spec;
-
-    if (field == NULL || rem_fields_next(fields, field) != NULL ||
-        !if_range_holds(fields, now, target))
-        return 0;
-    spec = field->value;
-    if (spec.n < 6 || !rem_str_eq_nocase(rem_str_make(spec.p, 6), REM_STR("bytes=")))
-        return 0;
-    spec = rem_str_trim(rem_str_skip(spec, 6));
-    if (rem_str_chr(spec, ',') != NULL)
-        return 0;
-    return parse_range(spec, target->size, first, end);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* conditional.h - preconditions and ranges (RFC 9110 sections 13 and 14) against a file. */
+/* conditional.h - preconditions (RFC 9110 section 13) against what is to be sent. */
 #ifndef REM_HTTP_MOD_CONDITIONAL_H
 #define REM_HTTP_MOD_CONDITIONAL_H
 
@@ -12,8 +12,7 @@
 struct rem_conditional_target {
     struct rem_str etag; /* with its quotes; empty: none */
     time_t modified;     /* -1: unknown */
-    int64_t size;
-    bool before; /* if_modified_since before: any later date will do; else the very same */
+    bool before;         /* if_modified_since before: any later date will do; else the very same */
     bool ignore_since;
 };
 
@@ -21,10 +20,8 @@ struct rem_conditional_target {
 int rem_conditional_status(const struct rem_fields *fields, time_t now,
                            const struct rem_conditional_target *target);
 
-/* The one range that is asked for, [*first, *end).  Several ranges, other units, or an If-Range
- * that does not hold: the whole.  Returns: 0 (the whole), 206 or 416. */
-int rem_conditional_range(const struct rem_fields *fields, time_t now,
-                          const struct rem_conditional_target *target, int64_t *first,
-                          int64_t *end);
+/* Whether the ranges that are asked for are ranges of this: there is no If-Range, or it holds. */
+bool rem_conditional_if_range(const struct rem_fields *fields, time_t now,
+                              const struct rem_conditional_target *target);
 
 #endif
