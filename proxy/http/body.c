@@ -22,6 +22,9 @@ struct body_state {
     int error; /* why reading has failed, for good: some of the body is missing from here on */
     struct rem_buf buf;
     struct rem_body_file file;
+    uint32_t shared;          /* subrequests that have this body too */
+    bool left;                /* its own request has ended, and they have not */
+    struct body_state *owner; /* whose body it is; NULL: its own */
 };
 
 static struct body_state *state_of(struct rem_request *request)
@@ -29,13 +32,10 @@ static struct body_state *state_of(struct rem_request *request)
     return REM_CONTAINER(request->body, struct body_state, pub);
 }
 
-static void on_cleanup(void *data)
+static void free_body(struct rem_worker *worker, struct body_state *state)
 {
-    struct rem_request *request = data;
-    struct body_state *state = state_of(request);
-
     if (state->in_pool)
-        rem_block_put(&request->worker->large, state->memory);
+        rem_block_put(&worker->large, state->memory);
     else if (state->in_heap)
         free(state->memory);
     state->memory = NULL;
@@ -43,6 +43,23 @@ static void on_cleanup(void *data)
     state->in_heap = false;
     rem_body_file_close(&state->file);
     state->pub.temp_fd = -1;
+    state->pub.bufs = NULL;
+}
+
+static void on_cleanup(void *data)
+{
+    struct rem_request *request = data;
+    struct body_state *state = state_of(request), *owner = state->owner;
+
+    if (owner == NULL) {
+        state->left = state->shared != 0;
+        if (!state->left)
+            free_body(request->worker, state);
+        return;
+    }
+    owner->shared--;
+    if (owner->shared == 0 && owner->left)
+        free_body(request->worker, owner);
     state->pub.bufs = NULL;
 }
 
@@ -310,6 +327,31 @@ int rem_body_next(struct rem_request *request, struct rem_str *data, bool *final
 
     REM_CHECK(state->pub.streaming);
     return next_run(request, state, data, final);
+}
+
+/* ---- shared ---- */
+
+int rem_body_share(struct rem_request *child, struct rem_request *parent)
+{
+    struct body_state *from = parent->body != NULL ? state_of(parent) : NULL;
+    struct body_state *state;
+
+    if (from == NULL || !from->pub.complete || from->pub.bufs == NULL)
+        return REM_OK; /* there is none */
+    state = begin(child);
+    if (state == NULL)
+        return REM_ENOMEM;
+    state->owner = from->owner != NULL ? from->owner : from;
+    state->owner->shared++;
+    state->memory = from->memory;
+    state->pub.bufs = from->pub.bufs;
+    state->pub.size = from->pub.size;
+    state->pub.temp_fd = from->pub.temp_fd;
+    state->pub.temp_path = from->pub.temp_path;
+    state->pub.complete = true;
+    child->has_body = true;
+    child->content_length = (int64_t)from->pub.size;
+    return REM_OK;
 }
 
 /* ---- discarded ---- */

@@ -44,6 +44,9 @@ int rem_body_next(struct rem_request *request, struct rem_str *data, bool *final
 /* 413, 400, 408 or 499 for a failed read. */
 int rem_body_error_status(int error);
 
+/* A subrequest gets its parent's body, which is complete, as its own.  Errors: REM_ENOMEM. */
+int rem_body_share(struct rem_request *child, struct rem_request *parent) REM_MUST_CHECK;
+
 /* Reads and forgets what is left, so that the connection can be kept; the codec may do the rest
  * (lingering) after the response. */
 void rem_body_discard(struct rem_request *request);

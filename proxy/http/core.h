@@ -32,6 +32,7 @@ struct rem_http_address {
     struct rem_str text;                         /* "0.0.0.0:80", as messages name it */
     const struct rem_http_server_conf *fallback; /* default_server, or the first */
     const struct rem_http_names *names;          /* NULL: only one nameless server */
+    bool proxy_protocol;                         /* connections begin with a header of that */
 };
 
 /* What rem_listener.data points at: the addresses served by one socket.  A socket on a wildcard
@@ -120,7 +121,9 @@ struct rem_http_location_conf {
     /* errors */
     struct rem_array *error_pages; /* of struct rem_http_error_page; NULL: none */
     int recursive_error_pages;
+    struct rem_str post_action; /* URI or "@named"; empty: none */
     int log_not_found;
+    int log_subrequest;
     struct rem_log *log; /* never NULL after merging */
 
     /* request bodies */
@@ -160,6 +163,7 @@ struct rem_http_location_conf {
     /* access */
     int satisfy; /* enum rem_http_satisfy */
     bool internal;
+    int64_t auth_delay; /* ms before a 401 of the access phase */
 };
 
 static inline struct rem_http_main_conf *rem_core_main(const struct rem_request *request)

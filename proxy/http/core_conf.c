@@ -76,6 +76,7 @@ void *rem_core_create_location(struct rem_conf *cf)
         return NULL;
     conf->recursive_error_pages = REM_CONF_UNSET;
     conf->log_not_found = REM_CONF_UNSET;
+    conf->log_subrequest = REM_CONF_UNSET;
     conf->client_max_body_size = REM_CONF_UNSET;
     conf->client_body_buffer_size = REM_CONF_UNSET_SIZE;
     conf->client_body_timeout = REM_CONF_UNSET;
@@ -103,6 +104,7 @@ void *rem_core_create_location(struct rem_conf *cf)
     conf->port_in_redirect = REM_CONF_UNSET;
     conf->server_name_in_redirect = REM_CONF_UNSET;
     conf->satisfy = REM_CONF_UNSET;
+    conf->auth_delay = REM_CONF_UNSET;
     return conf;
 }
 
@@ -137,6 +139,8 @@ static void merge_errors(struct rem_conf *cf, const struct rem_http_location_con
         conf->error_pages = prev->error_pages;
     rem_merge_flag(&conf->recursive_error_pages, prev->recursive_error_pages, 0);
     rem_merge_flag(&conf->log_not_found, prev->log_not_found, 1);
+    rem_merge_flag(&conf->log_subrequest, prev->log_subrequest, 0);
+    rem_merge_str(&conf->post_action, prev->post_action, REM_STR(""));
     if (conf->log == NULL)
         conf->log = prev->log;
     if (conf->log == NULL)
@@ -190,6 +194,7 @@ static void merge_responses(const struct rem_http_location_conf *prev,
     rem_merge_flag(&conf->port_in_redirect, prev->port_in_redirect, 1);
     rem_merge_flag(&conf->server_name_in_redirect, prev->server_name_in_redirect, 0);
     rem_merge_enum(&conf->satisfy, prev->satisfy, REM_SATISFY_ALL);
+    rem_merge_msec(&conf->auth_delay, prev->auth_delay, 0);
 }
 
 int rem_core_merge_location(struct rem_conf *cf, void *parent, void *child)

@@ -135,11 +135,14 @@ const struct rem_directive rem_core_directives[] = {
      ims_choices},
     {"internal", L, REM_ARGS_0, set_internal, REM_LEVEL_LOCATION, 0, NULL},
     {"satisfy", HSL, REM_ARGS_1, rem_set_enum, LOCATION_FIELD(satisfy), satisfy_choices},
+    {"auth_delay", HSL, REM_ARGS_1, rem_set_msec, LOCATION_FIELD(auth_delay), NULL},
 
     {"error_page", HSL, REM_ARGS_2MORE, rem_core_set_error_page, REM_LEVEL_LOCATION, 0, NULL},
     {"recursive_error_pages", HSL, REM_ARGS_FLAG, rem_set_flag,
      LOCATION_FIELD(recursive_error_pages), NULL},
     {"log_not_found", HSL, REM_ARGS_FLAG, rem_set_flag, LOCATION_FIELD(log_not_found), NULL},
+    {"post_action", HSL, REM_ARGS_1, rem_set_str, LOCATION_FIELD(post_action), NULL},
+    {"log_subrequest", HSL, REM_ARGS_FLAG, rem_set_flag, LOCATION_FIELD(log_subrequest), NULL},
     {"error_log", HSL, REM_ARGS_1MORE, rem_error_log_set, LOCATION_FIELD(log), NULL},
 
     {"client_max_body_size", HSL, REM_ARGS_1, rem_set_off, LOCATION_FIELD(client_max_body_size),

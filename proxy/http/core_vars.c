@@ -64,6 +64,18 @@ static int get_args(struct rem_eval *e, const struct rem_var *v, struct rem_var_
     return args.n != 0 ? rem_core_var_text(out, args) : rem_core_var_absent(out);
 }
 
+/* The client's, also where a subrequest asks for something in a way of its own. */
+static int get_request_method(struct rem_eval *e, const struct rem_var *v,
+                              struct rem_var_value *out)
+{
+    const struct rem_request *request = rem_core_var_request(e);
+
+    (void)v;
+    while (request->parent != NULL)
+        request = request->parent;
+    return rem_core_var_text(out, request->method_name);
+}
+
 static int get_is_args(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
 {
     (void)v;
@@ -465,7 +477,7 @@ static const struct rem_core_var_def defs[] = {
     {"document_uri", get_member, MEMBER(uri), REM_VAR_NOCACHE},
     {"request", get_member, MEMBER(line), 0},
     {"request_uri", get_request_uri, NULL, 0},
-    {"request_method", get_member, MEMBER(method_name), REM_VAR_NOCACHE},
+    {"request_method", get_request_method, NULL, REM_VAR_NOCACHE},
     {"scheme", get_member, MEMBER(scheme), 0},
     {"https", get_https, NULL, 0},
     {"host", get_host, NULL, 0},

@@ -19,6 +19,10 @@ extern struct rem_module rem_upstream_module;
 extern struct rem_module rem_proxy_module;
 extern struct rem_module rem_index_module;
 extern struct rem_module rem_static_module;
+extern struct rem_module rem_auth_request_module;
+extern struct rem_module rem_mirror_module;
+extern struct rem_module rem_addition_module;
+extern struct rem_module rem_order_module;
 extern struct rem_module rem_not_modified_module;
 extern struct rem_module rem_headers_module;
 extern struct rem_module rem_range_module;
@@ -36,7 +40,9 @@ struct rem_module *const rem_modules[] = {
     &rem_resolver_module,
     &rem_upstream_module,
     &rem_rewrite_module,
+    &rem_auth_request_module,
     &rem_try_files_module,
+    &rem_mirror_module,
     &rem_proxy_module,
     &rem_index_module,
     &rem_static_module,
@@ -44,10 +50,14 @@ struct rem_module *const rem_modules[] = {
     /* What filters the response, from the handler to the codec:
      *   not_modified  preconditions, against the content's own date and tag
      *   headers       add_header, add_trailer
+     *   addition      other requests' bodies before and behind
+     *   order         subrequests end here: filters behind it see the client's response as a whole
      *   range         parts of a body that nothing before it changes
      *   limit_rate    how fast the codec may send it */
     &rem_not_modified_module,
     &rem_headers_module,
+    &rem_addition_module,
+    &rem_order_module,
     &rem_range_module,
     &rem_limit_rate_module,
     NULL,

@@ -5,7 +5,9 @@
 #include "proxy/http/exchange.h"
 #include "proxy/http/filter.h"
 #include "proxy/http/phase.h"
+#include "proxy/http/post_action.h"
 #include "proxy/http/special.h"
+#include "proxy/http/subrequest.h"
 
 #include <stdio.h>
 
@@ -45,6 +47,8 @@ static size_t log_context(void *data, char *buf, size_t size)
         at = put_text(buf, size, at, "server", request->server->name, "");
     if (request->line.n != 0)
         at = put_text(buf, size, at, "request", request->line, "\"");
+    if (request->parent != NULL)
+        at = put_text(buf, size, at, "subrequest", request->uri, "\"");
     if (request->log_upstream.n != 0)
         at = put_text(buf, size, at, "upstream", request->log_upstream, "\"");
     if (host != NULL)
@@ -101,9 +105,22 @@ static void free_request(struct rem_request *request)
     rem_arena_reset(&arena);
 }
 
+/* Has the request freed at the end of the turn, unless somebody still looks at its memory. */
+static void may_free(struct rem_request *request)
+{
+    struct rem_request *client = rem_subrequest_client(request);
+
+    if (client->over && !client->held && !rem_subrequest_alive(client))
+        rem_loop_defer(&client->worker->loop, &client->free);
+}
+
 static void on_free(struct rem_post *post)
 {
-    free_request(REM_CONTAINER(post, struct rem_request, free));
+    struct rem_request *request = REM_CONTAINER(post, struct rem_request, free), *child;
+
+    while ((child = rem_subrequest_take(request)) != NULL)
+        free_request(child);
+    free_request(request);
 }
 
 static void on_resume(struct rem_post *post)
@@ -114,31 +131,28 @@ static void on_resume(struct rem_post *post)
         rem_phase_run(request);
 }
 
-static int alloc_tables(struct rem_request *request)
+static int alloc_values(struct rem_request *request)
 {
     const struct rem_http_main_conf *http = rem_core_main(request);
     size_t n_vars = rem_vars_count(http->vars);
 
     request->eval =
         (struct rem_eval){.subject = request, .arena = &request->arena, .vars = http->vars};
-    request->module_ctx = alloc_table(request, http->n_modules * sizeof(void *));
     request->eval.cache = alloc_table(request, (n_vars + 1) * sizeof(*request->eval.cache));
-    return request->module_ctx != NULL && request->eval.cache != NULL ? REM_OK : REM_ENOMEM;
+    return request->eval.cache != NULL ? REM_OK : REM_ENOMEM;
 }
 
-struct rem_request *rem_request_new(struct rem_worker *worker, const struct rem_exchange_ops *ops,
-                                    struct rem_conn *conn, const struct rem_http_address *address)
+/* What every request begins with; only module contexts take memory. */
+static int init_request(struct rem_request *request, struct rem_worker *worker,
+                        const struct rem_exchange_ops *ops, struct rem_conn *conn,
+                        const struct rem_http_server_conf *server)
 {
     const struct rem_clock *clock = &worker->loop.clock;
-    struct rem_request *request = alloc_request(&worker->small);
 
-    if (request == NULL)
-        return NULL;
     request->magic = REM_REQUEST_MAGIC;
     request->worker = worker;
     request->exchange = ops;
     request->conn = conn;
-    request->address = address;
     request->log = (struct rem_log_scope){worker->loop.log, conn->number, log_context, request};
     request->start_ms = clock->mono_ms;
     request->start_sec = clock->wall_sec;
@@ -149,12 +163,74 @@ struct rem_request *rem_request_new(struct rem_worker *worker, const struct rem_
     rem_fields_init(&request->response.trailers, &request->arena);
     rem_post_init(&request->resume, on_resume);
     rem_post_init(&request->free, on_free);
-    rem_core_use_server(request, address->fallback);
-    if (alloc_tables(request) != REM_OK) {
+    rem_core_use_server(request, server);
+    request->module_ctx = alloc_table(request, rem_core_main(request)->n_modules * sizeof(void *));
+    return request->module_ctx != NULL ? REM_OK : REM_ENOMEM;
+}
+
+struct rem_request *rem_request_new(struct rem_worker *worker, const struct rem_exchange_ops *ops,
+                                    struct rem_conn *conn, const struct rem_http_address *address)
+{
+    struct rem_request *request = alloc_request(&worker->small);
+
+    if (request == NULL)
+        return NULL;
+    request->address = address;
+    if (init_request(request, worker, ops, conn, address->fallback) != REM_OK ||
+        alloc_values(request) != REM_OK) {
         free_request(request);
         return NULL;
     }
     return request;
+}
+
+/* The head that the client sent, and what is known of the client. */
+static void inherit(struct rem_request *child, const struct rem_request *parent)
+{
+    child->parent = (struct rem_request *)(uintptr_t)parent;
+    child->peer = parent->peer;
+    child->real_peer = parent->real_peer;
+    child->proxied = parent->proxied;
+    child->listener = parent->listener;
+    child->address = parent->address;
+    child->line = parent->line;
+    child->target = parent->target;
+    child->version = parent->version;
+    child->fields = parent->fields;
+    child->scheme = parent->scheme;
+    child->host = parent->host;
+    child->host_port = parent->host_port;
+    child->head_size = parent->head_size;
+    child->connection_requests = parent->connection_requests;
+    child->connection_start_ms = parent->connection_start_ms;
+    child->pipelined = parent->pipelined;
+    child->limit_req_status = parent->limit_req_status;
+    child->limit_conn_status = parent->limit_conn_status;
+    child->eval = parent->eval; /* its values and their memory, but not its captures */
+    child->eval.subject = child;
+    child->eval.captured = NULL;
+    child->eval.ovector = NULL;
+    child->eval.n_captures = 0;
+    child->eval.depth = 0;
+}
+
+struct rem_request *rem_request_new_child(struct rem_request *parent,
+                                          const struct rem_exchange_ops *ops)
+{
+    struct rem_request *child = alloc_request(&parent->worker->small);
+
+    if (child == NULL)
+        return NULL;
+    if (init_request(child, parent->worker, ops, parent->conn, parent->server) != REM_OK) {
+        free_request(child);
+        return NULL;
+    }
+    inherit(child, parent);
+    child->method = REM_METHOD_GET;
+    child->method_name = REM_STR("GET");
+    child->internal = true;
+    rem_phase_enter(child, REM_PHASE_SERVER_REWRITE);
+    return child;
 }
 
 /* ---- counting; this worker is the only writer of its lines, so load and store do ---- */
@@ -254,21 +330,33 @@ void rem_request_release(struct rem_request *request)
 {
     REM_CHECK_OBJ(request, REM_REQUEST_MAGIC);
     request->held = false;
-    rem_loop_defer(&request->worker->loop, &request->free);
+    may_free(request);
 }
 
 void rem_request_drop(struct rem_request *request)
 {
     REM_CHECK_OBJ(request, REM_REQUEST_MAGIC);
     request->finalized = true;
+    request->over = true;
     request->codec = NULL;
     rem_request_release(request);
+}
+
+static bool is_logged(const struct rem_request *request)
+{
+    return request->parent == NULL || request->logs_parent ||
+           rem_core_location(request)->log_subrequest;
 }
 
 /* The single exit. */
 static void terminate(struct rem_request *request, bool abort)
 {
+    bool acted;
+
+    if (request->over) /* what ends with it may have brought us here again */
+        return;
     request->finalized = true;
+    request->over = true;
     request->on_writable = NULL;
     request->on_body = NULL;
     request->on_client_gone = NULL;
@@ -276,18 +364,28 @@ static void terminate(struct rem_request *request, bool abort)
     /* An abort gives queued bufs back first, while their owners are alive. */
     if (abort)
         request->exchange->finish(request, true);
+    acted = rem_post_action_start(request);
+    rem_subrequest_leave(request);
     run_cleanups(request);
-    rem_phase_log(request);
-    count_end(request);
+    if (!acted && is_logged(request))
+        rem_phase_log(request);
+    if (request->parent == NULL)
+        count_end(request);
     if (!abort)
         request->exchange->finish(request, false);
-    if (!request->held)
-        rem_loop_defer(&request->worker->loop, &request->free);
+    may_free(request);
+}
+
+void rem_request_abort(struct rem_request *request)
+{
+    REM_CHECK_OBJ(request, REM_REQUEST_MAGIC);
+    terminate(request, true);
 }
 
 static bool is_flushed(const struct rem_request *request)
 {
-    return request->buffered == 0 && request->exchange->queued(request) == 0;
+    return request->buffered == 0 && request->exchange->queued(request) == 0 &&
+           !rem_subrequest_pending(request);
 }
 
 static void on_flushed(struct rem_request *request)
@@ -350,6 +448,7 @@ void rem_request_writable(struct rem_request *request)
         if (request->buffered != 0)
             return;
     }
+    rem_subrequest_writable(request);
     if (request->on_writable != NULL)
         request->on_writable(request);
 }

@@ -36,6 +36,7 @@ enum rem_http_result {
 };
 
 struct rem_exchange_ops;
+struct rem_family;
 struct rem_http_address;
 struct rem_proxy_header;
 struct rem_http_server_conf;
@@ -161,6 +162,10 @@ struct rem_request {
     uint8_t limit_req_status;               /* enum rem_limit_status; 0: not looked at yet */
     uint8_t limit_conn_status;
     bool refusal_delayed; /* auth_delay has passed */
+
+    bool over;                 /* finished with: all that is left is the memory */
+    bool logs_parent;          /* a post_action: the access log's line is of both */
+    struct rem_family *family; /* of a request with a parent or children (subrequest.h) */
 };
 
 /* Makes a request in an arena of its own, with the address's fallback server as configuration;
@@ -168,6 +173,11 @@ struct rem_request {
 struct rem_request *rem_request_new(struct rem_worker *worker, const struct rem_exchange_ops *ops,
                                     struct rem_conn *conn,
                                     const struct rem_http_address *address) REM_MUST_CHECK;
+
+/* A request that `parent` makes of its server, without a place in any order and without a body; its
+ * URI is for the caller to fill in (see subrequest.h).  Returns: NULL without memory. */
+struct rem_request *rem_request_new_child(struct rem_request *parent,
+                                          const struct rem_exchange_ops *ops) REM_MUST_CHECK;
 
 /* Codec: drops a request whose head never came whole; nothing is answered or logged. */
 void rem_request_drop(struct rem_request *request);
@@ -193,6 +203,9 @@ void rem_request_resume(struct rem_request *request);
  * status (an error page or redirect is made of it, unless the head has gone: then the connection is
  * aborted), REM_HTTP_DONE or REM_HTTP_AGAIN (nothing happens), REM_HTTP_ERROR (abort). */
 void rem_request_finalize(struct rem_request *request, int result);
+
+/* Ends the request at once, whatever has become of it; its client is cut off. */
+void rem_request_abort(struct rem_request *request);
 
 /* Sends the request again through find-config with another URI; `args` may be empty.  After ten
  * redirects: 500.  `uri` must live in the arena.  Returns REM_HTTP_DONE. */
