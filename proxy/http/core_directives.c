@@ -95,6 +95,7 @@ enum {
     L = REM_CTX_LOCATION,
     HS = H | S,
     HSL = H | S | L,
+    HSLI = HSL | REM_CTX_LOCATION_IF,
 };
 
 #define SERVER_FIELD(field)   REM_LEVEL_SERVER, offsetof(struct rem_http_server_conf, field)
@@ -124,11 +125,11 @@ const struct rem_directive rem_core_directives[] = {
     {"merge_slashes", HS, REM_ARGS_FLAG, rem_set_flag, SERVER_FIELD(merge_slashes), NULL},
     {"max_headers", HS, REM_ARGS_1, rem_set_num, SERVER_FIELD(max_headers), &positive},
 
-    {"root", HSL, REM_ARGS_1, rem_core_set_root, REM_LEVEL_LOCATION, 0, NULL},
+    {"root", HSLI, REM_ARGS_1, rem_core_set_root, REM_LEVEL_LOCATION, 0, NULL},
     {"alias", L, REM_ARGS_1, rem_core_set_root, REM_LEVEL_LOCATION, 0, NULL},
     {"types", HSL, REM_ARGS_0 | REM_ARGS_BLOCK, rem_core_set_types, REM_LEVEL_LOCATION, 0, NULL},
     {"default_type", HSL, REM_ARGS_1, rem_set_str, LOCATION_FIELD(default_type), NULL},
-    {"sendfile", HSL, REM_ARGS_FLAG, rem_set_flag, LOCATION_FIELD(sendfile), NULL},
+    {"sendfile", HSLI, REM_ARGS_FLAG, rem_set_flag, LOCATION_FIELD(sendfile), NULL},
     {"sendfile_max_chunk", HSL, REM_ARGS_1, rem_set_size, LOCATION_FIELD(sendfile_max_chunk), NULL},
     {"etag", HSL, REM_ARGS_FLAG, rem_set_flag, LOCATION_FIELD(etag), NULL},
     {"if_modified_since", HSL, REM_ARGS_1, rem_set_enum, LOCATION_FIELD(if_modified_since),
@@ -137,7 +138,7 @@ const struct rem_directive rem_core_directives[] = {
     {"satisfy", HSL, REM_ARGS_1, rem_set_enum, LOCATION_FIELD(satisfy), satisfy_choices},
     {"auth_delay", HSL, REM_ARGS_1, rem_set_msec, LOCATION_FIELD(auth_delay), NULL},
 
-    {"error_page", HSL, REM_ARGS_2MORE, rem_core_set_error_page, REM_LEVEL_LOCATION, 0, NULL},
+    {"error_page", HSLI, REM_ARGS_2MORE, rem_core_set_error_page, REM_LEVEL_LOCATION, 0, NULL},
     {"recursive_error_pages", HSL, REM_ARGS_FLAG, rem_set_flag,
      LOCATION_FIELD(recursive_error_pages), NULL},
     {"log_not_found", HSL, REM_ARGS_FLAG, rem_set_flag, LOCATION_FIELD(log_not_found), NULL},

@@ -104,7 +104,6 @@ int rem_core_find_config(struct rem_request *request)
     int found = rem_core_find_location(request->server, request->uri, &request->eval, &location);
     int status;
 
-    request->uri_replaced = false;
     if (found < 0) {
         REM_LOG_IN(&request->log, REM_LOG_ERROR, 0, "no location could be chosen for \"%.*s\": %s",
                    REM_STR_ARG(request->uri), rem_err_text(found));

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* core_names.h - the server names of one address, and which of them fits a host.
  *
- * Preference: the exact name; the longest "*.x"; the longest "x.*"; the first regex in the order of
- *             the file.
- * Cost:       one hash lookup for an exact name, one more for each label of the host that a
- * wildcard name could cover.  */
+ * Preference: as hostmap.h; then the first regex in the order of the file.  */
 #ifndef REM_HTTP_CORE_NAMES_H
 #define REM_HTTP_CORE_NAMES_H
 
 #include "proxy/conf/capture.h"
-#include "proxy/conf/strmap.h"
+#include "proxy/conf/hostmap.h"
 
 struct rem_http_server_conf;
 
@@ -26,11 +23,7 @@ struct rem_http_names_regex {
 
 struct rem_http_names {
     struct rem_arena *arena;
-    struct rem_strmap exact;
-    struct rem_strmap head; /* "*.x" as "x" */
-    struct rem_strmap tail; /* "x.*" as "x" */
-    size_t head_longest;    /* bytes of the longest key: longer ends of a host need no lookup */
-    size_t tail_longest;
+    struct rem_hostmap hosts;
     struct rem_http_names_regex *regexes;
     uint32_t n_regexes;
     uint32_t room_regexes;

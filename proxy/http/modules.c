@@ -27,6 +27,12 @@ extern struct rem_module rem_not_modified_module;
 extern struct rem_module rem_headers_module;
 extern struct rem_module rem_range_module;
 extern struct rem_module rem_limit_rate_module;
+extern struct rem_module rem_map_module;
+extern struct rem_module rem_geo_module;
+extern struct rem_module rem_split_clients_module;
+extern struct rem_module rem_limit_except_module;
+extern struct rem_module rem_referer_module;
+extern struct rem_module rem_expires_module;
 
 /* clang-format off */
 struct rem_module *const rem_modules[] = {
@@ -39,6 +45,11 @@ struct rem_module *const rem_modules[] = {
     &rem_log_module,
     &rem_resolver_module,
     &rem_upstream_module,
+    &rem_map_module,
+    &rem_geo_module,
+    &rem_split_clients_module,
+    &rem_referer_module,
+    &rem_limit_except_module,
     &rem_rewrite_module,
     &rem_auth_request_module,
     &rem_try_files_module,
@@ -49,12 +60,14 @@ struct rem_module *const rem_modules[] = {
 
     /* What filters the response, from the handler to the codec:
      *   not_modified  preconditions, against the content's own date and tag
+     *   expires       how long it may be kept
      *   headers       add_header, add_trailer
      *   addition      other requests' bodies before and behind
      *   order         subrequests end here: filters behind it see the client's response as a whole
      *   range         parts of a body that nothing before it changes
      *   limit_rate    how fast the codec may send it */
     &rem_not_modified_module,
+    &rem_expires_module,
     &rem_headers_module,
     &rem_addition_module,
     &rem_order_module,

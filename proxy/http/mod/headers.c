@@ -178,12 +178,12 @@ static int install(struct rem_http_setup *setup)
     return rc != 0 ? rc : rem_http_add_body_filter(setup, on_body);
 }
 
-enum { HSL = REM_CTX_HTTP | REM_CTX_SERVER | REM_CTX_LOCATION };
+enum { HSLI = REM_CTX_HTTP | REM_CTX_SERVER | REM_CTX_LOCATION | REM_CTX_LOCATION_IF };
 
 static const struct rem_directive directives[] = {
-    {"add_header", HSL, REM_ARGS_23, set_add, REM_LEVEL_LOCATION,
+    {"add_header", HSLI, REM_ARGS_23, set_add, REM_LEVEL_LOCATION,
      offsetof(struct headers_conf, headers), NULL},
-    {"add_trailer", HSL, REM_ARGS_23, set_add, REM_LEVEL_LOCATION,
+    {"add_trailer", HSLI, REM_ARGS_23, set_add, REM_LEVEL_LOCATION,
      offsetof(struct headers_conf, trailers), NULL},
     REM_DIRECTIVE_END,
 };

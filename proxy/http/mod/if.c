@@ -105,7 +105,7 @@ static int parse_file(struct rem_conf *cf, const struct rem_str *words, int n,
         return invalid(cf, words[0]);
     if (n != 2)
         return invalid(cf, words[0]);
-    return rem_value_compile(cf, rem_arena_dup(cf->arena, words[1]), &condition->value);
+    return rem_value_compile(cf, words[1], &condition->value);
 }
 
 static int parse_condition(struct rem_conf *cf, struct rem_if *condition)
@@ -189,10 +189,13 @@ static int test_file(struct rem_request *request, const struct rem_if *condition
 {
     struct rem_str path;
     struct stat st;
-    int rc = rem_value_eval_z(&condition->value, &request->eval, &path);
+    int rc = rem_rewrite_eval(request, &condition->value, &path);
 
     if (rc != 0)
         return rc;
+    path = rem_arena_dup(&request->arena, path);
+    if (path.p == NULL)
+        return REM_ENOMEM;
     if (memchr(path.p, '\0', path.n) != NULL)
         return 0;
     if (stat(path.p, &st) == 0)
@@ -215,7 +218,7 @@ static int test_variable(struct rem_request *request, const struct rem_if *condi
     if (condition->kind == REM_IF_EQUAL) {
         struct rem_str text = value->str; /* what comes next may ask for others */
 
-        rc = rem_http_value(request, &condition->value, &other);
+        rc = rem_rewrite_eval(request, &condition->value, &other);
         return rc != 0 ? rc : rem_str_eq(text, other);
     }
     rc = rem_capture_match(&condition->regex, &request->eval, value->str);

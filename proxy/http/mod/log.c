@@ -419,8 +419,9 @@ static void worker_fini(struct rem_worker *worker)
 
 static const struct rem_directive directives[] = {
     {"log_format", REM_CTX_HTTP, REM_ARGS_2MORE, set_log_format, REM_LEVEL_MAIN, 0, NULL},
-    {"access_log", REM_CTX_HTTP | REM_CTX_SERVER | REM_CTX_LOCATION, REM_ARGS_1MORE, set_access_log,
-     REM_LEVEL_LOCATION, 0, NULL},
+    {"access_log",
+     REM_CTX_HTTP | REM_CTX_SERVER | REM_CTX_LOCATION | REM_CTX_LOCATION_IF | REM_CTX_LIMIT_EXCEPT,
+     REM_ARGS_1MORE, set_access_log, REM_LEVEL_LOCATION, 0, NULL},
     REM_DIRECTIVE_END,
 };
 

@@ -175,6 +175,13 @@ static int run_steps(struct rem_request *request)
     return REM_HTTP_DECLINED;
 }
 
+/* Here each request begins, and each internal redirect. */
+static int run_server_steps(struct rem_request *request)
+{
+    request->uri_replaced = false;
+    return run_steps(request);
+}
+
 /* Where no location fits, the server's own steps have run already. */
 static int run_location_steps(struct rem_request *request)
 {
@@ -185,7 +192,7 @@ static int run_location_steps(struct rem_request *request)
 
 static int install(struct rem_http_setup *setup)
 {
-    int rc = rem_http_add_handler(setup, REM_PHASE_SERVER_REWRITE, run_steps);
+    int rc = rem_http_add_handler(setup, REM_PHASE_SERVER_REWRITE, run_server_steps);
 
     return rc != 0 ? rc : rem_http_add_handler(setup, REM_PHASE_REWRITE, run_location_steps);
 }

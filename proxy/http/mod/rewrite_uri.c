@@ -244,10 +244,6 @@ static int new_args(struct rem_request *request, const struct rem_rewrite *rewri
     rc = rem_rewrite_eval(request, &rewrite->args, args);
     if (rc != 0 || rewrite->drop_args || request->args.n == 0)
         return rc;
-    if (args->n == 0) {
-        *args = request->args;
-        return 0;
-    }
     *args = rem_arena_printf(&request->arena, "%.*s&%.*s", REM_STR_ARG(*args),
                              REM_STR_ARG(request->args));
     return args->p != NULL ? 0 : REM_ENOMEM;
