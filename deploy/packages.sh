@@ -41,9 +41,10 @@ rem_build() {
     local dir=$1 type=$2
     shift 2
     say "building $type in $dir"
-    cmake -S . -B "$dir" -G Ninja -DCMAKE_BUILD_TYPE="$type" "$@" >"$dir.log" 2>&1 &&
-        ninja -C "$dir" >>"$dir.log" 2>&1 || {
-        tail -40 "$dir.log" >&2
+    mkdir -p "$dir"
+    cmake -S . -B "$dir" -G Ninja -DCMAKE_BUILD_TYPE="$type" "$@" >"$dir/build.log" 2>&1 &&
+        ninja -C "$dir" >>"$dir/build.log" 2>&1 || {
+        tail -40 "$dir/build.log" >&2
         return 1
     }
 }

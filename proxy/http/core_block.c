@@ -30,6 +30,7 @@ static int worker_init(struct rem_worker *worker)
 static void worker_fini(struct rem_worker *worker)
 {
     rem_h1_server_abort_all(worker); /* so that their log lines say how they ended */
+    rem_loop_free_deferred(&worker->loop);
     for (struct rem_module *const *m = rem_modules; *m != NULL; m++) {
         const struct rem_http_hooks *hooks = hooks_of(*m);
 

@@ -54,6 +54,7 @@ void rem_loop_fini(struct rem_loop *loop)
 {
     if (loop->base == NULL)
         return;
+    rem_loop_free_deferred(loop);
     event_free(loop->tick);
     event_base_free(loop->base);
     loop->base = NULL;
@@ -122,13 +123,18 @@ static void arm_tick(struct rem_loop *loop)
         loop->tick_due_ms = 0; /* out of memory: tried again at the end of the next turn */
 }
 
+void rem_loop_free_deferred(struct rem_loop *loop)
+{
+    while (!rem_list_empty(&loop->deferred))
+        run_list(&loop->deferred);
+}
+
 /* What follows the callbacks of ready connections. */
 static void end_turn(struct rem_loop *loop)
 {
     rem_timers_run(&loop->timers, loop->clock.mono_ms);
     run_list(&loop->posted);
-    while (!rem_list_empty(&loop->deferred))
-        run_list(&loop->deferred);
+    rem_loop_free_deferred(loop);
     if (loop->on_turn_end != NULL)
         loop->on_turn_end(loop->turn_data);
 }

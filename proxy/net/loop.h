@@ -68,4 +68,7 @@ void rem_post_cancel(struct rem_post *post);
 /* Has `run` called at the end of the turn, after all other callbacks: for freeing. */
 void rem_loop_defer(struct rem_loop *loop, struct rem_post *post);
 
+/* Runs what was deferred.  The loop does so itself; for when it has stopped. */
+void rem_loop_free_deferred(struct rem_loop *loop);
+
 #endif

@@ -363,10 +363,12 @@ def test_children_are_nobody(remora):
 
 def test_titles(remora):
     r = remora(conf(workers=1))
-    shown = {pid: text.strip() for pid, text in processes(r.group).items()}
-    assert shown[r.pid].startswith("remora: master process ") and REMORA in shown[r.pid]
-    assert shown[r.workers()[0]] == "remora: worker process"
-    assert shown[r.agent()] == "remora: agent process"
+
+    def shows(pid, text):
+        wait_for(lambda: processes(r.group)[pid].strip().startswith(text), text)
+    shows(r.pid, "remora: master process " + REMORA)
+    shows(r.workers()[0], "remora: worker process")
+    shows(r.agent(), "remora: agent process")
 
 
 def test_cpu_affinity(remora):
