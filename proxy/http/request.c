@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-enum { REDIRECTS_MAX = 10, BLOCK_HEAD = 16 };
+enum { BLOCK_HEAD = 16 };
 
 /* A request starts in its arena's first block, so that it costs one recycled block and no malloc.
  */
@@ -483,7 +483,7 @@ void rem_request_finalize(struct rem_request *request, int result)
 /* Counts a redirect.  Returns: whether there may be another. */
 static bool may_redirect(struct rem_request *request)
 {
-    if (request->internal_redirects++ < REDIRECTS_MAX)
+    if (request->uri_changes++ < REM_URI_CHANGES_MAX)
         return true;
     REM_LOG_IN(&request->log, REM_LOG_ERROR, 0,
                "rewrite or internal redirection cycle while internally redirecting to \"%.*s\"",

@@ -24,7 +24,7 @@
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
 
-enum { REM_REQUEST_MAGIC = 0x72726571 };
+enum { REM_REQUEST_MAGIC = 0x72726571, REM_URI_CHANGES_MAX = 10 };
 
 /* What handlers return beside a positive HTTP status (which ends the request with that status). */
 enum rem_http_result {
@@ -112,8 +112,7 @@ struct rem_request {
     void **location_conf;
     const struct rem_http_server_conf *server;
     struct rem_request *parent; /* subrequests; NULL for a client's request */
-    uint32_t internal_redirects;
-    uint32_t uri_changes; /* rewrites that led back to find-config */
+    uint32_t uri_changes; /* internal redirects, and rewrites that led back to find-config */
     bool uri_changed;     /* a rewrite changed the URI: post-rewrite goes back to find-config */
     bool internal;        /* redirected: `internal` locations are open */
     bool error_paged;     /* an error_page has been followed */

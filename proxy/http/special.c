@@ -3,6 +3,7 @@
 
 #include "proto/wire/put.h"
 #include "proxy/http/core.h"
+#include "proxy/http/response.h"
 
 struct rem_str rem_special_token(const struct rem_request *request)
 {
@@ -55,7 +56,9 @@ static const struct rem_http_error_page *find_page(const struct rem_request *req
     const struct rem_http_location_conf *loc = rem_core_location(request);
     const struct rem_http_error_page *page;
 
-    if (loc->error_pages == NULL || (request->error_paged && !loc->recursive_error_pages))
+    /* No page for a cycle of them. */
+    if (loc->error_pages == NULL || request->error_paged ||
+        request->uri_changes > REM_URI_CHANGES_MAX)
         return NULL;
     page = REM_ARRAY_OF(loc->error_pages, const struct rem_http_error_page);
     for (uint32_t i = 0; i < loc->error_pages->n; i++) {
@@ -90,10 +93,11 @@ static int follow_page(struct rem_request *request, int status,
 {
     struct rem_str to;
 
-    request->error_paged = true;
+    request->error_paged = !rem_core_location(request)->recursive_error_pages;
     request->error_status = page->overwrite >= 0 ? page->overwrite : shown_status(status);
     if (rem_http_value(request, &page->to, &to) != REM_OK)
         return REM_HTTP_ERROR;
+    rem_response_remove(&request->response, REM_FIELD_LOCATION);
     if (to.n != 0 && to.p[0] == '/')
         return redirect_to_uri(request, to);
     if (to.n != 0 && to.p[0] == '@')

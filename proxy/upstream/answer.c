@@ -51,6 +51,17 @@ static bool head_is_intercepted(const struct rem_upstream_exchange *x)
     return false;
 }
 
+/* Of the server's own fields a page in its place keeps what the client has to know to go on. */
+static int keep_challenges(struct rem_upstream_exchange *x)
+{
+    const struct rem_field *field = rem_fields_find(x->fields, REM_FIELD_WWW_AUTHENTICATE);
+    int rc = 0;
+
+    for (; x->status == 401 && field != NULL && rc == 0; field = rem_fields_next(x->fields, field))
+        rc = rem_fields_append(&x->request->response.fields, field);
+    return rc;
+}
+
 static enum rem_upstream_step head_done(struct rem_upstream_exchange *x)
 {
     struct rem_request *request = x->request;
@@ -64,7 +75,7 @@ static enum rem_upstream_step head_done(struct rem_upstream_exchange *x)
     }
     rem_relay_keep_head(x);
     if (head_is_intercepted(x))
-        return rem_upstream_end(x, x->status);
+        return rem_upstream_end(x, keep_challenges(x) == 0 ? x->status : 500);
     /* What came with the head is looked at first: while the client has nothing, a body that is
      * wrong from its start can still be answered with 502. */
     rc = rem_relay_feed(x);
