@@ -13,6 +13,7 @@ struct listen_args {
     struct rem_listen_options options;
     bool options_set;
     bool is_default;
+    bool proxy_protocol;
     struct rem_str text; /* the address as given */
 };
 
@@ -123,10 +124,14 @@ static bool take_prefix(struct rem_str arg, const char *prefix, struct rem_str *
 /* Parameters that are complete words.  Returns 1 taken, 0 not one of them, negative reported. */
 static int word_param(struct rem_conf *cf, struct rem_str arg, struct listen_args *args)
 {
-    static const char *const later[] = {"ssl", "http2", "quic", "spdy", "proxy_protocol", "http3"};
+    static const char *const later[] = {"ssl", "http2", "quic", "spdy", "http3"};
 
     if (rem_str_is(arg, "default_server") || rem_str_is(arg, "default")) {
         args->is_default = true;
+        return 1;
+    }
+    if (rem_str_is(arg, "proxy_protocol")) {
+        args->proxy_protocol = true;
         return 1;
     }
     for (size_t i = 0; i < REM_COUNT(later); i++) {
@@ -237,6 +242,7 @@ static int listen_add(struct rem_conf *cf, const struct rem_addr *addr,
     if (args->is_default || listen->address.fallback == NULL)
         listen->address.fallback = server;
     listen->default_set |= args->is_default;
+    listen->address.proxy_protocol |= args->proxy_protocol;
     return 0;
 }
 

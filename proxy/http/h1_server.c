@@ -35,6 +35,7 @@ static const uint16_t edges[REM_H1_IN_STATES] = {
     [REM_H1_IN_DISCARD] = 1 << REM_H1_IN_NEXT | 1 << REM_H1_IN_CLOSED,
     [REM_H1_IN_LINGER] = 1 << REM_H1_IN_CLOSED,
     [REM_H1_IN_CLOSED] = 0,
+    [REM_H1_IN_PROXY] = 1 << REM_H1_IN_IDLE | 1 << REM_H1_IN_CLOSED,
 };
 
 /* The gauge that a connection in this state counts in; this worker alone writes it. */
@@ -42,6 +43,7 @@ static _Atomic int64_t *gauge(struct rem_shm_worker *counters, enum rem_h1_in in
 {
     switch (in) {
     case REM_H1_IN_IDLE:
+    case REM_H1_IN_PROXY:
         return &counters->conn_waiting;
     case REM_H1_IN_HEAD:
         return &counters->conn_reading;
@@ -125,6 +127,9 @@ static void run_input(struct rem_h1_client *client)
     struct rem_h1_exchange *x = client->x;
 
     switch ((enum rem_h1_in)client->in) {
+    case REM_H1_IN_PROXY:
+        h1_read_proxy(client);
+        break;
     case REM_H1_IN_IDLE:
     case REM_H1_IN_HEAD:
         h1_read_head(client);
@@ -239,6 +244,7 @@ static void on_timer(struct rem_timer *timer)
         REM_CONTAINER(REM_CONTAINER(timer, struct rem_conn, timer), struct rem_h1_client, conn);
 
     switch ((enum rem_h1_in)client->in) {
+    case REM_H1_IN_PROXY:
     case REM_H1_IN_IDLE:
     case REM_H1_IN_DISCARD:
     case REM_H1_IN_LINGER:
@@ -259,7 +265,10 @@ static void on_timer(struct rem_timer *timer)
 
 static void on_free(struct rem_post *post)
 {
-    free(REM_CONTAINER(post, struct rem_h1_client, free));
+    struct rem_h1_client *client = REM_CONTAINER(post, struct rem_h1_client, free);
+
+    free(client->proxied);
+    free(client);
 }
 
 void rem_h1_server_accept(struct rem_worker *worker, struct rem_listener *listener, int fd,
@@ -279,6 +288,7 @@ void rem_h1_server_accept(struct rem_worker *worker, struct rem_listener *listen
     client->peer = *peer;
     client->accepted_ms = worker->loop.clock.mono_ms;
     client->address = rem_core_address(listener, fd);
+    client->in = client->address->proxy_protocol ? REM_H1_IN_PROXY : REM_H1_IN_IDLE;
     rem_post_init(&client->wake, on_wake);
     rem_post_init(&client->free, on_free);
     rem_timer_init(&client->conn.timer, on_timer);

@@ -30,6 +30,7 @@ enum rem_h1_in {
     REM_H1_IN_DISCARD,  /* the rest of a body after its answer; lingering_timeout runs */
     REM_H1_IN_LINGER,   /* nothing any more, until the client closes; lingering_timeout runs */
     REM_H1_IN_CLOSED,
+    REM_H1_IN_PROXY, /* the PROXY protocol's header, before anything else; client_header_timeout */
     REM_H1_IN_STATES,
 };
 
@@ -71,6 +72,7 @@ struct rem_h1_client {
     const struct rem_http_address *address;
     const struct rem_http_location_conf *loc; /* of the last request; NULL: none yet */
     struct rem_h1_exchange *x;                /* NULL: idle, lingering or closed */
+    struct rem_proxy_header *proxied;         /* of the PROXY protocol; owned; NULL: none */
     struct rem_h1_block *left;                /* pipelined bytes between two exchanges */
     uint32_t left_pos, left_last;
     uint32_t requests;
@@ -139,6 +141,11 @@ void h1_head_timeout(struct rem_h1_client *client);
 
 struct rem_h1_block *h1_block_new(struct rem_worker *worker, size_t size);
 void h1_block_put(struct rem_worker *worker, struct rem_h1_block *block);
+
+/* ---- h1_server_proxy.c ---- */
+
+/* Reads the header of the PROXY protocol; the first request follows. */
+void h1_read_proxy(struct rem_h1_client *client);
 
 /* ---- h1_server_body.c ---- */
 

@@ -73,6 +73,7 @@ static struct rem_h1_exchange *new_exchange(struct rem_h1_client *client,
     request->codec = x;
     request->peer = &client->peer;
     request->listener = client->listener;
+    request->proxied = client->proxied;
     rem_h1_request_init(&x->parse, &client->address->fallback->limits, &request->arena);
     client->x = x;
     return x;
@@ -83,7 +84,7 @@ static struct rem_h1_exchange *new_exchange(struct rem_h1_client *client,
 static struct rem_h1_exchange *begin(struct rem_h1_client *client)
 {
     struct rem_h1_block *block = client->left;
-    bool pipelined = block != NULL;
+    bool pipelined = block != NULL && client->requests != 0;
     struct rem_h1_exchange *x;
     uint32_t pos = 0;
     uint32_t last = 0;

@@ -12,6 +12,13 @@ extern struct rem_module rem_admin_module;
 extern struct rem_module rem_http_module;
 extern struct rem_module rem_http_core_module;
 extern struct rem_module rem_log_module;
+extern struct rem_module rem_proxy_protocol_module;
+extern struct rem_module rem_realip_module;
+extern struct rem_module rem_limit_req_module;
+extern struct rem_module rem_limit_conn_module;
+extern struct rem_module rem_access_module;
+extern struct rem_module rem_auth_basic_module;
+extern struct rem_module rem_stub_status_module;
 extern struct rem_module rem_rewrite_module;
 extern struct rem_module rem_try_files_module;
 extern struct rem_module rem_resolver_module;
@@ -43,6 +50,13 @@ struct rem_module *const rem_modules[] = {
 
     &rem_http_core_module,
     &rem_log_module,
+    &rem_proxy_protocol_module,
+    &rem_realip_module,
+    &rem_limit_req_module,
+    &rem_limit_conn_module,
+    &rem_access_module,
+    &rem_auth_basic_module,
+    &rem_stub_status_module,
     &rem_resolver_module,
     &rem_upstream_module,
     &rem_map_module,

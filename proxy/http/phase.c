@@ -2,6 +2,7 @@
 #include "proxy/http/phase.h"
 
 #include "proxy/http/core.h"
+#include "proxy/http/delay.h"
 #include "proxy/http/http.h"
 
 enum { URI_CHANGES_MAX = 10 };
@@ -80,11 +81,40 @@ static bool check_post_rewrite(struct rem_request *request, const struct phase_e
     return true;
 }
 
+/* Ends the request, after auth_delay if it is for want of a password; comes here a second time
+ * then.  Returns false, as a checker does. */
+static bool refuse(struct rem_request *request, int status)
+{
+    int64_t delay = rem_core_location(request)->auth_delay;
+
+    if (status == 401 && delay > 0 && !request->refusal_delayed) {
+        REM_LOG_IN(&request->log, REM_LOG_ERROR, 0, "delaying unauthorized request");
+        request->refusal_delayed = true;
+        status = rem_request_delay(request, (uint64_t)delay);
+    } else {
+        request->refusal_delayed = false;
+    }
+    rem_request_finalize(request, status);
+    return false;
+}
+
+/* Another way of access was good enough: nobody is asked for a password. */
+static void forget_challenge(struct rem_request *request)
+{
+    struct rem_fields *fields = &request->response.fields;
+    struct rem_field *field;
+
+    while ((field = rem_fields_find(fields, REM_FIELD_WWW_AUTHENTICATE)) != NULL)
+        rem_fields_remove(fields, field);
+}
+
 static bool check_access(struct rem_request *request, const struct phase_entry *entry)
 {
     bool any = rem_core_location(request)->satisfy == REM_SATISFY_ANY;
     int rc;
 
+    if (request->refusal_delayed)
+        return refuse(request, 401);
     if (request->parent != NULL) { /* the request that made it has been let in */
         request->phase = entry->next;
         return true;
@@ -94,6 +124,7 @@ static bool check_access(struct rem_request *request, const struct phase_entry *
         return false;
     if (rc == REM_HTTP_OK && any) {
         request->access_status = 0;
+        forget_challenge(request);
         request->phase = entry->next;
         return true;
     }
@@ -106,20 +137,20 @@ static bool check_access(struct rem_request *request, const struct phase_entry *
         request->phase++;
         return true;
     }
-    rem_request_finalize(request, rc);
-    return false;
+    return refuse(request, rc);
 }
 
 static bool check_post_access(struct rem_request *request, const struct phase_entry *entry)
 {
     int status = request->access_status;
 
+    if (request->refusal_delayed)
+        return refuse(request, 401);
     request->access_status = 0;
     if (status != 0) {
         if (status == 403)
             REM_LOG_IN(&request->log, REM_LOG_ERROR, 0, "access forbidden by rule");
-        rem_request_finalize(request, status);
-        return false;
+        return refuse(request, status);
     }
     request->phase = entry->next;
     return true;

@@ -211,7 +211,7 @@ def test_refused_as_nginx_does(tmp_path, text):
         assert emerg[0].split("[emerg] ")[1] in theirs.stderr
 
 
-@pytest.mark.parametrize("parameter", ["ssl", "http2", "quic", "proxy_protocol"])
+@pytest.mark.parametrize("parameter", ["ssl", "http2", "quic"])
 def test_what_is_not_there_yet_is_refused(tmp_path, parameter):
     conf = tmp_path / "c.conf"
     conf.write_text(f"events {{ }}\nhttp {{ server {{ listen 8443 {parameter}; }} }}\n")

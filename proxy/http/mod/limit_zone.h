@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* limit_zone.h - what limit_req and limit_conn share: named zones with a key, and outcomes.
+ *
+ * Runs in:    zones are defined while a configuration is read, before or after they are first used.
+ * Not here:   the shared memory (proto/shm/zone.h), the limits themselves.  */
+#ifndef REM_HTTP_MOD_LIMIT_ZONE_H
+#define REM_HTTP_MOD_LIMIT_ZONE_H
+
+#include "proto/shm/zone.h"
+#include "proxy/conf/array.h"
+#include "proxy/conf/set.h"
+#include "proxy/http/core.h"
+
+enum rem_limit_status {
+    REM_LIMIT_NONE = 0, /* no limit has been looked at */
+    REM_LIMIT_PASSED,
+    REM_LIMIT_DELAYED,
+    REM_LIMIT_REJECTED,
+    REM_LIMIT_DELAYED_DRY_RUN,
+    REM_LIMIT_REJECTED_DRY_RUN,
+};
+
+struct rem_limit_zone {
+    struct rem_str name;
+    struct rem_value key;
+    struct rem_zone *memory; /* NULL: not defined (yet) */
+    uint64_t requests;       /* limit_req: so many */
+    uint64_t period_ms;      /* in this time */
+};
+
+/* An array of struct rem_limit_zone *. */
+
+/* The zone of a name, made undefined if need be; NULL without memory. */
+struct rem_limit_zone *rem_limit_zone_named(struct rem_conf *cf, struct rem_array *zones,
+                                            struct rem_str name) REM_MUST_CHECK;
+
+/* The "NAME_zone KEY ... zone=NAME:SIZE" directive: `arg` is the last of these.  Reports. */
+int rem_limit_zone_define(struct rem_conf *cf, struct rem_array *zones, struct rem_str arg,
+                          enum rem_zone_kind kind, uint32_t value_size,
+                          struct rem_limit_zone **out) REM_MUST_CHECK;
+
+/* When all has been read: reports a zone that is used and nowhere defined. */
+int rem_limit_zones_check(struct rem_conf *cf, const struct rem_array *zones) REM_MUST_CHECK;
+
+/* The zone's key for a request.  Returns: false where the request is not to be counted (the key is
+ * empty, or too long, which is logged); *rc is 500 without memory. */
+bool rem_limit_zone_key(struct rem_request *request, const struct rem_limit_zone *zone,
+                        struct rem_str *key, int *rc) REM_MUST_CHECK;
+
+/* Variables: the name of an outcome. */
+int rem_limit_status_text(struct rem_var_value *out, enum rem_limit_status status);
+
+/* The client's own request, of which a subrequest is part: it is limited once. */
+static inline struct rem_request *rem_limit_root(struct rem_request *request)
+{
+    while (request->parent != NULL)
+        request = request->parent;
+    return request;
+}
+
+/* limit_*_log_level, and limit_*_status into an int64_t. */
+extern const struct rem_conf_choice rem_limit_log_levels[];
+int rem_limit_set_status(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+
+#endif
