@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/subrequest.h"
 
+#include "proto/wire/proxy_protocol.h"
 #include "proxy/http/body.h"
 #include "proxy/http/core.h"
 #include "proxy/http/exchange.h"
@@ -10,7 +11,7 @@
 /* What is left of a connection for a subrequest that outlives it. */
 struct stub {
     struct rem_conn conn;
-    struct rem_addr peer;
+    struct rem_addr peer, real_peer;
 };
 
 /* ---- families ---- */
@@ -168,6 +169,19 @@ static int refuse_more(const struct rem_request *parent, const struct rem_subreq
     return REM_ETOOBIG;
 }
 
+/* What a proxy before us said of the connection, told again. */
+static const struct rem_proxy_header *copy_proxied(struct rem_arena *arena,
+                                                   const struct rem_proxy_header *from)
+{
+    struct rem_proxy_header *copy = rem_arena_alloc(arena, sizeof(*copy));
+
+    if (copy == NULL)
+        return NULL;
+    *copy = *from;
+    copy->tlvs = rem_arena_dup(arena, from->tlvs);
+    return copy->tlvs.p != NULL ? copy : NULL;
+}
+
 /* A subrequest in the background knows the client when the connection has gone. */
 static int make_stub(struct rem_family *family)
 {
@@ -182,6 +196,15 @@ static int make_stub(struct rem_family *family)
     if (child->peer != NULL) {
         stub->peer = *child->peer;
         child->peer = &stub->peer;
+    }
+    if (child->real_peer != NULL) {
+        stub->real_peer = *child->real_peer;
+        child->real_peer = &stub->real_peer;
+    }
+    if (child->proxied != NULL) {
+        child->proxied = copy_proxied(&child->arena, child->proxied);
+        if (child->proxied == NULL)
+            return REM_ENOMEM;
     }
     return REM_OK;
 }
