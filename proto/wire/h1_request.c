@@ -172,14 +172,13 @@ static int finish(struct rem_h1_request *req, const char *buf)
     req->target = rem_h1_resolve(req->target, buf);
     req->line = rem_h1_resolve(req->line, buf);
     rc = rem_h1_fields_finish(&req->head, buf);
-    if (rc == REM_OK)
-        rc = check_method(req);
     if (rc != REM_OK)
         return rc;
     if (rem_target_split(req->target, req->method == REM_METHOD_CONNECT,
                          req->method == REM_METHOD_OPTIONS, &req->uri) != REM_OK)
         return bad_request(&req->head);
-    return settle_host(req);
+    rc = check_method(req);
+    return rc != REM_OK ? rc : settle_host(req);
 }
 
 int rem_h1_request_parse(struct rem_h1_request *req, const char *buf, size_t n)

@@ -127,6 +127,17 @@ static bool is_usual_port(const struct rem_request *request, uint16_t port)
     return port == (rem_str_is(request->scheme, "https") ? 443 : 80);
 }
 
+/* An error page that redirects makes what was to be said before void. */
+static int set_location(struct rem_request *request, struct rem_str to)
+{
+    struct rem_fields *fields = &request->response.fields;
+    struct rem_field *before;
+
+    while ((before = rem_fields_find(fields, REM_FIELD_LOCATION)) != NULL)
+        rem_fields_remove(fields, before);
+    return rem_fields_add(fields, REM_STR("Location"), to);
+}
+
 int rem_core_set_location_field(struct rem_request *request, struct rem_str to)
 {
     const struct rem_http_location_conf *location = rem_core_location(request);
@@ -140,7 +151,7 @@ int rem_core_set_location_field(struct rem_request *request, struct rem_str to)
     if (!rem_put_is_value(to) && rem_uri_escape(to, REM_URI_ESCAPE_ARGS, &request->arena, &to) != 0)
         return REM_ENOMEM;
     if (to.n == 0 || to.p[0] != '/' || !location->absolute_redirect)
-        return rem_fields_add(&request->response.fields, REM_STR("Location"), to);
+        return set_location(request, to);
 
     if (location->server_name_in_redirect)
         host = request->server->name;
@@ -161,5 +172,5 @@ int rem_core_set_location_field(struct rem_request *request, struct rem_str to)
                           REM_STR_ARG(to));
     if (to.p == NULL)
         return REM_ENOMEM;
-    return rem_fields_add(&request->response.fields, REM_STR("Location"), to);
+    return set_location(request, to);
 }
