@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* core_find.c - a request finds its server and its location. */
 #include "proto/wire/put.h"
+#include "proxy/http/body.h"
 #include "proxy/http/core_location.h"
 #include "proxy/http/core_names.h"
 #include "proxy/http/core_priv.h"
@@ -70,12 +71,15 @@ static int refuse_body(struct rem_request *request)
 {
     const struct rem_http_location_conf *location = rem_core_location(request);
 
-    if (!request->has_body || location->client_max_body_size == 0 ||
+    /* A page that says so may have the same limit. */
+    if (!request->has_body || request->body_refused || location->client_max_body_size == 0 ||
         request->content_length <= location->client_max_body_size)
         return REM_HTTP_OK;
     REM_LOG_IN(&request->log, REM_LOG_ERROR, 0,
                "client intended to send too large body: %lld bytes",
                (long long)request->content_length);
+    request->body_refused = true;
+    rem_body_discard(request);
     return 413;
 }
 

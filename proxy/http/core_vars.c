@@ -425,8 +425,11 @@ static int get_status(struct rem_eval *e, const struct rem_var *v, struct rem_va
     const struct rem_request *request = rem_core_var_request(e);
 
     (void)v;
+    if (request->version == 9)
+        return rem_core_var_text(out, REM_STR("009"));
     return rem_core_var_printf(e, out, "%03d",
-                               request->version == 9 ? 9 : request->response.status);
+                               request->error_status != 0 ? request->error_status
+                                                          : request->response.status);
 }
 
 static int get_request_completion(struct rem_eval *e, const struct rem_var *v,

@@ -162,6 +162,7 @@ struct rem_request {
     uint8_t limit_conn_status;
     bool refusal_delayed; /* auth_delay has passed */
 
+    bool body_refused;         /* 413: too large for the location it came to first */
     bool over;                 /* finished with: all that is left is the memory */
     bool logs_parent;          /* a post_action: the access log's line is of both */
     struct rem_family *family; /* of a request with a parent or children (subrequest.h) */

@@ -3,7 +3,6 @@
 
 #include "proto/wire/put.h"
 #include "proxy/http/core.h"
-#include "proxy/http/response.h"
 
 struct rem_str rem_special_token(const struct rem_request *request)
 {
@@ -97,7 +96,6 @@ static int follow_page(struct rem_request *request, int status,
     request->error_status = page->overwrite >= 0 ? page->overwrite : shown_status(status);
     if (rem_http_value(request, &page->to, &to) != REM_OK)
         return REM_HTTP_ERROR;
-    rem_response_remove(&request->response, REM_FIELD_LOCATION);
     if (to.n != 0 && to.p[0] == '/')
         return redirect_to_uri(request, to);
     if (to.n != 0 && to.p[0] == '@')

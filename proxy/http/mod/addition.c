@@ -70,7 +70,7 @@ static bool has_additions(const struct rem_request *request, const struct additi
     const struct rem_response *response = &request->response;
 
     return (conf->before.n != 0 || conf->after.n != 0) && request->parent == NULL &&
-           response->status == 200 && !response->no_body && has_type(conf, response->content_type);
+           response->status == 200 && has_type(conf, response->content_type);
 }
 
 static int on_head(struct rem_request *request, const struct rem_header_filter *next)
@@ -127,7 +127,7 @@ static int on_body(struct rem_request *request, struct rem_buf *list,
     bool ended;
     int rc;
 
-    if (ctx == NULL)
+    if (ctx == NULL || request->response.no_body)
         return next->run(request, list, next->next);
     if (!ctx->before_started && conf->before.n != 0 && start(request, conf->before) != REM_OK)
         return REM_ECLOSED;
