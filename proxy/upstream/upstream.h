@@ -145,6 +145,7 @@ struct rem_upstream_exchange {
     struct rem_balance_state balance;
     const struct rem_balancer *balancer;
     bool picked;              /* the next server has been picked already */
+    uint32_t first_servers;   /* how many there were at the first pick */
     struct rem_addr addr;     /* of the server of this try */
     struct rem_str addr_text; /* in the request's arena */
     struct rem_str target;    /* what the protocol asks for there; for logs */
