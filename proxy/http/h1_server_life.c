@@ -182,6 +182,20 @@ static void count_received(const struct rem_request *request)
                               memory_order_relaxed);
 }
 
+/* Ends the connection in the middle of an answer.  Where its framing does not tell the client, a
+ * reset does; elsewhere a reset could take earlier answers away that it has not read yet. */
+static void break_off(struct rem_h1_client *client, struct rem_h1_exchange *x)
+{
+    const struct rem_request *request = x->request;
+
+    if (x->gone || x->timed_out || request->client_gone || !request->response.head_sent)
+        h1_close(client);
+    else if (x->mode == REM_H1_OUT_UNTIL_CLOSE)
+        close_hard(client);
+    else
+        end_connection(client, x);
+}
+
 void h1_finish(struct rem_request *request, bool abort)
 {
     struct rem_h1_exchange *x = request->codec;
@@ -199,7 +213,7 @@ void h1_finish(struct rem_request *request, bool abort)
         if (reset)
             close_hard(client);
         else
-            h1_close(client);
+            break_off(client, x);
     } else if (!x->keep || !request->keepalive || client->in == REM_H1_IN_RAW) {
         end_connection(client, x);
     } else {
