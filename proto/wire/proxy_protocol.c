@@ -70,6 +70,7 @@ static bool set_port(struct rem_addr *addr, struct rem_str text)
 static bool parse_line(struct rem_str line, struct rem_proxy_header *out)
 {
     struct rem_str family, src, dst, src_port, dst_port;
+    const char *end = line.p + line.n;
     int af;
 
     if (!next_word(&line, &family))
@@ -83,9 +84,9 @@ static bool parse_line(struct rem_str line, struct rem_proxy_header *out)
     else
         return false;
     return next_word(&line, &src) && next_word(&line, &dst) && next_word(&line, &src_port) &&
-           next_word(&line, &dst_port) && line.n == 0 && set_host(&out->src, af, src) &&
-           set_host(&out->dst, af, dst) && set_port(&out->src, src_port) &&
-           set_port(&out->dst, dst_port);
+           next_word(&line, &dst_port) && dst_port.p + dst_port.n == end &&
+           set_host(&out->src, af, src) && set_host(&out->dst, af, dst) &&
+           set_port(&out->src, src_port) && set_port(&out->dst, dst_port);
 }
 
 static int parse_v1(struct rem_str bytes, struct rem_proxy_header *out, const char **reason)
