@@ -135,7 +135,7 @@ static int check_spec(const struct rem_upstream_spec *spec, struct rem_err *err)
 {
     if (spec->name.n == 0 || spec->name.n > REM_UPSTREAM_NAME_MAX || spec->zone.n > TEXT_MAX)
         return rem_err_set(err, REM_EINVAL, "invalid upstream name");
-    if (spec->method != REM_BALANCE_ROUND_ROBIN)
+    if (spec->method >= REM_BALANCE_METHODS)
         return rem_err_set(err, REM_EINVAL, "unknown balancing method %u", spec->method);
     if (spec->server_count > REM_UPSTREAM_SERVERS_MAX)
         return rem_err_set(err, REM_EINVAL, "more than %d servers", REM_UPSTREAM_SERVERS_MAX);
@@ -143,6 +143,8 @@ static int check_spec(const struct rem_upstream_spec *spec, struct rem_err *err)
         int rc = check_server(&spec->servers[i], err);
         if (rc != REM_OK)
             return rc;
+        if (spec->servers[i].flags & REM_SERVER_BACKUP && !rem_balance_has_backups(spec->method))
+            return rem_err_set(err, REM_EUNSUPPORTED, "the method knows no backup servers");
     }
     return REM_OK;
 }

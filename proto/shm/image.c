@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/shm/extras.h"
 #include "proto/shm/schedule.h"
 #include "proto/shm/writer_priv.h"
 
@@ -109,6 +110,7 @@ static void fill_server(struct rem_shm_server *to, const struct rem_server_spec 
     to->slow_start_ms = from->slow_start_ms;
     to->weight = from->weight;
     to->flags = from->flags;
+    to->parent = from->parent;
     to->addr_len = (uint16_t)from->addr.len;
     to->addr_inline = from->addr.len <= REM_SHM_SOCKADDR;
     if (to->addr_inline)
@@ -143,7 +145,7 @@ static uint32_t fill_turns(struct rem_shm_set *set, struct rem_shm_schedule *sch
 }
 
 static void fill_set(struct rem_shm_set *set, const struct rem_upstream_spec *spec,
-                     const struct turns turns[2])
+                     const struct turns turns[2], const struct rem_extras *extras)
 {
     struct texts texts = {.base = (char *)set};
     struct rem_shm_server *servers;
@@ -151,8 +153,12 @@ static void fill_set(struct rem_shm_set *set, const struct rem_upstream_spec *sp
     set->count = (uint32_t)spec->server_count;
     set->servers_off = sizeof(*set);
     set->set_flags = spec->server_count == 1 ? REM_SET_SINGLE : 0;
+    if (spec->method == REM_BALANCE_LEAST_TIME || spec->method_flags & REM_METHOD_BY_TIME)
+        set->set_flags |= REM_SET_TIMED;
     set->flags = spec->flags;
     set->method = spec->method;
+    set->method_flags = spec->method_flags;
+    set->sticky = spec->sticky;
     set->config_hash = spec->config_hash;
     set->zone_size = spec->zone_size;
     set->keepalive_connections = spec->keepalive.connections;
@@ -162,6 +168,7 @@ static void fill_set(struct rem_shm_set *set, const struct rem_upstream_spec *sp
     texts.at = set->servers_off + set->count * (uint32_t)sizeof(*servers);
     texts.at = fill_turns(set, &set->primary, &turns[0], texts.at);
     texts.at = fill_turns(set, &set->backup, &turns[1], texts.at);
+    texts.at = rem_extras_fill(extras, set, texts.at);
     set->name = put_text(&texts, spec->name);
     set->zone = put_text(&texts, spec->zone);
     servers = (void *)((char *)set + set->servers_off);
@@ -172,11 +179,12 @@ static void fill_set(struct rem_shm_set *set, const struct rem_upstream_spec *sp
 }
 
 static int build(const struct rem_upstream_spec *spec, const struct turns turns[2],
-                 struct rem_image *out)
+                 const struct rem_extras *extras, struct rem_image *out)
 {
     uint64_t size = sizeof(struct rem_shm_set) +
                     spec->server_count * sizeof(struct rem_shm_server) + turns_size(&turns[0]) +
-                    turns_size(&turns[1]) + texts_size(spec);
+                    turns_size(&turns[1]) + texts_size(spec) +
+                    rem_extras_size(extras, (uint32_t)spec->server_count);
     struct rem_shm_set *set;
 
     if (size > UINT32_MAX - REM_SHM_UNIT)
@@ -187,7 +195,7 @@ static int build(const struct rem_upstream_spec *spec, const struct turns turns[
         return REM_ENOMEM;
     memset(set, 0, size);
     set->size = size;
-    fill_set(set, spec, turns);
+    fill_set(set, spec, turns, extras);
     out->set = set;
     out->servers = (void *)((char *)set + set->servers_off);
     return REM_OK;
@@ -196,16 +204,20 @@ static int build(const struct rem_upstream_spec *spec, const struct turns turns[
 int rem_image_build(const struct rem_upstream_spec *spec, uint32_t next_id, struct rem_image *out)
 {
     struct turns turns[2] = {{0}};
+    struct rem_extras extras = {0};
     int rc = make_turns(spec, 0, &turns[0]);
 
     if (rc == REM_OK)
         rc = make_turns(spec, REM_SERVER_BACKUP, &turns[1]);
     if (rc == REM_OK)
-        rc = build(spec, turns, out);
+        rc = rem_extras_build(spec, &extras);
+    if (rc == REM_OK)
+        rc = build(spec, turns, &extras, out);
     if (rc == REM_OK)
         out->set->next_id = next_id;
     free(turns[0].items);
     free(turns[1].items);
+    rem_extras_fini(&extras);
     return rc;
 }
 

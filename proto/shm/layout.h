@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #define REM_SHM_MAGIC  0x0061726f6d657272ULL
-#define REM_SHM_LAYOUT 1u /* raise with every change in this file */
+#define REM_SHM_LAYOUT 2u /* raise with every change in this file */
 
 enum {
     REM_SHM_UNIT = 64,       /* what the allocator counts in */
@@ -68,7 +68,11 @@ struct rem_shm_line {
     _Atomic uint64_t responses[REM_SHM_CLASSES]; /* see rem_shm_class */
     _Atomic uint64_t unavail;
     _Atomic uint64_t header_ms, response_ms;
-    uint64_t reserved[3];
+    /* Of upstreams that balance by time (REM_SET_TIMED): moving averages of answered requests, in
+     * sixteenths of a millisecond, and the start times of open ones, summed. */
+    _Atomic uint32_t header_avg, response_avg;
+    _Atomic uint64_t open_since_ms;
+    uint64_t reserved[1];
 };
 
 /* 2xx, 3xx and 4xx lie in the first cache line.  `class` is 1..5. */
@@ -132,7 +136,7 @@ struct rem_shm_server {
     uint32_t weight;
     struct rem_shm_text addr_text;
     struct rem_shm_text server, name, route, fail_timeout_text, slow_start_text;
-    uint32_t reserved2[1];
+    uint32_t parent; /* 1 + number of the `resolve` server it was made from; 0: none */
 };
 
 /* An order in which servers take turns. */
@@ -145,6 +149,7 @@ struct rem_shm_schedule {
 
 enum rem_shm_set_flag {
     REM_SET_SINGLE = 1 << 0, /* one server in all: never marked unavailable */
+    REM_SET_TIMED = 1 << 1,  /* averages of response times are kept */
 };
 
 struct rem_shm_set {
@@ -165,6 +170,20 @@ struct rem_shm_set {
     struct rem_shm_text name, zone;
     uint32_t keepalive_connections, keepalive_requests;
     uint32_t keepalive_timeout_ms, keepalive_time_ms;
+    uint32_t method_flags;            /* enum rem_method_flag of spec.h */
+    uint32_t sticky;                  /* enum rem_sticky_kind of spec.h */
+    uint32_t shares_off;              /* see rem_shm_share_of; 0: all weights are 1 */
+    uint32_t shares;                  /* sum of all weights */
+    uint32_t ring_off, ring_length;   /* struct rem_shm_point, hashes ascending */
+    uint32_t routes_off, routes_mask; /* uint32_t[mask + 1]: server index or REM_SHM_NONE */
+    uint32_t sticky_ids_off;          /* REM_STICKY_ID bytes per server; 0: none */
+    uint32_t reserved[7];
+};
+
+/* A point on the ring of consistent hashing. */
+struct rem_shm_point {
+    uint32_t hash;
+    uint32_t server;
 };
 
 /* ---- the immutable directory ---- */
@@ -253,7 +272,7 @@ _Static_assert(sizeof(struct rem_shm_server_slot) == 192, "layout");
 _Static_assert(sizeof(struct rem_shm_upstream_line) == 64, "layout");
 _Static_assert(sizeof(struct rem_shm_upstream_slot) == 64, "layout");
 _Static_assert(sizeof(struct rem_shm_server) == 128, "layout");
-_Static_assert(sizeof(struct rem_shm_set) == 192, "layout");
+_Static_assert(sizeof(struct rem_shm_set) == 256, "layout");
 _Static_assert(sizeof(struct rem_shm_dir) == 64, "layout");
 _Static_assert(sizeof(struct rem_shm_dir_entry) == 112, "layout");
 _Static_assert(sizeof(struct rem_shm_zombie) == 24, "layout");

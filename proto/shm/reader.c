@@ -209,10 +209,13 @@ int rem_pin_take(struct rem_reader *reader, const struct rem_shm_set *set,
         return REM_EBUSY;
     ADD(line->requests, 1);
     STORE(line->selected_ms, now_ms);
+    if (set->set_flags & REM_SET_TIMED)
+        ADD(line->open_since_ms, now_ms);
     pin->slot = slot;
     pin->line = line;
     pin->header = reader->header;
     pin->uid = server->uid;
+    pin->since_ms = now_ms;
     pin->id = server->id;
     pin->max_conns = server->max_conns;
     pin->max_fails = server->max_fails;
@@ -240,6 +243,26 @@ static void count_failure(const struct rem_pin *pin, uint64_t now_ms)
         ADD(pin->line->unavail, 1);
         STORE(slot->down_from_ms, now_ms);
     }
+}
+
+/* Moves an average an eighth of the way; the first value is taken as it is.  One worker writes. */
+static void move_average(_Atomic uint32_t *average, uint32_t ms)
+{
+    int64_t now = LOAD(*average), value = (int64_t)(ms < (1u << 24) ? ms : 1u << 24) * 16 + 1;
+
+    now += now == 0 ? value : (value - now) / 8;
+    STORE(*average, (uint32_t)now);
+}
+
+static void count_time(const struct rem_pin *pin, const struct rem_pin_report *report)
+{
+    struct rem_shm_line *line = pin->line;
+
+    atomic_fetch_sub_explicit(&line->open_since_ms, pin->since_ms, memory_order_relaxed);
+    if (report->outcome != REM_OUTCOME_OK)
+        return;
+    move_average(&line->header_avg, report->header_ms);
+    move_average(&line->response_avg, report->response_ms);
 }
 
 /* A success ends the count of failures, if it is of a request sent after the last of them had
@@ -273,6 +296,8 @@ void rem_pin_done(struct rem_pin *pin, const struct rem_pin_report *report, uint
         count_failure(pin, now_ms);
     else if (report->outcome == REM_OUTCOME_OK)
         count_success(pin, now_ms);
+    if (pin->set_flags & REM_SET_TIMED)
+        count_time(pin, report);
     if (status_class >= 1 && status_class <= REM_SHM_CLASSES)
         ADD(line->responses[rem_shm_class(status_class)], 1);
     if (report->sent != 0)
@@ -288,4 +313,42 @@ void rem_pin_done(struct rem_pin *pin, const struct rem_pin_report *report, uint
     /* release: all counts above are in before the slot may be folded and freed; pairs with the
      * writer's acquire load of active */
     atomic_fetch_sub_explicit(&line->active, 1, memory_order_release);
+}
+
+/* ---- what sets have computed ahead ---- */
+
+uint32_t rem_shm_share_of(const struct rem_shm_set *set, uint32_t at)
+{
+    uint32_t low = 0, high = set->count - 1;
+
+    if (set->shares_off == 0)
+        return at;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (rem_shm_share_end(set, middle) > at)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+uint32_t rem_set_route(const struct rem_shm_set *set, uint64_t hash, uint32_t *place)
+{
+    const uint32_t *table = (const uint32_t *)(const void *)((const char *)set + set->routes_off);
+    uint32_t at = *place != 0 ? *place - 1 : (uint32_t)hash & set->routes_mask;
+
+    if (set->routes_off == 0)
+        return REM_SHM_NONE;
+    while (table[at] != REM_SHM_NONE) {
+        uint32_t server = table[at];
+        struct rem_str id = rem_set_sticky_id(set, server);
+
+        at = (at + 1) & set->routes_mask;
+        *place = at + 1;
+        if (rem_hash(id.p, id.n) == hash)
+            return server;
+    }
+    return REM_SHM_NONE;
 }

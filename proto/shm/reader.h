@@ -119,6 +119,38 @@ static inline struct rem_shm_line *rem_slot_lines(struct rem_shm_server_slot *sl
     return (struct rem_shm_line *)(void *)(slot + 1);
 }
 
+/* The weights of the servers before `index`, and its own, summed. */
+static inline uint32_t rem_shm_share_end(const struct rem_shm_set *set, uint32_t index)
+{
+    const uint32_t *ends = (const uint32_t *)(const void *)((const char *)set + set->shares_off);
+
+    return set->shares_off != 0 ? ends[index] : index + 1;
+}
+
+/* Whose share `at` < set->shares falls into.  O(log n). */
+uint32_t rem_shm_share_of(const struct rem_shm_set *set, uint32_t at);
+
+static inline const struct rem_shm_point *rem_set_ring(const struct rem_shm_set *set)
+{
+    return (const struct rem_shm_point *)(const void *)((const char *)set + set->ring_off);
+}
+
+/* What identifies a server to a client that stays with it; empty: nothing. */
+static inline struct rem_str rem_set_sticky_id(const struct rem_shm_set *set, uint32_t index)
+{
+    const struct rem_shm_server *server = rem_set_server(set, index);
+
+    if (server->route.len != 0 || set->sticky_ids_off == 0)
+        return rem_set_text(set, server->route);
+    return (struct rem_str){(const char *)set + set->sticky_ids_off + (size_t)index * REM_STICKY_ID,
+                            REM_STICKY_ID};
+}
+
+/* The next server with a sticky id of that hash (rem_hash): *place is 0 at first and belongs to the
+ * function then.
+ * Returns: REM_SHM_NONE when there is no other.  O(1) where few share an id. */
+uint32_t rem_set_route(const struct rem_shm_set *set, uint64_t hash, uint32_t *place);
+
 /* May a request go to the server, as far as failures and health say?  `*retry_ms` is set to when it
  * may again when it may not (UINT64_MAX: nobody knows). */
 bool rem_server_available(const struct rem_shm_set *set, const struct rem_shm_server *server,
@@ -130,6 +162,7 @@ struct rem_pin {
     struct rem_shm_line *line;
     struct rem_shm_header *header;
     uint64_t uid;
+    uint64_t since_ms; /* when it was taken */
     uint32_t id;
     uint32_t max_conns, max_fails, fail_timeout_ms, slow_start_ms;
     uint32_t server_flags; /* enum rem_server_flag */

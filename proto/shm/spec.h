@@ -11,6 +11,8 @@
 #include "proto/base/arena.h"
 #include "proto/base/str.h"
 
+struct rem_dns_spec;
+
 /* Of a server that has no id yet: the writer keeps the id of the server with the same address,
  * or gives the next one. */
 #define REM_ID_NONE UINT32_MAX
@@ -40,7 +42,8 @@ struct rem_server_spec {
     uint32_t max_fails; /* 0: never marked unavailable */
     uint32_t fail_timeout_ms;
     uint32_t slow_start_ms;
-    uint32_t flags; /* enum rem_server_flag */
+    uint32_t flags;  /* enum rem_server_flag */
+    uint32_t parent; /* 1 + index of the rem_resolve_spec it was made from; 0: none */
 };
 
 /* weight=1 max_conns=0 max_fails=1 fail_timeout=10s, no id. */
@@ -56,6 +59,45 @@ enum rem_upstream_flag {
 
 enum rem_balance_method {
     REM_BALANCE_ROUND_ROBIN = 0,
+    REM_BALANCE_LEAST_CONN,
+    REM_BALANCE_LEAST_TIME,
+    REM_BALANCE_RANDOM,
+    REM_BALANCE_IP_HASH,
+    REM_BALANCE_HASH,
+    REM_BALANCE_HASH_CONSISTENT,
+    REM_BALANCE_METHODS,
+};
+
+enum rem_method_flag {
+    REM_METHOD_LAST_BYTE = 1 << 0, /* time until the last byte, not the header */
+    REM_METHOD_INFLIGHT = 1 << 1,  /* open requests count for as long as they have lasted */
+    REM_METHOD_TWO = 1 << 2,       /* random: the better of two */
+    REM_METHOD_BY_TIME = 1 << 3,   /* the better one by time, not by connections */
+};
+
+/* Do backup servers go with the method? */
+static inline bool rem_balance_has_backups(uint32_t method)
+{
+    return method <= REM_BALANCE_LEAST_TIME;
+}
+
+/* What identifies a server to a client that is to stay with it. */
+enum rem_sticky_kind {
+    REM_STICKY_NONE = 0,
+    REM_STICKY_ROUTE,  /* the `route` parameter */
+    REM_STICKY_ANYWAY, /* the `route` parameter, or else a digest of the address */
+};
+
+enum { REM_STICKY_ID = 32 };
+
+/* A server whose addresses are found by asking DNS again and again. */
+struct rem_resolve_spec {
+    struct rem_server_spec server; /* what each address gets; no address of its own */
+    struct rem_str host;           /* the name to ask for */
+    struct rem_str service;        /* with all labels, "_http._tcp.example.net"; empty: none */
+    uint16_t port;                 /* without a service */
+    const struct rem_dns_spec *resolver; /* proto/dns/dns.h; borrowed */
+    uint64_t timeout_ms;
 };
 
 struct rem_keepalive_spec {
@@ -75,6 +117,11 @@ struct rem_upstream_spec {
     struct rem_keepalive_spec keepalive;
     struct rem_server_spec *servers; /* borrowed array, in the order shown */
     size_t server_count;
+    uint32_t method_flags; /* enum rem_method_flag */
+    uint32_t sticky;       /* enum rem_sticky_kind */
+    /* For the agent alone, never in the registry; NULL in what is read back from there. */
+    const struct rem_resolve_spec *resolves;
+    size_t resolve_count;
 };
 
 /* A deep copy whose strings and servers live in `arena`.  Errors: REM_ENOMEM. */

@@ -75,12 +75,40 @@ static bool schedule_inside(const struct rem_shm_set *set, const struct rem_shm_
     return true;
 }
 
+/* `n` things of `size` bytes at `off`; an offset of 0 says that there are none. */
+static bool extra_inside(const struct rem_shm_set *set, uint32_t off, uint64_t n, size_t size)
+{
+    return off == 0 || (off <= set->size && n <= (set->size - off) / size);
+}
+
+/* What readers index with is below the number of servers. */
+static bool extras_sound(const struct rem_shm_set *set)
+{
+    const struct rem_shm_point *ring = rem_set_ring(set);
+    const uint32_t *routes = (const void *)((const char *)set + set->routes_off);
+
+    if (!extra_inside(set, set->shares_off, set->count, sizeof(uint32_t)) ||
+        !extra_inside(set, set->ring_off, set->ring_length, sizeof(*ring)) ||
+        !extra_inside(set, set->routes_off, (uint64_t)set->routes_mask + 1, sizeof(*routes)) ||
+        !extra_inside(set, set->sticky_ids_off, set->count, REM_STICKY_ID) ||
+        (set->ring_length != 0 && set->ring_off == 0))
+        return false;
+    for (uint32_t i = 0; i < set->ring_length; i++)
+        if (ring[i].server >= set->count)
+            return false;
+    for (uint32_t i = 0; set->routes_off != 0 && i <= set->routes_mask; i++)
+        if (routes[i] != REM_SHM_NONE && routes[i] >= set->count)
+            return false;
+    return true;
+}
+
 static bool set_sound(const struct rem_shm_set *set)
 {
     return set->servers_off % REM_SHM_UNIT == 0 && set->servers_off <= set->size &&
            set->count <= (set->size - set->servers_off) / sizeof(struct rem_shm_server) &&
            text_inside(set, set->name) && text_inside(set, set->zone) &&
-           schedule_inside(set, &set->primary) && schedule_inside(set, &set->backup);
+           schedule_inside(set, &set->primary) && schedule_inside(set, &set->backup) &&
+           extras_sound(set);
 }
 
 static bool server_sound(const struct rem_shm_set *set, const struct rem_shm_server *server)

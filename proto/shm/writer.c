@@ -221,6 +221,7 @@ static void zero_active(struct rem_writer *writer, uint64_t slot_off, uint32_t l
         return;
     rem_writer_step(writer);
     atomic_store_explicit(active, 0, memory_order_relaxed);
+    atomic_store_explicit(&rem_slot_lines(slot)[line].open_since_ms, 0, memory_order_relaxed);
 }
 
 static void zero_line(struct rem_writer *writer, uint32_t line)

@@ -102,6 +102,7 @@ static void server_spec(const struct rem_shm_set *set, const struct rem_shm_serv
         .fail_timeout_ms = server->fail_timeout_ms,
         .slow_start_ms = server->slow_start_ms,
         .flags = server->flags,
+        .parent = server->parent,
     };
     rem_set_addr(set, server, &out->addr);
 }
@@ -115,6 +116,8 @@ static void upstream_spec(const struct rem_shm_set *set, struct rem_upstream_spe
         .config_hash = set->config_hash,
         .flags = set->flags,
         .method = set->method,
+        .method_flags = set->method_flags,
+        .sticky = set->sticky,
         .keepalive = {.connections = set->keepalive_connections,
                       .requests = set->keepalive_requests,
                       .timeout_ms = set->keepalive_timeout_ms,

@@ -46,4 +46,8 @@ int rem_core_var_printf(struct rem_eval *e, struct rem_var_value *out, const cha
 /* Milliseconds as nginx writes durations: "0.012". */
 int rem_core_var_seconds(struct rem_eval *e, struct rem_var_value *out, uint64_t ms);
 
+/* The value of a cookie the request carries; names are compared without regard to case, as
+ * $cookie_NAME is.  Returns: false when there is none. */
+bool rem_core_cookie(const struct rem_request *request, struct rem_str name, struct rem_str *out);
+
 #endif

@@ -220,11 +220,9 @@ static int get_content_length(struct rem_eval *e, const struct rem_var *v,
     return rem_core_var_absent(out);
 }
 
-static int get_cookie(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+bool rem_core_cookie(const struct rem_request *request, struct rem_str name, struct rem_str *out)
 {
-    const struct rem_fields *fields = &rem_core_var_request(e)->fields;
-
-    REM_FIELDS_EACH(field, fields)
+    REM_FIELDS_EACH(field, &request->fields)
     {
         struct rem_str rest = field->value;
 
@@ -237,11 +235,22 @@ static int get_cookie(struct rem_eval *e, const struct rem_var *v, struct rem_va
 
             rest = semicolon != NULL ? rem_str_skip(rest, pair.n + 1) : REM_STR("");
             pair = rem_str_trim(pair);
-            if (pair.n > v->rest.n && pair.p[v->rest.n] == '=' &&
-                rem_str_eq_nocase(rem_str_make(pair.p, v->rest.n), v->rest))
-                return rem_core_var_text(out, rem_str_skip(pair, v->rest.n + 1));
+            if (pair.n > name.n && pair.p[name.n] == '=' &&
+                rem_str_eq_nocase(rem_str_make(pair.p, name.n), name)) {
+                *out = rem_str_skip(pair, name.n + 1);
+                return true;
+            }
         }
     }
+    return false;
+}
+
+static int get_cookie(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    struct rem_str value;
+
+    if (rem_core_cookie(rem_core_var_request(e), v->rest, &value))
+        return rem_core_var_text(out, value);
     return rem_core_var_absent(out);
 }
 

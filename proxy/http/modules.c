@@ -23,6 +23,8 @@ extern struct rem_module rem_rewrite_module;
 extern struct rem_module rem_try_files_module;
 extern struct rem_module rem_resolver_module;
 extern struct rem_module rem_upstream_module;
+extern struct rem_module rem_balance_module;
+extern struct rem_module rem_sticky_module;
 extern struct rem_module rem_proxy_module;
 extern struct rem_module rem_index_module;
 extern struct rem_module rem_static_module;
@@ -59,6 +61,8 @@ struct rem_module *const rem_modules[] = {
     &rem_stub_status_module,
     &rem_resolver_module,
     &rem_upstream_module,
+    &rem_balance_module,
+    &rem_sticky_module,
     &rem_map_module,
     &rem_geo_module,
     &rem_split_clients_module,

@@ -5,6 +5,7 @@
 #include "proxy/upstream/next.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/record.h"
+#include "proxy/upstream/sticky.h"
 #include "proxy/upstream/upstream_priv.h"
 
 #include <errno.h>
@@ -84,6 +85,8 @@ static enum rem_upstream_step head_done(struct rem_upstream_exchange *x)
         return rem_upstream_end(x, 502);
     }
     rc = x->protocol->answer(x);
+    if (rc == 0)
+        rc = rem_sticky_on_head(x);
     if (rc == 0)
         rc = rem_http_send_head(request);
     if (rc > 0) /* the client is to get something else */

@@ -2,8 +2,11 @@
 /* next.c - choosing servers, one after another. */
 #include "proxy/upstream/next.h"
 
+#include "proxy/http/http.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/record.h"
+#include "proxy/upstream/sticky.h"
+#include "proxy/upstream/upstream_conf.h"
 
 static struct rem_str addr_text_dup(struct rem_upstream_exchange *x, const struct rem_addr *addr)
 {
@@ -24,6 +27,35 @@ static int pick_literal(struct rem_upstream_exchange *x)
     return x->addr_text.p != NULL ? 0 : REM_ENOMEM;
 }
 
+/* What the method and stickiness go by. */
+static int prepare(struct rem_upstream_exchange *x)
+{
+    const struct rem_upstream *conf = x->group->conf;
+
+    x->prepared = true;
+    x->balance.client = x->request->peer;
+    if (conf == NULL)
+        return 0;
+    if (REM_UNLIKELY(conf->hash_key != NULL) &&
+        rem_http_value(x->request, conf->hash_key, &x->balance.key) != 0)
+        return REM_ENOMEM;
+    if (REM_UNLIKELY(conf->sticky != NULL))
+        x->balance.route = rem_sticky_wanted(x, conf->sticky);
+    return 0;
+}
+
+/* The set is good for this turn only. */
+static int note_sticky_id(struct rem_upstream_exchange *x)
+{
+    struct rem_str id;
+
+    if (REM_LIKELY(x->balance.set->sticky == REM_STICKY_NONE))
+        return 0;
+    id = rem_set_sticky_id(x->balance.set, x->balance.index);
+    x->sticky_id = id.n != 0 ? rem_arena_dup(&x->request->arena, id) : REM_STR("");
+    return x->sticky_id.p != NULL ? 0 : REM_ENOMEM;
+}
+
 int rem_next_pick(struct rem_upstream_exchange *x)
 {
     struct rem_worker *worker = x->request->worker;
@@ -36,16 +68,14 @@ int rem_next_pick(struct rem_upstream_exchange *x)
     set = rem_reader_find(&worker->reader, &x->group->ref);
     if (set == NULL)
         return REM_ENOTFOUND;
-    if (x->try_count == 0)
-        x->first_servers = set->count;
-    else if (x->try_count >= (uint64_t)x->first_servers + set->count)
-        return REM_EBUSY; /* servers that come and go must not keep a request forever */
+    if (!x->prepared && prepare(x) != 0)
+        return REM_ENOMEM;
     x->balancer = rem_balance_method(set->method);
     rc = x->balancer->pick(&x->balance, worker->loop.clock.mono_ms);
     if (rc != 0)
         return rc;
     text = rem_arena_dup(&x->request->arena, rem_pin_name(&x->balance.pin));
-    if (text.p == NULL) {
+    if (text.p == NULL || note_sticky_id(x) != 0) {
         const struct rem_pin_report report = {.outcome = REM_OUTCOME_NEUTRAL};
         x->balancer->done(&x->balance, &report, worker->loop.clock.mono_ms);
         return REM_ENOMEM;

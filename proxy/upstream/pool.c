@@ -3,6 +3,7 @@
 #include "proxy/upstream/pool.h"
 
 #include "proxy/net/setup.h"
+#include "proxy/upstream/queue.h"
 #include "proxy/upstream/upstream_conf.h"
 
 #include <errno.h>
@@ -303,6 +304,7 @@ static void group_init(struct rem_upstream_group *group, struct rem_upstream_wor
     rem_upstream_ref_init(&group->ref, name);
     rem_list_init(&group->idle);
     group->owner = upstreams;
+    rem_queue_init(group);
 }
 
 struct rem_upstream_group *rem_pool_group(struct rem_upstream_worker *upstreams,
@@ -328,6 +330,7 @@ struct rem_upstream_group *rem_pool_group(struct rem_upstream_worker *upstreams,
     if (group == NULL)
         return NULL;
     group_init(group, upstreams, upstream->name);
+    group->conf = upstream;
     upstreams->configured[upstream->index] = group;
     return group;
 }
@@ -365,6 +368,7 @@ struct rem_upstream_group *rem_pool_group_named(struct rem_upstream_worker *upst
 
 static void group_fini(struct rem_upstream_group *group)
 {
+    rem_queue_fini(group);
     while (!rem_list_empty(&group->idle))
         idle_drop(REM_LIST_ENTRY(group->idle.next, struct rem_upstream_conn, lru));
 }

@@ -21,10 +21,15 @@ enum { REM_UPSTREAM_CONN_MAGIC = 0x75636f6e, REM_POOL_NAMES = 256 };
 struct rem_upstream_group {
     struct rem_upstream_group *next; /* of the same hash */
     char *name;                      /* owned; NULL: borrowed from the configuration */
+    const struct rem_upstream *conf; /* NULL: only the registry has it */
     struct rem_upstream_ref ref;
     struct rem_list idle; /* struct rem_upstream_conn.lru, least recently used first */
     uint32_t idle_count;
     struct rem_upstream_worker *owner;
+    struct rem_list queue; /* exchanges that wait for a server; see queue.h */
+    uint32_t queue_count;
+    struct rem_timer queue_timer;
+    struct rem_post queue_wake;
 };
 
 /* What a worker has one of. */

@@ -3,6 +3,7 @@
 #include "proxy/upstream/record.h"
 
 #include "proxy/upstream/pool.h"
+#include "proxy/upstream/queue.h"
 
 int rem_record_try(struct rem_upstream_exchange *x)
 {
@@ -70,6 +71,8 @@ void rem_record_done(struct rem_upstream_exchange *x, enum rem_outcome outcome)
     report.response_ms = (uint32_t)try->response_ms;
     if (x->group != NULL)
         x->balancer->done(&x->balance, &report, now);
+    if (x->group != NULL)
+        rem_queue_wake(x->group);
 }
 
 void rem_record_log(struct rem_upstream_exchange *x, enum rem_log_level level, int sys_errno,

@@ -123,7 +123,7 @@ static int server_resolve(struct rem_conf *cf, struct rem_str text, struct rem_a
     return 0;
 }
 
-int rem_upstream_server_set(struct rem_conf *cf, struct rem_array *servers)
+int rem_upstream_server_set(struct rem_conf *cf, struct rem_upstream_block *block)
 {
     struct rem_server_spec template;
     struct rem_addr_list list;
@@ -140,7 +140,7 @@ int rem_upstream_server_set(struct rem_conf *cf, struct rem_array *servers)
     if (rc != 0)
         return rc;
     for (size_t i = 0; i < list.count; i++) {
-        struct rem_server_spec *server = rem_array_push(cf->arena, servers);
+        struct rem_server_spec *server = rem_array_push(cf->arena, &block->servers);
         if (server == NULL) {
             rem_addr_list_fini(&list);
             return rem_conf_nomem(cf);

@@ -4,6 +4,7 @@
 #include "proxy/http/body.h"
 #include "proxy/upstream/next.h"
 #include "proxy/upstream/pool.h"
+#include "proxy/upstream/queue.h"
 #include "proxy/upstream/record.h"
 #include "proxy/upstream/upstream_priv.h"
 
@@ -59,8 +60,13 @@ enum rem_upstream_step rem_step_pick(struct rem_upstream_exchange *x)
     int rc = 0;
 
     if (!x->try_open) {
+        if (x->client_gone)
+            return rem_upstream_end(x, 499);
         if (!x->picked)
-            rc = rem_next_pick(x);
+            rc = x->group != NULL && rem_queue_is_behind(x) ? REM_EBUSY : rem_next_pick(x);
+        if (rc == REM_EBUSY && rem_queue_wait(x))
+            return REM_STEP_WAIT;
+        rem_queue_leave(x);
         if (rc != 0)
             return pick_failed(x, rc);
         x->picked = false;

@@ -6,7 +6,9 @@
 #include "proxy/http/body.h"
 #include "proxy/upstream/next.h"
 #include "proxy/upstream/pool.h"
+#include "proxy/upstream/queue.h"
 #include "proxy/upstream/record.h"
+#include "proxy/upstream/sticky.h"
 #include "proxy/upstream/upstream_priv.h"
 
 #define EDGE(state) (1u << REM_UPSTREAM_##state)
@@ -200,6 +202,9 @@ enum rem_upstream_step rem_step_finalize(struct rem_upstream_exchange *x)
 
     if (x->result != REM_HTTP_OK && x->protocol->abort != NULL)
         x->protocol->abort(x);
+    if (x->result == REM_HTTP_OK)
+        rem_sticky_on_end(x);
+    rem_queue_leave(x);
     rem_upstream_release(x, x->result == REM_HTTP_OK);
     rem_relay_fini(x);
     rem_balance_fini(&x->balance);

@@ -145,7 +145,11 @@ struct rem_upstream_exchange {
     struct rem_balance_state balance;
     const struct rem_balancer *balancer;
     bool picked;              /* the next server has been picked already */
-    uint32_t first_servers;   /* how many there were at the first pick */
+    bool prepared;            /* `balance` knows what methods go by */
+    struct rem_str sticky_id; /* of the server of this try; empty: not asked for */
+    struct rem_str session;   /* the client's, as looked up by `sticky learn` */
+    struct rem_list queue_node;
+    uint64_t queue_due_ms; /* waits for a server until then; 0: it does not */
     struct rem_addr addr;     /* of the server of this try */
     struct rem_str addr_text; /* in the request's arena */
     struct rem_str target;    /* what the protocol asks for there; for logs */

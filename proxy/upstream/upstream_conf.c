@@ -20,14 +20,7 @@ struct upstream_main {
     struct rem_upstream **tail;
     uint32_t count;
     struct rem_strmap names; /* -> struct rem_upstream */
-};
-
-/* Of one block. */
-struct upstream_server {
-    struct rem_upstream *upstream;
-    struct rem_array servers; /* of struct rem_server_spec */
-    uint64_t hash;
-    bool keepalive_set, requests_set, time_set, timeout_set;
+    struct rem_upstream_block *blocks;
 };
 
 static int upstream_block(struct rem_conf *cf, const struct rem_directive *d, void *conf);
@@ -40,13 +33,13 @@ static const struct keepalive_field {
     size_t offset, set;
     bool is_time;
 } keepalive_connections = {offsetof(struct rem_keepalive_spec, connections),
-                           offsetof(struct upstream_server, keepalive_set), false},
+                           offsetof(struct rem_upstream_block, keepalive_set), false},
   keepalive_requests = {offsetof(struct rem_keepalive_spec, requests),
-                        offsetof(struct upstream_server, requests_set), false},
+                        offsetof(struct rem_upstream_block, requests_set), false},
   keepalive_time = {offsetof(struct rem_keepalive_spec, time_ms),
-                    offsetof(struct upstream_server, time_set), true},
+                    offsetof(struct rem_upstream_block, time_set), true},
   keepalive_timeout = {offsetof(struct rem_keepalive_spec, timeout_ms),
-                       offsetof(struct upstream_server, timeout_set), true};
+                       offsetof(struct rem_upstream_block, timeout_set), true};
 
 static const struct rem_directive directives[] = {
     {.name = "upstream",
@@ -164,7 +157,7 @@ const struct rem_upstream *rem_upstream_conf_find(void **main_conf, struct rem_s
 
 /* ---- the block ---- */
 
-static void hash_line(const struct rem_conf *cf, struct upstream_server *block)
+void rem_upstream_block_hash(const struct rem_conf *cf, struct rem_upstream_block *block)
 {
     for (size_t i = 0; i < cf->n_args; i++) {
         uint64_t part[2] = {block->hash, rem_hash(cf->args[i].p, cf->args[i].n)};
@@ -172,10 +165,21 @@ static void hash_line(const struct rem_conf *cf, struct upstream_server *block)
     }
 }
 
+/* What only the whole block tells. */
+static int block_check(struct rem_conf *cf, const struct rem_upstream_block *block)
+{
+    const struct rem_upstream_spec *spec = &block->upstream->spec;
+
+    for (size_t i = 0; i < spec->server_count && !rem_balance_has_backups(spec->method); i++)
+        if (spec->servers[i].flags & REM_SERVER_BACKUP)
+            return rem_conf_error(cf, "balancing method does not support parameter \"backup\"");
+    return 0;
+}
+
 static int upstream_block(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     struct rem_upstream *upstream = upstream_named(cf, cf->args[1]);
-    struct upstream_server *block;
+    struct rem_upstream_block *block;
     struct rem_conf_ctx *ctx;
     int rc;
 
@@ -196,32 +200,35 @@ static int upstream_block(struct rem_conf *cf, const struct rem_directive *d, vo
     block = ctx->server[rem_upstream_module.index];
     block->upstream = upstream;
     block->hash = REM_UPSTREAM_HASH_SEED;
+    block->ctx = ctx;
+    block->next = main_of(cf)->blocks;
+    main_of(cf)->blocks = block;
     rc = rem_conf_block(cf, REM_CTX_UPSTREAM, ctx);
     if (rc != 0)
         return rc;
     upstream->spec.config_hash = block->hash;
     upstream->spec.servers = REM_ARRAY_OF(&block->servers, struct rem_server_spec);
     upstream->spec.server_count = block->servers.n;
-    return 0;
+    return block_check(cf, block);
 }
 
 static int upstream_server(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    struct upstream_server *block = conf;
+    struct rem_upstream_block *block = conf;
 
     (void)d;
-    hash_line(cf, block);
-    return rem_upstream_server_set(cf, &block->servers);
+    rem_upstream_block_hash(cf, block);
+    return rem_upstream_server_set(cf, block);
 }
 
 static int upstream_zone(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    struct upstream_server *block = conf;
+    struct rem_upstream_block *block = conf;
     struct rem_upstream_spec *spec = &block->upstream->spec;
     size_t size = 0;
 
     (void)d;
-    hash_line(cf, block);
+    rem_upstream_block_hash(cf, block);
     if (spec->zone.n != 0)
         return rem_conf_duplicate(cf);
     if (cf->args[1].n == 0)
@@ -240,14 +247,14 @@ static int upstream_zone(struct rem_conf *cf, const struct rem_directive *d, voi
 
 static int upstream_keepalive(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    struct upstream_server *block = conf;
+    struct rem_upstream_block *block = conf;
     const struct keepalive_field *field = d->data;
     bool *set = (bool *)(void *)((char *)block + field->set);
     char *at = (char *)&block->upstream->spec.keepalive + field->offset;
     int64_t value;
     int rc;
 
-    hash_line(cf, block);
+    rem_upstream_block_hash(cf, block);
     if (*set)
         return rem_conf_duplicate(cf);
     *set = true;
@@ -274,7 +281,7 @@ static void *create_main(struct rem_conf *cf)
 
 static void *create_server(struct rem_conf *cf)
 {
-    struct upstream_server *block = rem_arena_zalloc(cf->arena, sizeof(*block));
+    struct rem_upstream_block *block = rem_arena_zalloc(cf->arena, sizeof(*block));
 
     if (block != NULL)
         rem_array_init(&block->servers, sizeof(struct rem_server_spec));

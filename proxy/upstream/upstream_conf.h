@@ -13,6 +13,9 @@
 #include "proxy/conf/array.h"
 #include "proxy/conf/conf.h"
 
+struct rem_sticky_conf;
+struct rem_value;
+
 /* One name.  Lives in the configuration's arena. */
 struct rem_upstream {
     struct rem_str name; /* what the registry knows it by: "backend", "127.0.0.1:8080" */
@@ -24,7 +27,28 @@ struct rem_upstream {
     struct rem_conf_pos pos;
     struct rem_upstream_spec spec;
     struct rem_upstream *next;
+
+    /* What requests need beside the registry. */
+    const struct rem_value *hash_key; /* of `hash`; NULL: none */
+    struct rem_sticky_conf *sticky;   /* NULL: none */
+    uint32_t queue;                   /* requests that may wait for a server, per worker */
+    uint64_t queue_timeout_ms;
 };
+
+/* An `upstream` block while it is read: the upstream module's struct at server level. */
+struct rem_upstream_block {
+    struct rem_upstream *upstream;
+    struct rem_array servers;  /* of struct rem_server_spec */
+    struct rem_array resolves; /* of struct rem_resolve_spec */
+    struct rem_conf_ctx *ctx;
+    struct rem_upstream_block *next;
+    uint64_t hash;
+    bool method_set;
+    bool keepalive_set, requests_set, time_set, timeout_set;
+};
+
+/* Another directive of the block: what it says decides whether a reload finds the block changed. */
+void rem_upstream_block_hash(const struct rem_conf *cf, struct rem_upstream_block *block);
 
 /* Takes note that `host` (a name of an upstream, or an address without a port) is wanted.
  * Errors: reported. */
@@ -36,7 +60,7 @@ int rem_upstream_conf_want(struct rem_conf *cf, struct rem_str host, uint16_t po
 const struct rem_upstream *rem_upstream_conf_find(void **main_conf, struct rem_str name);
 
 /* server_conf.c: the `server` directive of an upstream block; a name with several addresses
- * makes as many servers. */
-int rem_upstream_server_set(struct rem_conf *cf, struct rem_array *servers) REM_MUST_CHECK;
+ * makes as many servers, one with `resolve` a question for the agent. */
+int rem_upstream_server_set(struct rem_conf *cf, struct rem_upstream_block *block) REM_MUST_CHECK;
 
 #endif

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "proxy/upstream/balance/balance.h"
-
-#include "proxy/upstream/balance/round_robin.h"
+#include "proxy/upstream/balance/balance_priv.h"
 
 #include <stdlib.h>
 
@@ -24,9 +22,138 @@ const struct rem_balancer *rem_balance_method(uint32_t method)
 {
     static const struct rem_balancer *const methods[] = {
         [REM_BALANCE_ROUND_ROBIN] = &rem_round_robin,
+        [REM_BALANCE_LEAST_CONN] = &rem_least_conn,
+        [REM_BALANCE_LEAST_TIME] = &rem_least_time,
+        [REM_BALANCE_RANDOM] = &rem_random,
+        [REM_BALANCE_IP_HASH] = &rem_ip_hash,
+        [REM_BALANCE_HASH] = &rem_hash_plain,
+        [REM_BALANCE_HASH_CONSISTENT] = &rem_hash_consistent,
     };
 
     return method < REM_COUNT(methods) ? methods[method] : &rem_round_robin;
+}
+
+/* ---- trying a server ---- */
+
+/* A server that came back `elapsed` ago gets that part of its turns. */
+static bool warm_enough(struct rem_pick *pick, const struct rem_shm_server *server,
+                        struct rem_shm_server_slot *slot)
+{
+    /* relaxed: a hint */
+    uint64_t from = atomic_load_explicit(&slot->slow_from_ms, memory_order_relaxed);
+    uint64_t elapsed = pick->now_ms > from ? pick->now_ms - from : 0;
+
+    if (from == 0 || elapsed >= server->slow_start_ms || pick->hurry ||
+        pick->set->set_flags & REM_SET_SINGLE)
+        return true;
+    return (uint64_t)rem_balance_dice(pick->state) * server->slow_start_ms <
+           elapsed * ((uint64_t)1 << 24);
+}
+
+enum rem_turn rem_balance_try(struct rem_pick *pick, uint32_t index)
+{
+    struct rem_balance_state *state = pick->state;
+    const struct rem_shm_server *server = rem_set_server(pick->set, index);
+    struct rem_shm_server_slot *slot = rem_reader_slot(state->reader, server);
+    uint64_t retry_ms;
+
+    if (REM_UNLIKELY(state->tried.count != 0) && rem_tried_has(&state->tried, server->uid)) {
+        pick->saw_tried = true;
+        return REM_TURN_TRIED;
+    }
+    if (!rem_server_available(pick->set, server, slot, pick->now_ms, &retry_ms)) {
+        if (retry_ms < pick->retry_ms)
+            pick->retry_ms = retry_ms;
+        return REM_TURN_FAILED;
+    }
+    if (REM_UNLIKELY(server->slow_start_ms != 0) && !warm_enough(pick, server, slot)) {
+        pick->saw_slow = true;
+        return REM_TURN_SLOW;
+    }
+    if (rem_pin_take(state->reader, pick->set, server, pick->now_ms, &state->pin) != REM_OK) {
+        pick->saw_full = true;
+        return REM_TURN_FULL;
+    }
+    if (REM_UNLIKELY(rem_tried_add(&state->tried, server->uid) != REM_OK)) {
+        const struct rem_pin_report nothing = {.outcome = REM_OUTCOME_NEUTRAL};
+        rem_pin_done(&state->pin, &nothing, pick->now_ms);
+        return REM_TURN_NO_MEMORY;
+    }
+    state->set = pick->set;
+    state->index = index;
+    return REM_TURN_TAKEN;
+}
+
+/* The server the client is to stay with; one that is drained serves just such clients. */
+static int pick_route(struct rem_pick *pick, unsigned side)
+{
+    uint32_t backup = side == REM_SIDE_BACKUP ? REM_SERVER_BACKUP : 0;
+    uint32_t place = 0, index;
+
+    while ((index = rem_set_route(pick->set, pick->state->route, &place)) != REM_SHM_NONE) {
+        uint32_t flags = rem_set_server(pick->set, index)->flags;
+
+        if ((flags & REM_SERVER_BACKUP) != backup || flags & REM_SERVER_DOWN)
+            continue;
+        switch (rem_balance_try(pick, index)) {
+        case REM_TURN_TAKEN:
+            return REM_OK;
+        case REM_TURN_NO_MEMORY:
+            return REM_ENOMEM;
+        default:
+            break;
+        }
+    }
+    return REM_EBUSY;
+}
+
+static int pick_side(struct rem_pick *pick, unsigned side, rem_pick_side_fn method)
+{
+    int rc = REM_EBUSY;
+
+    if (REM_UNLIKELY(pick->state->route != 0)) {
+        bool hurry = pick->hurry;
+        pick->hurry = true; /* clients that stay know no warming up */
+        rc = pick_route(pick, side);
+        pick->hurry = hurry;
+    }
+    if (rc == REM_EBUSY && rem_pick_schedule(pick, side)->length != 0)
+        rc = method(pick, side);
+    return rc;
+}
+
+int rem_balance_pick(struct rem_balance_state *state, uint64_t now_ms, rem_pick_side_fn side)
+{
+    struct rem_pick pick = {.state = state, .now_ms = now_ms, .retry_ms = UINT64_MAX};
+    int rc;
+
+    REM_CHECK(state->pin.slot == NULL);
+    state->full = false;
+    pick.set = rem_reader_find(state->reader, state->ref);
+    if (pick.set == NULL)
+        return REM_ENOTFOUND;
+    rc = pick_side(&pick, REM_SIDE_PRIMARY, side);
+    if (REM_LIKELY(rc == REM_OK))
+        return REM_OK;
+    if (rc == REM_EBUSY && pick.saw_slow) {
+        pick.hurry = true;
+        rc = pick_side(&pick, REM_SIDE_PRIMARY, side);
+    }
+    if (rc == REM_EBUSY) {
+        pick.hurry = true; /* backups are the last resort, warm or not */
+        rc = pick_side(&pick, REM_SIDE_BACKUP, side);
+    }
+    if (rc == REM_EBUSY) {
+        rem_upstream_count(&state->ref->line->no_live);
+        state->full = pick.saw_full;
+    }
+    return rc;
+}
+
+void rem_balance_done(struct rem_balance_state *state, const struct rem_pin_report *report,
+                      uint64_t now_ms)
+{
+    rem_pin_done(&state->pin, report, now_ms);
 }
 
 /* ---- the servers a request has been to ---- */

@@ -4,7 +4,11 @@
  * Runs in:    workers.
  * Lifecycle:  init with the request -> (pick -> done)* -> fini.  Each pick is followed by its done
  *             before the next; a server that was tried is not given to the same request again.
- * Not here:   failure state and counters (proto/shm/reader.h).  */
+ * Order:      the server the client is to stay with, else what the method says, among primaries;
+ *             then both again among backups.
+ * Cost:       every method is O(1) or O(log n) in the number of servers.
+ * Not here:   failure state and counters (proto/shm/reader.h), what methods share
+ *             (balance_priv.h).  */
 #ifndef REM_BALANCE_BALANCE_H
 #define REM_BALANCE_BALANCE_H
 
@@ -25,6 +29,20 @@ struct rem_balance_state {
     struct rem_upstream_ref *ref; /* borrowed; the worker's memory of the upstream */
     struct rem_tried tried;
     struct rem_pin pin; /* from pick to done */
+
+    /* What methods go by; for the user to fill in before the first pick.  Borrowed. */
+    const struct rem_addr *client; /* NULL: nobody */
+    struct rem_str key;            /* of `hash`; empty: none */
+    uint64_t route;                /* hash of the sticky id to stay with; 0: none */
+
+    /* Of hashes, from pick to pick. */
+    uint32_t hash, rehash;
+    bool hashed;
+
+    /* What came out, until the end of the turn. */
+    const struct rem_shm_set *set;
+    uint32_t index; /* of the server in the set */
+    bool full;      /* of a failed pick: some server was only full */
 };
 
 struct rem_balancer {

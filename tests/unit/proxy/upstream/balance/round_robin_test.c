@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "proxy/upstream/balance/round_robin.h"
+#include "proxy/upstream/balance/balance_priv.h"
 
 #include "tests/unit/proto/shm/fixture.h"
 
