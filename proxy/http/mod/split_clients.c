@@ -33,11 +33,11 @@ static uint32_t read_word(const unsigned char *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-uint32_t rem_murmur2(struct rem_str s)
+uint32_t rem_murmur2(struct rem_str s, uint32_t seed)
 {
     const uint32_t multiplier = 0x5bd1e995;
     const unsigned char *p = (const unsigned char *)s.p;
-    uint32_t hash = (uint32_t)s.n;
+    uint32_t hash = seed ^ (uint32_t)s.n;
     size_t left = s.n;
 
     for (; left >= 4; left -= 4, p += 4) {
@@ -64,7 +64,7 @@ static int get_split(struct rem_eval *e, const struct rem_var *v, struct rem_var
 
     if (rc != 0)
         return rc;
-    hash = rem_murmur2(text);
+    hash = rem_murmur2(text, 0);
     for (uint32_t i = 0; i < split->parts.n; i++) {
         const struct part *part = rem_array_at(&split->parts, i);
 

@@ -5,7 +5,7 @@
 
 #include "proto/base/str.h"
 
-/* MurmurHash2 of 32 bits, seed 0. */
-uint32_t rem_murmur2(struct rem_str s);
+/* MurmurHash2 of 32 bits. */
+uint32_t rem_murmur2(struct rem_str s, uint32_t seed);
 
 #endif
