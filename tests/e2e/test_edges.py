@@ -164,3 +164,80 @@ def test_every_piece_reaches_a_waiting_client(remora, backend, buffering, coding
         finally:
             stop.set()
             go.release()
+
+
+def test_a_broken_answer_takes_no_earlier_one_away(remora, backend):
+    """The first of many pipelined answers is whole and not read yet when the second breaks off."""
+    first = pattern(60000)
+
+    def answer(request):
+        if request.path == "/1":
+            return ok(first)
+        request.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        return None
+    b = backend(answer)
+    r = remora("http { server { listen 127.0.0.1:@PORT:web@; location / { proxy_pass http://%s; } } }" % b.addr)
+    with r.client() as c:
+        c.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_for(lambda: len(b.requests) == 2)
+        c.send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n" * 300)
+        time.sleep(0.3)
+        assert c.response().body == first
+        with pytest.raises(Closed):
+            c.response()
+
+
+def test_a_broken_answer_without_length_does_not_end_cleanly(remora, backend):
+    """An HTTP/1.0 client knows the end of a body by the connection's end; half of one must not look whole."""
+    def answer(request):
+        request.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwhole\r\n")
+        go.wait(10)
+        if request.path == "/whole":
+            request.sock.sendall(b"0\r\n\r\n")
+        return None
+    go = threading.Event()
+    b = backend(answer)
+    r = remora("http { server { listen 127.0.0.1:@PORT:web@; location / { proxy_pass http://%s; } } }" % b.addr)
+    for path in ("/whole", "/half"):
+        with r.client() as c:
+            go.clear()
+            c.send(f"GET {path} HTTP/1.0\r\n\r\n")
+            assert c.stream.until(b"\r\n\r\n").startswith(b"HTTP/1.1 200")
+            assert c.stream.take(5) == b"whole"
+            go.set()
+            if path == "/whole":
+                assert c.sock.recv(10) == b""
+            else:
+                with pytest.raises(ConnectionResetError):
+                    c.sock.recv(10)
+
+
+def test_servers_that_come_and_go_do_not_keep_a_request(remora):
+    """Every try of a server that does not answer takes its time; meanwhile it is replaced by another such."""
+    listeners = []
+    for _ in range(2):
+        s = socket.socket()
+        s.bind(("127.0.0.1", 0))
+        s.listen(64)
+        listeners.append(s)
+    ports = [s.getsockname()[1] for s in listeners]
+    r = remora("""http { upstream u { zone u; server 127.0.0.1:%d max_fails=0; } server { listen 127.0.0.1:@PORT:web@;
+        location / { proxy_pass http://u; proxy_read_timeout 300ms; } } }""" % ports[0])
+    stop = threading.Event()
+
+    def swap():
+        i = 0
+        while not stop.wait(0.05):
+            i += 1
+            r.admin("PUT", "/v1/http/upstreams/u/servers", [{"server": f"127.0.0.1:{ports[i % 2]}", "max_fails": 0}])
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        start = time.monotonic()
+        assert r.get().status in (502, 504)
+        assert time.monotonic() - start < 3
+    finally:
+        stop.set()
+        thread.join()
+        for s in listeners:
+            s.close()
