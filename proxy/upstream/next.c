@@ -68,6 +68,10 @@ int rem_next_pick(struct rem_upstream_exchange *x)
     set = rem_reader_find(&worker->reader, &x->group->ref);
     if (set == NULL)
         return REM_ENOTFOUND;
+    if (x->try_count == 0)
+        x->first_servers = set->count;
+    else if (x->try_count >= (uint64_t)x->first_servers + set->count)
+        return REM_EBUSY; /* servers that come and go must not keep a request forever */
     if (!x->prepared && prepare(x) != 0)
         return REM_ENOMEM;
     x->balancer = rem_balance_method(set->method);

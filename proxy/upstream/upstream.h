@@ -145,6 +145,7 @@ struct rem_upstream_exchange {
     struct rem_balance_state balance;
     const struct rem_balancer *balancer;
     bool picked;              /* the next server has been picked already */
+    uint32_t first_servers;   /* how many there were at the first pick */
     bool prepared;            /* `balance` knows what methods go by */
     struct rem_str sticky_id; /* of the server of this try; empty: not asked for */
     struct rem_str session;   /* the client's, as looked up by `sticky learn` */
