@@ -34,6 +34,10 @@ extern struct rem_module rem_addition_module;
 extern struct rem_module rem_order_module;
 extern struct rem_module rem_not_modified_module;
 extern struct rem_module rem_headers_module;
+extern struct rem_module rem_gunzip_module;
+extern struct rem_module rem_sub_module;
+extern struct rem_module rem_gzip_accept_module;
+extern struct rem_module rem_gzip_module;
 extern struct rem_module rem_range_module;
 extern struct rem_module rem_limit_rate_module;
 extern struct rem_module rem_map_module;
@@ -80,15 +84,22 @@ struct rem_module *const rem_modules[] = {
      *   not_modified  preconditions, against the content's own date and tag
      *   expires       how long it may be kept
      *   headers       add_header, add_trailer
+     *   gunzip        for clients that cannot decompress, and for what follows to look into
      *   addition      other requests' bodies before and behind
+     *   sub           sub_filter
      *   order         subrequests end here: filters behind it see the client's response as a whole
+     *   gzip          what the above have made of it
      *   range         parts of a body that nothing before it changes
      *   limit_rate    how fast the codec may send it */
     &rem_not_modified_module,
     &rem_expires_module,
     &rem_headers_module,
+    &rem_gunzip_module,
     &rem_addition_module,
+    &rem_sub_module,
     &rem_order_module,
+    &rem_gzip_accept_module,
+    &rem_gzip_module,
     &rem_range_module,
     &rem_limit_rate_module,
     NULL,

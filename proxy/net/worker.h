@@ -15,6 +15,7 @@ enum {
     REM_BLOCK_LARGE = 16384, /* heads, relays */
 };
 
+struct rem_deflates;
 struct rem_setup;
 struct rem_listener_set;
 struct rem_upstream_worker;
@@ -39,6 +40,7 @@ struct rem_worker {
     struct rem_upstream_worker *upstreams; /* connection pools and cursors */
     struct rem_list clients;               /* all client connections, for draining */
     struct rem_log_file *log_files;
+    struct rem_deflates *deflates; /* recycled compressors */
     struct rem_timer shutdown; /* worker_shutdown_timeout, while draining */
     struct rem_post idle;      /* looks whether a draining worker may stop */
     int64_t limit_logged_sec;  /* when exhaustion was last complained about */

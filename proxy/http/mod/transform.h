@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* transform.h - what body filters that make other bytes of a body have in common: input that waits,
+ * and output in blocks of a bounded number.
+ *
+ * Ownership:  input bufs are the filter's from push on, until they are used up.  Blocks are lent
+ *             down the chain and come back when they are written.
+ * Pressure:   a filter that gets no block, or is told REM_EAGAIN, stops and keeps its input; see
+ *             enum rem_filter_holds (filter.h).
+ * Lifecycle:  both structs live in the request's arena; rem_transform_in_fini must run before the
+ *             request's arena goes (rem_request_on_cleanup).  */
+#ifndef REM_HTTP_MOD_TRANSFORM_H
+#define REM_HTTP_MOD_TRANSFORM_H
+
+#include "proxy/http/request.h"
+
+struct rem_transform_in {
+    struct rem_request *request;
+    struct rem_post again; /* goes on after the others' turn */
+    uint32_t rounds;       /* since the filter was called */
+    struct rem_buf *head;  /* not used up, in order */
+    struct rem_buf *last;
+    char *block;     /* of worker->large: bytes of the first buf's file; NULL: none yet */
+    char *pos, *end; /* in `block`: read and not used */
+};
+
+/* After so many rounds of the filter's loop, each about a block in or out, others get their turn.
+ */
+enum { REM_TRANSFORM_ROUNDS = 64 };
+
+/* What the bufs used up so far said. */
+struct rem_transform_marks {
+    bool flush;
+    bool idle;
+    bool final;
+};
+
+void rem_transform_in_init(struct rem_transform_in *in, struct rem_request *request);
+void rem_transform_in_fini(struct rem_transform_in *in);
+
+/* Takes: list. */
+void rem_transform_in_push(struct rem_transform_in *in, struct rem_buf *list);
+
+/* The bytes at the front, valid until `use`; empty for an empty buf.  Only while in->head != NULL.
+ * Errors: REM_ENOMEM, REM_EIO (a file is shorter than announced; logged). */
+int rem_transform_in_peek(struct rem_transform_in *in, struct rem_str *run) REM_MUST_CHECK;
+
+/* `n` bytes of the last peek are done with.  A buf that is used up is given back, and what it says
+ * is added to *marks. */
+void rem_transform_in_use(struct rem_transform_in *in, size_t n, struct rem_transform_marks *marks);
+
+/* Counts a round.  Returns: whether the filter is to stop here, as if there were no room; it is
+ * called again in this turn or the next. */
+static inline bool rem_transform_in_pauses(struct rem_transform_in *in)
+{
+    if (++in->rounds <= REM_TRANSFORM_ROUNDS)
+        return false;
+    in->rounds = 0;
+    rem_loop_post(&in->request->worker->loop, &in->again);
+    return true;
+}
+
+struct rem_transform_block {
+    struct rem_buf buf; /* [pos, last) has been filled in, room is left up to `end` */
+    struct rem_transform_out *out;
+    char *end;
+    char data[];
+};
+
+struct rem_transform_out {
+    struct rem_worker *worker;
+    uint32_t max;  /* blocks there may be */
+    uint32_t used; /* blocks there are */
+    size_t size;   /* of a block's data */
+};
+
+/* `num` blocks of `size` bytes, as gzip_buffers and its like say; a block is at most what the
+ * worker's pool of large blocks has. */
+void rem_transform_out_init(struct rem_transform_out *out, struct rem_request *request, int64_t num,
+                            size_t size);
+
+/* An empty block.  Returns: REM_OK, REM_EAGAIN (all are with those behind), REM_ENOMEM. */
+int rem_transform_out_get(struct rem_transform_out *out,
+                          struct rem_transform_block **block) REM_MUST_CHECK;
+
+/* Gives back a block that has not been passed on; NULL: nothing. */
+void rem_transform_out_put(struct rem_transform_block *block);
+
+static inline size_t rem_transform_room(const struct rem_transform_block *block)
+{
+    return (size_t)(block->end - block->buf.last);
+}
+
+#endif
