@@ -22,9 +22,6 @@ struct body_state {
     int error; /* why reading has failed, for good: some of the body is missing from here on */
     struct rem_buf buf;
     struct rem_body_file file;
-    uint32_t shared;          /* subrequests that have this body too */
-    bool left;                /* its own request has ended, and they have not */
-    struct body_state *owner; /* whose body it is; NULL: its own */
 };
 
 static struct body_state *state_of(struct rem_request *request)
@@ -32,35 +29,18 @@ static struct body_state *state_of(struct rem_request *request)
     return REM_CONTAINER(request->body, struct body_state, pub);
 }
 
-static void free_body(struct rem_worker *worker, struct body_state *state)
-{
-    if (state->in_pool)
-        rem_block_put(&worker->large, state->memory);
-    else if (state->in_heap)
-        free(state->memory);
-    state->memory = NULL;
-    state->in_pool = false;
-    state->in_heap = false;
-    rem_body_file_close(&state->file);
-    state->pub.temp_fd = -1;
-    state->pub.bufs = NULL;
-}
-
-static void on_cleanup(void *data)
+/* With the request's memory, not before: the log may still show the body, and subrequests that the
+ * request does not wait for may still send it. */
+static void on_arena_reset(void *data)
 {
     struct rem_request *request = data;
-    struct body_state *state = state_of(request), *owner = state->owner;
+    struct body_state *state = state_of(request);
 
-    if (owner == NULL) {
-        state->left = state->shared != 0;
-        if (!state->left)
-            free_body(request->worker, state);
-        return;
-    }
-    owner->shared--;
-    if (owner->shared == 0 && owner->left)
-        free_body(request->worker, owner);
-    state->pub.bufs = NULL;
+    if (state->in_pool)
+        rem_block_put(&request->worker->large, state->memory);
+    else if (state->in_heap)
+        free(state->memory);
+    rem_body_file_close(&state->file);
 }
 
 static struct body_state *begin(struct rem_request *request)
@@ -75,7 +55,7 @@ static struct body_state *begin(struct rem_request *request)
     state->pub.temp_fd = -1;
     state->file.fd = -1;
     state->limit = rem_core_location(request)->client_max_body_size;
-    if (rem_request_on_cleanup(request, on_cleanup, request) != REM_OK)
+    if (rem_arena_on_reset(&request->arena, on_arena_reset, request) != REM_OK)
         return NULL;
     request->body = &state->pub;
     return state;
@@ -341,9 +321,7 @@ int rem_body_share(struct rem_request *child, struct rem_request *parent)
     state = begin(child);
     if (state == NULL)
         return REM_ENOMEM;
-    state->owner = from->owner != NULL ? from->owner : from;
-    state->owner->shared++;
-    state->memory = from->memory;
+    state->memory = from->memory; /* lent: a family's memory goes all at once */
     state->pub.bufs = from->pub.bufs;
     state->pub.size = from->pub.size;
     state->pub.temp_fd = from->pub.temp_fd;
