@@ -221,10 +221,7 @@ static int test_variable(struct rem_request *request, const struct rem_if *condi
         rc = rem_rewrite_eval(request, &condition->value, &other);
         return rc != 0 ? rc : rem_str_eq(text, other);
     }
-    rc = rem_capture_match(&condition->regex, &request->eval, value->str);
-    if (rc == 0)
-        request->eval.n_captures = 0; /* $1 is of the regex asked last, which has none */
-    return rc;
+    return rem_rewrite_match(request, &condition->regex, value->str);
 }
 
 int rem_if_test(struct rem_request *request, const struct rem_if *condition)

@@ -97,6 +97,11 @@ struct rem_rewrite_step *rem_rewrite_add(struct rem_conf *cf, struct rem_rewrite
 int rem_rewrite_set(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 int rem_rewrite_apply(struct rem_request *request, const struct rem_rewrite *rewrite);
 
+/* Matches for a step: logs it where rewrite_log is on, and empties $1 without a match.  Returns as
+ * rem_capture_match. */
+int rem_rewrite_match(struct rem_request *request, const struct rem_capture *regex,
+                      struct rem_str text);
+
 /* Evaluates a value whose captures are to be as they stood in the request: escaped, if the request
  * came with escapes.  Errors: as rem_http_value. */
 int rem_rewrite_eval(struct rem_request *request, const struct rem_value *value,

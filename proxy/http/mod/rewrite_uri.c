@@ -258,11 +258,11 @@ static int replace(struct rem_request *request, const struct rem_rewrite *rewrit
         rc = new_args(request, rewrite, &args);
     if (rc != 0)
         return rc;
+    log_rewritten(request, "data", uri, args.p != NULL ? args : REM_STR(""));
     if (uri.n == 0) {
         REM_LOG_IN(&request->log, REM_LOG_ERROR, 0, "the rewritten URI has a zero length");
         return REM_EINVAL;
     }
-    log_rewritten(request, "data", uri, args.p != NULL ? args : REM_STR(""));
     request->uri = uri;
     request->args = args;
     request->uri_as_sent = false;
@@ -272,16 +272,28 @@ static int replace(struct rem_request *request, const struct rem_rewrite *rewrit
     return 1;
 }
 
-int rem_rewrite_apply(struct rem_request *request, const struct rem_rewrite *rewrite)
+int rem_rewrite_match(struct rem_request *request, const struct rem_capture *regex,
+                      struct rem_str text)
 {
-    int rc = rem_capture_match(&rewrite->regex, &request->eval, request->uri);
+    int rc = rem_capture_match(regex, &request->eval, text);
+    struct rem_str pattern = rem_regex_pattern(regex->regex);
 
-    if (rem_rewrite_conf_of(request)->log && rc >= 0)
-        REM_LOG_IN(&request->log, REM_LOG_NOTICE, 0, "\"%.*s\" %s \"%.*s\"",
-                   REM_STR_ARG(rem_regex_pattern(rewrite->regex.regex)),
-                   rc != 0 ? "matches" : "does not match", REM_STR_ARG(request->uri));
+    if (rc < 0)
+        REM_LOG_IN(&request->log, REM_LOG_ALERT, 0,
+                   "pcre2_match() failed: %s on \"%.*s\" using \"%.*s\"", rem_err_text(rc),
+                   REM_STR_ARG(text), REM_STR_ARG(pattern));
+    else if (rem_rewrite_conf_of(request)->log)
+        REM_LOG_IN(&request->log, REM_LOG_NOTICE, 0, "\"%.*s\" %s \"%.*s\"", REM_STR_ARG(pattern),
+                   rc != 0 ? "matches" : "does not match", REM_STR_ARG(text));
     if (rc == 0)
         request->eval.n_captures = 0; /* $1 is of the regex asked last, which has none */
+    return rc;
+}
+
+int rem_rewrite_apply(struct rem_request *request, const struct rem_rewrite *rewrite)
+{
+    int rc = rem_rewrite_match(request, &rewrite->regex, request->uri);
+
     if (rc <= 0)
         return rc;
     return rewrite->status != 0 ? redirect(request, rewrite) : replace(request, rewrite);
