@@ -19,6 +19,7 @@ struct body_state {
     bool in_pool;  /* `memory` is a block of worker->large, otherwise, with `in_heap`, malloc'ed */
     bool in_heap;
     bool told_continue;
+    bool lost; /* streamed: there was too much of it to be kept for $request_body */
     int error; /* why reading has failed, for good: some of the body is missing from here on */
     struct rem_buf buf;
     struct rem_body_file file;
@@ -235,7 +236,7 @@ bool rem_body_is_settled(const struct rem_request *request)
     if (request->body == NULL)
         return false;
     state = REM_CONTAINER(request->body, const struct body_state, pub);
-    return state->pub.discarding || state->memory != NULL;
+    return state->pub.discarding || (state->memory != NULL && !state->pub.streaming);
 }
 
 static void on_body_buffered(struct rem_request *request)
@@ -301,12 +302,32 @@ int rem_body_stream(struct rem_request *request, void (*ready)(struct rem_reques
     return REM_HTTP_DONE;
 }
 
+/* Keeps what passes by for $request_body, as far as a buffered body would be kept in memory. */
+static void remember(struct rem_request *request, struct body_state *state, struct rem_str data)
+{
+    if (!state->lost && state->memory == NULL && alloc_memory(request, state) != REM_OK)
+        state->lost = true;
+    if (state->lost || data.n > state->room - state->used) {
+        state->lost = true;
+        state->pub.seen.n = 0;
+        return;
+    }
+    memcpy(state->memory + state->used, data.p, data.n);
+    state->used += data.n;
+    state->pub.seen = rem_str_make(state->memory, state->used);
+}
+
 int rem_body_next(struct rem_request *request, struct rem_str *data, bool *final)
 {
     struct body_state *state = state_of(request);
 
+    int rc;
+
     REM_CHECK(state->pub.streaming);
-    return next_run(request, state, data, final);
+    rc = next_run(request, state, data, final);
+    if (rc == REM_OK && data->n != 0 && rem_core_main(request)->shows_body)
+        remember(request, state, *data);
+    return rc;
 }
 
 /* ---- shared ---- */
@@ -345,25 +366,28 @@ static void on_body_discarded(struct rem_request *request)
     if (rc == REM_EAGAIN)
         return;
     request->on_body = NULL;
-    if (rc == REM_OK)
+    if (rc == REM_OK) {
         request->body->complete = true;
-    else
-        request->keepalive = false;
+        return;
+    }
+    state_of(request)->error = rc;
+    request->keepalive = false;
 }
 
-void rem_body_discard(struct rem_request *request)
+int rem_body_discard(struct rem_request *request)
 {
     struct body_state *state;
 
     if (!request->has_body || (request->body != NULL && request->body->complete))
-        return;
+        return REM_HTTP_OK;
     state = begin(request);
     /* A client that waits for "100 Continue" is not asked for a body that nobody wants. */
     if (state == NULL || (request->expect_continue && !state->told_continue)) {
         request->keepalive = false;
-        return;
+        return REM_HTTP_OK;
     }
     state->pub.discarding = true;
     request->on_body = on_body_discarded;
     on_body_discarded(request);
+    return state->error == REM_EPROTO ? 400 : REM_HTTP_OK;
 }

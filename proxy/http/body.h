@@ -19,6 +19,7 @@ struct rem_request_body {
     struct rem_str temp_path; /* NUL-terminated; empty: the file has no name */
     bool complete;            /* the end has been read */
     bool streaming;
+    struct rem_str seen; /* streamed: what has passed by, where some configuration shows it */
     bool discarding;
     /* buffered: called once when complete; streamed: when rem_body_next is worth calling */
     void (*ready)(struct rem_request *request);
@@ -48,7 +49,8 @@ int rem_body_error_status(int error);
 int rem_body_share(struct rem_request *child, struct rem_request *parent) REM_MUST_CHECK;
 
 /* Reads and forgets what is left, so that the connection can be kept; the codec may do the rest
- * (lingering) after the response. */
-void rem_body_discard(struct rem_request *request);
+ * (lingering) after the response.  Returns: REM_HTTP_OK, or 400 when what has come already is no
+ * body; a handler that has not answered yet answers so. */
+int rem_body_discard(struct rem_request *request);
 
 #endif

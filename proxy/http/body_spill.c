@@ -42,7 +42,8 @@ int rem_body_file_open(struct rem_request *request, struct rem_body_file *file)
 {
     const struct rem_http_location_conf *loc = rem_core_location(request);
     struct rem_str dir = loc->client_body_temp_path;
-    bool named = loc->client_body_in_file_only != REM_IN_FILE_OFF;
+    bool shown = rem_core_main(request)->shows_body_file;
+    bool named = loc->client_body_in_file_only != REM_IN_FILE_OFF || shown;
     int rc;
 
     while (dir.n > 1 && dir.p[dir.n - 1] == '/')
@@ -55,7 +56,7 @@ int rem_body_file_open(struct rem_request *request, struct rem_body_file *file)
         file->fd = -1;
         return rc;
     }
-    file->remove = loc->client_body_in_file_only == REM_IN_FILE_CLEAN;
+    file->remove = loc->client_body_in_file_only != REM_IN_FILE_ON;
     REM_LOG_IN(&request->log, REM_LOG_WARN, 0,
                "a client request body is buffered to a temporary file in %.*s", REM_STR_ARG(dir));
     return REM_OK;
@@ -87,6 +88,6 @@ void rem_body_file_close(struct rem_body_file *file)
         return;
     close(file->fd);
     file->fd = -1;
-    if (file->remove)
+    if (file->remove && file->path.n != 0)
         unlink(file->path.p);
 }

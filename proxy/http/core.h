@@ -49,6 +49,8 @@ struct rem_http_main_conf {
     struct rem_http_listens *listens; /* core_listen.h; while reading */
     struct rem_conf_ctx *ctx;
     const struct rem_vars *vars;
+    bool shows_body;                                /* $request_body is mentioned somewhere, */
+    bool shows_body_file;                           /* and $request_body_file */
     uint32_t n_modules;                             /* entries of a request's module_ctx */
     const struct rem_phase_engine *phases;          /* made by rem_phase_compile */
     const struct rem_header_filter *header_filters; /* first to run first; last: the codec's */

@@ -63,6 +63,15 @@ static int define_variables(struct rem_http_setup *http)
     return 0;
 }
 
+static bool is_mentioned(const struct rem_vars *vars, struct rem_str name)
+{
+    for (uint32_t i = 0; i < rem_vars_count(vars); i++) {
+        if (rem_str_eq(rem_vars_at(vars, i)->name, name))
+            return true;
+    }
+    return false;
+}
+
 static int install_hooks(struct rem_http_setup *http, struct rem_http_main_conf *conf)
 {
     for (struct rem_module *const *m = rem_modules; *m != NULL; m++) {
@@ -97,6 +106,8 @@ static int finish(struct rem_http_setup *http, struct rem_http_main_conf *conf)
         rc = rem_vars_resolve(cf->vars, cf);
     if (rc != 0)
         return rc;
+    conf->shows_body = is_mentioned(cf->vars, REM_STR("request_body"));
+    conf->shows_body_file = is_mentioned(cf->vars, REM_STR("request_body_file"));
     http->setup->http = conf;
     http->setup->worker_init = worker_init;
     http->setup->worker_fini = worker_fini;

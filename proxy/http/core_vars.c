@@ -356,6 +356,8 @@ static int get_request_body(struct rem_eval *e, const struct rem_var *v, struct 
     char *p, *at;
 
     (void)v;
+    if (body != NULL && body->seen.n != 0)
+        return rem_core_var_text(out, body->seen);
     if (body == NULL || body->streaming || body->bufs == NULL)
         return rem_core_var_absent(out);
     for (const struct rem_buf *buf = body->bufs; buf != NULL; buf = buf->next) {

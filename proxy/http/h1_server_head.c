@@ -53,6 +53,7 @@ static bool is_disabled_browser(const struct rem_request *request)
     bool safari = (disable & REM_NO_KEEPALIVE_SAFARI) != 0;
     const struct rem_field *agent;
     struct rem_str s;
+    const char *msie;
 
     if (!msie6 && !safari)
         return false;
@@ -60,7 +61,10 @@ static bool is_disabled_browser(const struct rem_request *request)
     if (agent == NULL)
         return false;
     s = agent->value;
-    if (msie6 && memmem(s.p, s.n, "MSIE 6.", 7) != NULL && memmem(s.p, s.n, "Opera", 5) == NULL)
+    msie = msie6 ? memmem(s.p, s.n, "MSIE ", 5) : NULL;
+    if (msie != NULL && s.p + s.n - msie > 6 && msie[5] >= '4' && msie[5] <= '6' &&
+        msie[6] == '.' && memmem(s.p, s.n, "SV1", 3) == NULL &&
+        memmem(s.p, s.n, "Opera", 5) == NULL)
         return true;
     return safari && memmem(s.p, s.n, "Safari/", 7) != NULL &&
            memmem(s.p, s.n, "Mac OS X", 8) != NULL && memmem(s.p, s.n, "Chrome/", 7) == NULL;

@@ -63,7 +63,8 @@ static int respond(struct rem_request *request, const struct rem_return *answer)
     request->response.status = answer->status; /* the text may ask for $status */
     if (answer->has_text && rem_http_value(request, &answer->value, &text) != 0)
         return 500;
-    rem_body_discard(request);
+    if (rem_body_discard(request) != REM_HTTP_OK)
+        return 400;
     if (is_redirect(answer->status)) {
         if (rem_core_set_location_field(request, text) != 0)
             return 500;

@@ -171,8 +171,9 @@ static int on_content(struct rem_request *request)
     } else if (request->method == REM_METHOD_POST) {
         status = 405;
     } else {
-        rem_body_discard(request);
-        status = make_head(request, &st) == 0 ? REM_HTTP_OK : 500;
+        status = rem_body_discard(request);
+        if (status == REM_HTTP_OK && make_head(request, &st) != 0)
+            status = 500;
     }
     if (status != REM_HTTP_OK) {
         close(fd);
