@@ -6,10 +6,10 @@
 #include "proxy/http/core_priv.h"
 #include "proxy/http/core_var.h"
 
+#include "proto/base/base64.h"
 #include "proto/wire/date.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -308,22 +308,18 @@ static int get_remote_user(struct rem_eval *e, const struct rem_var *v, struct r
     struct rem_str value, user;
     const char *colon;
     char *p;
-    int n;
 
     (void)v;
     if (field == NULL || field->value.n < 7 ||
         !rem_str_eq_nocase(rem_str_make(field->value.p, 6), REM_STR("basic ")))
         return rem_core_var_absent(out);
     value = rem_str_trim(rem_str_skip(field->value, 6));
-    if (value.n == 0 || value.n % 4 != 0 || value.n > 8192)
-        return rem_core_var_absent(out);
     p = rem_arena_alloc(e->arena, value.n);
     if (p == NULL)
         return REM_ENOMEM;
-    n = EVP_DecodeBlock((unsigned char *)p, (const unsigned char *)value.p, (int)value.n);
-    if (n < 0)
+    user.p = p;
+    if (!rem_base64_decode(value, p, &user.n))
         return rem_core_var_absent(out);
-    user = rem_str_make(p, (size_t)n);
     colon = rem_str_chr(user, ':');
     if (colon == NULL)
         return rem_core_var_absent(out);
