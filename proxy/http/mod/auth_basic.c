@@ -3,6 +3,7 @@
  *
  * Phase:      access.  The file is read for every request, as it is small, in the page cache, and
  *             edited while we run.  */
+#include "proto/base/base64.h"
 #include "proto/wire/put.h"
 #include "proxy/conf/load.h"
 #include "proxy/conf/set.h"

@@ -11,8 +11,4 @@ enum { REM_PASSWORD_MAX = 512 };
  * crypt(3) knows.  What is malformed is nobody's password. */
 bool rem_password_matches(struct rem_str password, struct rem_str stored);
 
-/* Decodes base64 with its padding (RFC 4648, section 4) into `out`, which has room for 3/4 of it.
- * Returns: false for anything else. */
-bool rem_base64_decode(struct rem_str text, char *out, size_t *n);
-
 #endif

@@ -110,29 +110,6 @@ START_TEST(test_too_long)
 }
 END_TEST
 
-START_TEST(test_base64)
-{
-    static const struct {
-        const char *text, *plain; /* NULL: refused */
-    } cases[] = {
-        {"", ""},        {"YQ==", "a"},   {"YWI=", "ab"},
-        {"YWJj", "abc"}, {"YQ", "a"},     {"Zm9vOmJhcg==", "foo:bar"},
-        {"Y", NULL},     {"YW Jj", NULL}, {"YQ=a", NULL},
-        {"Y_-j", NULL},  {"=", ""},       {"YWJj\n", NULL},
-    };
-    char out[64];
-    size_t n;
-
-    for (size_t i = 0; i < REM_COUNT(cases); i++) {
-        bool ok = rem_base64_decode(rem_str_from(cases[i].text), out, &n);
-
-        ck_assert_msg(ok == (cases[i].plain != NULL), "%s", cases[i].text);
-        if (ok)
-            ck_assert_msg(rem_str_is(rem_str_make(out, n), cases[i].plain), "%s", cases[i].text);
-    }
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("auth_basic_password");
@@ -144,7 +121,6 @@ int main(void)
     tcase_add_test(tests, test_malformed);
     tcase_add_test(tests, test_bytes_that_end_strings);
     tcase_add_test(tests, test_too_long);
-    tcase_add_test(tests, test_base64);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
