@@ -85,8 +85,8 @@ struct rem_module *const rem_modules[] = {
      *   expires       how long it may be kept
      *   headers       add_header, add_trailer
      *   gunzip        for clients that cannot decompress, and for what follows to look into
-     *   addition      other requests' bodies before and behind
      *   sub           sub_filter
+     *   addition      other requests' bodies before and behind
      *   order         subrequests end here: filters behind it see the client's response as a whole
      *   gzip          what the above have made of it
      *   range         parts of a body that nothing before it changes
@@ -95,8 +95,8 @@ struct rem_module *const rem_modules[] = {
     &rem_expires_module,
     &rem_headers_module,
     &rem_gunzip_module,
-    &rem_addition_module,
     &rem_sub_module,
+    &rem_addition_module,
     &rem_order_module,
     &rem_gzip_accept_module,
     &rem_gzip_module,
