@@ -208,13 +208,22 @@ static void reclaim_at_first(struct rem_writer *writer)
 static int start_registry(struct rem_agent *agent, struct rem_err *err)
 {
     const struct rem_handover *handover = agent->handover;
+    const struct rem_upstream_spec *specs = handover->upstreams;
+    struct rem_arena arena;
     int rc = rem_writer_new(handover->region, &agent->writer, err);
 
-    if (rc == 0)
-        reclaim_at_first(agent->writer);
-    if (rc == 0)
-        rc = rem_writer_reconcile(agent->writer, handover->upstreams, handover->upstream_count,
+    if (rc != 0)
+        return rc;
+    reclaim_at_first(agent->writer);
+    rem_arena_init(&arena, NULL);
+    rc = rem_resolves_inherit(agent->writer, &arena, handover->upstreams, handover->upstream_count,
+                              &specs);
+    if (rc != 0)
+        (void)rem_err_set(err, rc, "cannot take over addresses: %s", rem_err_text(rc));
+    else
+        rc = rem_writer_reconcile(agent->writer, specs, handover->upstream_count,
                                   handover->config_generation, err);
+    rem_arena_reset(&arena);
     if (rc != 0)
         return rc;
     rem_api_init(&agent->api, handover->region, agent->writer, agent->clock, handover->write);
@@ -234,6 +243,12 @@ static int start(struct rem_agent *agent, struct rem_err *err)
     rc = start_server(agent, err);
     if (rc != 0)
         return rc;
+    agent->resolves =
+        (struct rem_resolves){.writer = agent->writer, .log = agent->log, .clock = agent->clock};
+    rc = rem_resolves_start(&agent->resolves, agent->base, agent->handover->upstreams,
+                            agent->handover->upstream_count);
+    if (rc != 0)
+        return rem_err_set(err, rc, "cannot resolve names: %s", rem_err_text(rc));
     rem_agent_reclaim(agent);
     return 0;
 }
@@ -243,6 +258,7 @@ static void end(struct rem_agent *agent)
     struct event *events[] = {agent->applied,    agent->reclaim,    agent->deadline,  agent->master,
                               agent->signals[0], agent->signals[1], agent->signals[2]};
 
+    rem_resolves_stop(&agent->resolves);
     if (agent->server.base != NULL)
         rem_admin_server_stop(&agent->server);
     for (size_t i = 0; i < REM_COUNT(events); i++)

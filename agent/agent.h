@@ -10,6 +10,7 @@
 #define REM_AGENT_AGENT_H
 
 #include "agent/admin_server.h"
+#include "agent/resolve.h"
 #include "proto/shm/handover.h"
 
 enum {
@@ -31,6 +32,7 @@ struct rem_agent {
     struct rem_writer *writer;
     struct rem_api api;
     struct rem_admin_server server;
+    struct rem_resolves resolves;
 
     struct rem_list staged;   /* calls whose change is published at the end of this turn */
     struct rem_list deferred; /* calls that must be handled when nothing is staged */

@@ -227,6 +227,8 @@ void rem_agent_turn_end(struct rem_agent *agent)
     struct rem_list calls;
 
     publish(agent);
+    if (rem_resolves_apply(&agent->resolves))
+        rem_agent_reclaim(agent);
     take(&agent->deferred, &calls);
     REM_LIST_EACH(node, &calls)
     {

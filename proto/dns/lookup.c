@@ -252,6 +252,24 @@ static void judge(struct rem_dns_lookup *lookup)
         fail(lookup, REM_DNS_NXDOMAIN);
 }
 
+/* Of two families asked for, AAAA says whether the name is an alias, as nginx has it: one that only
+ * the A reply knows is not followed. */
+static int read_reply(struct rem_dns_lookup *lookup, enum rem_dns_type type,
+                      const unsigned char *message, size_t n)
+{
+    struct rem_dns_records *records = &lookup->records;
+    char *alias = records->alias;
+    int rc;
+
+    if (type != REM_DNS_A || lookup->no_ipv6)
+        return rem_dns_records_read(records, message, n, type);
+    records->alias = NULL;
+    rc = rem_dns_records_read(records, message, n, type);
+    free(records->alias);
+    records->alias = alias;
+    return rc;
+}
+
 static void on_reply(void *arg, int status, int timeouts, unsigned char *message, int n)
 {
     const struct asked *asked = arg;
@@ -262,7 +280,7 @@ static void on_reply(void *arg, int status, int timeouts, unsigned char *message
     if (status == ARES_EDESTRUCTION)
         lookup->dropped = true;
     if (status == ARES_SUCCESS && n > 0) {
-        int rc = rem_dns_records_read(&lookup->records, message, (size_t)n, asked->type);
+        int rc = read_reply(lookup, asked->type, message, (size_t)n);
         if (rc != REM_OK)
             code = rc == REM_EPROTO ? REM_DNS_FORMERR : REM_DNS_SERVFAIL;
     }

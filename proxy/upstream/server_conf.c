@@ -96,6 +96,58 @@ static int server_param(struct rem_conf *cf, struct rem_str arg, struct rem_serv
     return rem_conf_error(cf, "invalid parameter \"%.*s\"", REM_STR_ARG(arg));
 }
 
+/* What `resolve` and `service` ask for. */
+struct server_name {
+    bool resolve;
+    struct rem_str service;
+};
+
+/* Returns REM_ENOTFOUND for what is none of these. */
+static int name_param(struct rem_conf *cf, struct rem_str arg, struct server_name *name)
+{
+    const struct rem_str service = REM_STR("service=");
+
+    if (rem_str_is(arg, "resolve")) {
+        name->resolve = true;
+        return 0;
+    }
+    if (!rem_str_has_prefix(arg, service))
+        return REM_ENOTFOUND;
+    name->service = rem_str_skip(arg, service.n);
+    if (name->service.n == 0)
+        return rem_conf_error(cf, "service is empty");
+    return 0;
+}
+
+/* The name SRV records are asked for under: "http" of example.net is _http._tcp.example.net. */
+static struct rem_str service_name(struct rem_conf *cf, struct rem_str service, struct rem_str host)
+{
+    if (rem_str_chr(service, '.') == NULL)
+        return rem_arena_printf(cf->arena, "_%.*s._tcp.%.*s", REM_STR_ARG(service),
+                                REM_STR_ARG(host));
+    return rem_arena_printf(cf->arena, "%.*s.%.*s", REM_STR_ARG(service), REM_STR_ARG(host));
+}
+
+static int add_resolve(struct rem_conf *cf, struct rem_upstream_block *block,
+                       const struct rem_server_spec *template, const struct server_name *name,
+                       const struct rem_addr_parts *parts)
+{
+    struct rem_resolve_spec *resolve = rem_array_push(cf->arena, &block->resolves);
+
+    if (resolve == NULL)
+        return rem_conf_nomem(cf);
+    resolve->server = *template;
+    resolve->host = parts->host;
+    resolve->port = parts->has_port ? parts->port : 80;
+    if (name->service.n == 0)
+        return 0;
+    if (parts->has_port)
+        return rem_conf_error(cf, "service upstream \"%.*s\" may not have port",
+                              REM_STR_ARG(cf->args[1]));
+    resolve->service = service_name(cf, name->service, parts->host);
+    return resolve->service.p != NULL ? 0 : rem_conf_nomem(cf);
+}
+
 /* The host's addresses, or the error nginx gives. */
 static int server_resolve(struct rem_conf *cf, struct rem_str text, struct rem_addr_list *list)
 {
@@ -126,16 +178,25 @@ static int server_resolve(struct rem_conf *cf, struct rem_str text, struct rem_a
 int rem_upstream_server_set(struct rem_conf *cf, struct rem_upstream_block *block)
 {
     struct rem_server_spec template;
+    struct server_name name = {false, {NULL, 0}};
+    struct rem_addr_parts parts;
     struct rem_addr_list list;
     int rc;
 
     rem_server_spec_init(&template);
     template.name = cf->args[1];
     for (size_t i = 2; i < cf->n_args; i++) {
-        rc = server_param(cf, cf->args[i], &template);
+        rc = name_param(cf, cf->args[i], &name);
+        if (rc == REM_ENOTFOUND)
+            rc = server_param(cf, cf->args[i], &template);
         if (rc != 0)
             return rc;
     }
+    if (name.service.n != 0 && !name.resolve)
+        return rem_conf_error(cf, "service upstream \"%.*s\" requires \"resolve\" parameter",
+                              REM_STR_ARG(cf->args[1]));
+    if (name.resolve && rem_addr_split(cf->args[1], &parts) == 0 && parts.kind == REM_ADDR_NAME)
+        return add_resolve(cf, block, &template, &name, &parts);
     rc = server_resolve(cf, cf->args[1], &list);
     if (rc != 0)
         return rc;

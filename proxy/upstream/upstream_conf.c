@@ -6,6 +6,7 @@
 #include "proxy/conf/set.h"
 #include "proxy/conf/strmap.h"
 #include "proxy/http/http.h"
+#include "proxy/http/mod/resolver.h"
 #include "proxy/net/setup.h"
 #include "proxy/upstream/proxy.h"
 
@@ -283,8 +284,10 @@ static void *create_server(struct rem_conf *cf)
 {
     struct rem_upstream_block *block = rem_arena_zalloc(cf->arena, sizeof(*block));
 
-    if (block != NULL)
+    if (block != NULL) {
         rem_array_init(&block->servers, sizeof(struct rem_server_spec));
+        rem_array_init(&block->resolves, sizeof(struct rem_resolve_spec));
+    }
     return block;
 }
 
@@ -323,6 +326,34 @@ static int resolve_implicit(struct rem_conf *cf, struct rem_upstream *upstream)
     return spec->servers != NULL ? 0 : rem_conf_nomem(cf);
 }
 
+/* Names to be resolved again and again need somebody to ask, and a place that can change. */
+static int block_resolves(struct rem_conf *cf, struct rem_upstream_block *block)
+{
+    struct rem_resolve_spec *resolves = REM_ARRAY_OF(&block->resolves, struct rem_resolve_spec);
+    struct rem_upstream *upstream = block->upstream;
+    struct rem_resolver_conf resolver = rem_resolver_conf_of(cf, block->ctx);
+
+    if (block->resolves.n == 0)
+        return 0;
+    if (upstream->spec.flags & REM_UPSTREAM_STATIC)
+        return rem_conf_error_at(cf, upstream->pos,
+                                 "resolving names at run time requires upstream \"%.*s\" to be in "
+                                 "shared memory",
+                                 REM_STR_ARG(upstream->name));
+    if (resolver.spec == NULL)
+        return rem_conf_error_at(cf, upstream->pos,
+                                 "no resolver defined to resolve names at run time in upstream "
+                                 "\"%.*s\"",
+                                 REM_STR_ARG(upstream->name));
+    for (uint32_t i = 0; i < block->resolves.n; i++) {
+        resolves[i].resolver = resolver.spec;
+        resolves[i].timeout_ms = (uint64_t)resolver.timeout_ms;
+    }
+    upstream->spec.resolves = resolves;
+    upstream->spec.resolve_count = block->resolves.n;
+    return 0;
+}
+
 static int init_main(struct rem_conf *cf, void *conf)
 {
     struct upstream_main *all = conf;
@@ -331,6 +362,11 @@ static int init_main(struct rem_conf *cf, void *conf)
 
     for (struct rem_upstream *u = all->first; u != NULL; u = u->next) {
         int rc = u->defined ? 0 : resolve_implicit(cf, u);
+        if (rc != 0)
+            return rc;
+    }
+    for (struct rem_upstream_block *block = all->blocks; block != NULL; block = block->next) {
+        int rc = block_resolves(cf, block);
         if (rc != 0)
             return rc;
     }

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/dns_loop.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+/* A descriptor that the resolver wants to hear of. */
+struct rem_dns_watch {
+    struct rem_dns_watch *next;
+    struct rem_dns_loop *loop;
+    struct event *event;
+    int fd;
+};
+
+static void on_ready(evutil_socket_t fd, short what, void *data)
+{
+    const struct rem_dns_watch *watch = data;
+    struct rem_dns_loop *loop = watch->loop;
+
+    rem_clock_update(loop->clock);
+    rem_dns_on_fd(loop->dns, fd, what & EV_READ, what & EV_WRITE);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *data)
+{
+    struct rem_dns_loop *loop = data;
+
+    (void)fd;
+    (void)what;
+    rem_clock_update(loop->clock);
+    rem_dns_on_timer(loop->dns);
+}
+
+static void watch_end(struct rem_dns_watch **at)
+{
+    struct rem_dns_watch *watch = *at;
+
+    *at = watch->next;
+    if (watch->event != NULL)
+        event_free(watch->event);
+    free(watch);
+}
+
+static int dns_watch(void *data, int fd, bool read, bool write)
+{
+    struct rem_dns_loop *loop = data;
+    short what = (short)(EV_PERSIST | (read ? EV_READ : 0) | (write ? EV_WRITE : 0));
+    struct rem_dns_watch **at = &loop->watches, *watch;
+
+    while (*at != NULL && (*at)->fd != fd)
+        at = &(*at)->next;
+    if (*at != NULL)
+        watch_end(at);
+    if (!read && !write)
+        return REM_OK;
+    watch = calloc(1, sizeof(*watch));
+    if (watch == NULL)
+        return REM_ENOMEM;
+    watch->loop = loop;
+    watch->fd = fd;
+    watch->next = loop->watches;
+    loop->watches = watch;
+    watch->event = event_new(loop->base, fd, what, on_ready, watch);
+    if (watch->event != NULL && event_add(watch->event, NULL) == 0)
+        return REM_OK;
+    watch_end(&loop->watches);
+    return REM_ENOMEM;
+}
+
+static void dns_set_timer(void *data, uint64_t delay_ms)
+{
+    const struct rem_dns_loop *loop = data;
+    const struct timeval tv = {(time_t)(delay_ms / 1000), (suseconds_t)(delay_ms % 1000) * 1000};
+
+    (void)evtimer_add(loop->timer, &tv);
+}
+
+static uint64_t dns_now(void *data)
+{
+    const struct rem_dns_loop *loop = data;
+
+    return loop->clock->mono_ms;
+}
+
+int rem_dns_loop_init(struct rem_dns_loop *loop, struct event_base *base, struct rem_clock *clock,
+                      const struct rem_dns_spec *spec)
+{
+    const struct rem_dns_io io = {
+        .data = loop, .watch = dns_watch, .set_timer = dns_set_timer, .now_ms = dns_now};
+    int rc = REM_ENOMEM;
+
+    *loop = (struct rem_dns_loop){.spec = spec, .base = base, .clock = clock};
+    loop->timer = evtimer_new(base, on_timer, loop);
+    if (loop->timer != NULL)
+        rc = rem_dns_new(spec, &io, &loop->dns);
+    if (rc != REM_OK)
+        rem_dns_loop_fini(loop);
+    return rc;
+}
+
+void rem_dns_loop_fini(struct rem_dns_loop *loop)
+{
+    rem_dns_free(&loop->dns);
+    while (loop->watches != NULL)
+        watch_end(&loop->watches);
+    if (loop->timer != NULL)
+        event_free(loop->timer);
+    loop->timer = NULL;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* resolve.h - servers that are names: asks for their addresses again and again, and publishes what
+ * has changed.
+ *
+ * Lifecycle:  inherit (before the registry is reconciled) -> start (with the loop) -> answers come
+ *             -> apply, at the end of a turn -> stop.
+ * Failure:    an answer that is an error changes nothing; that a name has no addresses any more is
+ *             an answer like others.
+ * Identity:   servers made from a name carry `parent`, the name's number in its block, and the
+ *             name as their own; a reload finds them by that.  */
+#ifndef REM_AGENT_RESOLVE_H
+#define REM_AGENT_RESOLVE_H
+
+#include "agent/dns_loop.h"
+#include "proto/base/log.h"
+#include "proto/shm/writer.h"
+
+struct rem_resolve_job;
+
+struct rem_resolves {
+    struct rem_writer *writer;
+    const struct rem_log *log;
+    struct event_base *base;
+    struct rem_clock *clock;
+    struct rem_dns_loop **loops; /* owned, one per resolver */
+    size_t loop_count;
+    struct rem_resolve_job *jobs; /* owned, one per name of an upstream */
+    size_t job_count;
+    bool dirty; /* some job has an answer that is not published yet */
+};
+
+/* A copy of the specs in which upstreams that the registry knows under another configuration begin
+ * with the addresses that are known of their names.  Everything lives in `arena`.
+ * Errors: REM_ENOMEM. */
+int rem_resolves_inherit(const struct rem_writer *writer, struct rem_arena *arena,
+                         const struct rem_upstream_spec *specs, size_t count,
+                         const struct rem_upstream_spec **out) REM_MUST_CHECK;
+
+/* Begins to ask.  `specs` outlive the struct.  Errors: REM_ENOMEM, those of rem_dns_new. */
+int rem_resolves_start(struct rem_resolves *resolves, struct event_base *base,
+                       const struct rem_upstream_spec *specs, size_t count) REM_MUST_CHECK;
+void rem_resolves_stop(struct rem_resolves *resolves);
+
+/* Publishes answers, if no other change is open.  Returns: true if something was published. */
+bool rem_resolves_apply(struct rem_resolves *resolves);
+
+#endif
