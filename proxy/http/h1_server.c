@@ -313,7 +313,8 @@ void rem_h1_server_drain(struct rem_worker *worker)
     {
         struct rem_h1_client *client = REM_LIST_ENTRY(node, struct rem_h1_client, node);
 
-        if (client->in == REM_H1_IN_IDLE && client->conn.timer.due_ms > now + DRAIN_GRACE_MS)
+        if ((client->in == REM_H1_IN_IDLE || client->in == REM_H1_IN_PROXY) &&
+            client->conn.timer.due_ms > now + DRAIN_GRACE_MS)
             h1_set_timer(client, DRAIN_GRACE_MS);
     }
 }
