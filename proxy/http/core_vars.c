@@ -264,7 +264,8 @@ static int get_sent_special(struct rem_eval *e, struct rem_str name, struct rem_
 
     if (rem_str_is(name, "content_type") && response->content_type.n != 0)
         return rem_core_var_text(out, response->content_type);
-    if (rem_str_is(name, "content_length") && response->content_length >= 0)
+    if (rem_str_is(name, "content_length") && response->content_length >= 0 &&
+        response->status != 204)
         return rem_core_var_number(e, out, response->content_length);
     if (rem_str_is(name, "last_modified") && response->last_modified >= 0) {
         rem_date_format(date, response->last_modified);

@@ -3,6 +3,8 @@
 #include "proxy/http/core_priv.h"
 #include "proxy/http/core_var.h"
 
+#include <netinet/tcp.h>
+#include <stddef.h>
 #include <unistd.h>
 
 /* ---- addresses ---- */
@@ -160,6 +162,24 @@ static int get_hostname(struct rem_eval *e, const struct rem_var *v, struct rem_
     return rem_core_var_copy(e, out, rem_str_from(name));
 }
 
+/* What the kernel knows of the client's connection; `data` is the offset of a number in it. */
+static int get_tcp_info(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    const struct rem_request *request = rem_core_var_request(e);
+    size_t offset = (size_t)(uintptr_t)v->data;
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    uint32_t number;
+
+    if (getsockopt(request->conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
+        len < offset + sizeof(number))
+        return rem_core_var_absent(out); /* not TCP, or gone */
+    memcpy(&number, (const char *)&info + offset, sizeof(number));
+    return rem_core_var_number(e, out, number);
+}
+
+#define TCP_MEMBER(field) (const void *)(uintptr_t)offsetof(struct tcp_info, field)
+
 static const struct rem_core_var_def defs[] = {
     {"remote_addr", get_remote_addr, NULL, 0},
     {"binary_remote_addr", get_binary_remote_addr, NULL, 0},
@@ -176,6 +196,10 @@ static const struct rem_core_var_def defs[] = {
     {"pid", get_pid, NULL, 0},
     {"nginx_version", get_version, NULL, 0},
     {"hostname", get_hostname, NULL, 0},
+    {"tcpinfo_rtt", get_tcp_info, TCP_MEMBER(tcpi_rtt), REM_VAR_NOCACHE},
+    {"tcpinfo_rttvar", get_tcp_info, TCP_MEMBER(tcpi_rttvar), REM_VAR_NOCACHE},
+    {"tcpinfo_snd_cwnd", get_tcp_info, TCP_MEMBER(tcpi_snd_cwnd), REM_VAR_NOCACHE},
+    {"tcpinfo_rcv_space", get_tcp_info, TCP_MEMBER(tcpi_rcv_space), REM_VAR_NOCACHE},
 };
 
 int rem_core_add_conn_vars(struct rem_vars *vars)

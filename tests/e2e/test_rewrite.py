@@ -226,3 +226,19 @@ def test_many_networks(remora):
     for i in (0, 1, 255, 256, 59999):
         assert r.get("web", f"/?a=10.{i >> 8}.{i & 255}.7").body == b"v%d" % i
     assert r.get("web", "/?a=10.250.0.0").body == b"d"
+
+
+def test_what_the_kernel_knows_of_a_connection(remora):
+    text = ("http { access_log off; server { listen 127.0.0.1:@PORT:web@; listen unix:@DIR@/web.sock;"
+            'return 200 "$tcpinfo_rtt $tcpinfo_rttvar $tcpinfo_snd_cwnd $tcpinfo_rcv_space"; } }')
+    r = remora(text)
+    numbers = [int(n) for n in r.get("web", "/").body.split()]
+    assert len(numbers) == 4 and numbers[2] > 0 and numbers[3] > 0
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10)
+        s.connect(r.dir + "/web.sock")
+        s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        data = b""
+        while chunk := s.recv(4096):
+            data += chunk
+    assert data.endswith(b"\r\n\r\n   ")

@@ -182,13 +182,15 @@ static int relax_path(struct rem_arena *arena, struct rem_str *url)
         return REM_ENOMEM;
     url->p = w;
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '%' && i + 2 < path_end) {
+        if (i + 2 < path_end && s.p[i] == '%') {
             int high = rem_hex_value(s.p[i + 1]), low = rem_hex_value(s.p[i + 2]);
             int c = high >= 0 && low >= 0 ? high * 16 + low : 0;
 
             if (c > '%' && c < 0x7f) {
                 *w++ = (char)c;
                 i += 2;
+                if (c == '?') /* which begins what is no path any more */
+                    path_end = i + 1;
                 continue;
             }
         }
