@@ -38,11 +38,10 @@ static bool next_word(struct rem_str *rest, struct rem_str *word)
     return n != 0;
 }
 
-static bool set_host(struct rem_addr *addr, int family, struct rem_str host)
+static bool set_host(struct rem_addr *addr, char text[INET6_ADDRSTRLEN], int family,
+                     struct rem_str host)
 {
-    char text[INET6_ADDRSTRLEN];
-
-    if (host.n >= sizeof(text))
+    if (host.n >= INET6_ADDRSTRLEN)
         return false;
     memcpy(text, host.p, host.n);
     text[host.n] = '\0';
@@ -85,8 +84,9 @@ static bool parse_line(struct rem_str line, struct rem_proxy_header *out)
         return false;
     return next_word(&line, &src) && next_word(&line, &dst) && next_word(&line, &src_port) &&
            next_word(&line, &dst_port) && dst_port.p + dst_port.n == end &&
-           set_host(&out->src, af, src) && set_host(&out->dst, af, dst) &&
-           set_port(&out->src, src_port) && set_port(&out->dst, dst_port);
+           set_host(&out->src, out->src_text, af, src) &&
+           set_host(&out->dst, out->dst_text, af, dst) && set_port(&out->src, src_port) &&
+           set_port(&out->dst, dst_port);
 }
 
 static int parse_v1(struct rem_str bytes, struct rem_proxy_header *out, const char **reason)
@@ -153,6 +153,8 @@ static int parse_addresses(struct rem_str rest, unsigned family, struct rem_prox
         return broken(reason, "header is too small");
     set_bytes(&out->src, af, rest.p, rest.p + 2 * width);
     set_bytes(&out->dst, af, rest.p + width, rest.p + 2 * width + 2);
+    rem_addr_host_text(&out->src, out->src_text, sizeof(out->src_text));
+    rem_addr_host_text(&out->dst, out->dst_text, sizeof(out->dst_text));
     out->tlvs = rem_str_skip(rest, 2 * width + 4);
     return REM_OK;
 }

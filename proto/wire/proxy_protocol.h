@@ -20,6 +20,8 @@ struct rem_proxy_header {
     size_t size;         /* bytes it took */
     struct rem_addr src; /* len 0: not told */
     struct rem_addr dst;
+    /* The addresses as version 1 spells them, for version 2 as usual; empty: not told. */
+    char src_text[INET6_ADDRSTRLEN], dst_text[INET6_ADDRSTRLEN];
     struct rem_str tlvs; /* borrowed from the bytes parsed; empty: none */
 };
 

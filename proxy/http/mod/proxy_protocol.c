@@ -4,12 +4,11 @@
 #include "proxy/http/core_var.h"
 #include "proxy/http/http.h"
 
-/* `which` (v->data) of the header's two addresses. */
-static const char of_client[] = "src", of_server[] = "dst";
+static const char of_client[] = "src", of_server[] = "dst"; /* v->data: which of the two */
 
-static const struct rem_addr *addr_of(struct rem_eval *e, const struct rem_var *v)
+static const struct rem_addr *addr_of(const struct rem_proxy_header *proxied,
+                                      const struct rem_var *v)
 {
-    const struct rem_proxy_header *proxied = rem_core_var_request(e)->proxied;
     const struct rem_addr *addr;
 
     if (proxied == NULL)
@@ -20,18 +19,17 @@ static const struct rem_addr *addr_of(struct rem_eval *e, const struct rem_var *
 
 static int get_addr(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
 {
-    const struct rem_addr *addr = addr_of(e, v);
-    char text[REM_ADDR_TEXT];
+    const struct rem_proxy_header *proxied = rem_core_var_request(e)->proxied;
 
-    if (addr == NULL)
+    if (addr_of(proxied, v) == NULL)
         return rem_core_var_absent(out);
-    return rem_core_var_copy(e, out,
-                             rem_str_make(text, rem_addr_host_text(addr, text, sizeof(text))));
+    return rem_core_var_text(
+        out, rem_str_from(v->data == of_client ? proxied->src_text : proxied->dst_text));
 }
 
 static int get_port(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
 {
-    const struct rem_addr *addr = addr_of(e, v);
+    const struct rem_addr *addr = addr_of(rem_core_var_request(e)->proxied, v);
 
     return addr != NULL ? rem_core_var_number(e, out, rem_addr_port(addr))
                         : rem_core_var_absent(out);

@@ -87,6 +87,22 @@ START_TEST(test_what_follows_is_left)
 }
 END_TEST
 
+/* As sent in version 1, whose text is an address already. */
+START_TEST(test_spelling)
+{
+    struct rem_proxy_header header;
+
+    ck_assert_int_eq(parse(BYTES("PROXY TCP6 2001:DB8::1 0:0::2 1 2\r\n"), &header, NULL), REM_OK);
+    ck_assert_str_eq(header.src_text, "2001:DB8::1");
+    ck_assert_str_eq(header.dst_text, "0:0::2");
+    ck_assert_int_eq(parse(BYTES(SIG "\x21\x11\0\014" ADDR4), &header, NULL), REM_OK);
+    ck_assert_str_eq(header.src_text, "192.0.2.1");
+    ck_assert_str_eq(header.dst_text, "192.0.2.2");
+    ck_assert_int_eq(parse(BYTES("PROXY UNKNOWN\r\n"), &header, NULL), REM_OK);
+    ck_assert_str_eq(header.src_text, "");
+}
+END_TEST
+
 START_TEST(test_bad)
 {
     static const struct {
@@ -225,6 +241,7 @@ int main(void)
 
     tcase_add_test(tests, test_good);
     tcase_add_test(tests, test_what_follows_is_left);
+    tcase_add_test(tests, test_spelling);
     tcase_add_test(tests, test_bad);
     tcase_add_test(tests, test_limits);
     tcase_add_test(tests, test_longest_v2);
