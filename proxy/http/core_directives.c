@@ -142,7 +142,7 @@ const struct rem_directive rem_core_directives[] = {
     {"recursive_error_pages", HSL, REM_ARGS_FLAG, rem_set_flag,
      LOCATION_FIELD(recursive_error_pages), NULL},
     {"log_not_found", HSL, REM_ARGS_FLAG, rem_set_flag, LOCATION_FIELD(log_not_found), NULL},
-    {"post_action", HSL, REM_ARGS_1, rem_set_str, LOCATION_FIELD(post_action), NULL},
+    {"post_action", HSLI, REM_ARGS_1, rem_set_str, LOCATION_FIELD(post_action), NULL},
     {"log_subrequest", HSL, REM_ARGS_FLAG, rem_set_flag, LOCATION_FIELD(log_subrequest), NULL},
     {"error_log", HSL, REM_ARGS_1MORE, rem_error_log_set, LOCATION_FIELD(log), NULL},
 
