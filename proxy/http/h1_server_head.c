@@ -36,11 +36,13 @@ static enum rem_h1_out body_mode(const struct rem_request *request)
 {
     const struct rem_response *response = &request->response;
 
+    bool chunks = request->version >= 11 && rem_core_location(request)->chunked_transfer_encoding;
+
     if (response->no_body)
         return REM_H1_OUT_EMPTY;
-    if (response->content_length >= 0)
+    if (response->content_length >= 0 && !(chunks && response->has_trailers))
         return REM_H1_OUT_LENGTH;
-    if (request->version >= 11 && rem_core_location(request)->chunked_transfer_encoding)
+    if (chunks)
         return REM_H1_OUT_CHUNKED;
     return REM_H1_OUT_UNTIL_CLOSE;
 }
@@ -113,7 +115,8 @@ static void put_framing(const struct rem_h1_exchange *x, struct rem_put *put)
     const struct rem_response *response = &x->request->response;
     int status = response->status;
 
-    if (response->content_length >= 0 && status >= 200 && status != 204)
+    if (response->content_length >= 0 && x->mode != REM_H1_OUT_CHUNKED && status >= 200 &&
+        status != 204)
         rem_put_field_u64(put, REM_STR("Content-Length"), (uint64_t)response->content_length);
     if (response->last_modified >= 0) {
         char date[REM_DATE_SIZE];

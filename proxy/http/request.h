@@ -58,6 +58,7 @@ struct rem_response {
     int64_t last_modified;       /* -1: none */
     struct rem_str content_type; /* emitted as Content-Type, with charset if any; empty: none */
     struct rem_fields trailers;  /* sent after a body of unknown length where the peer takes them */
+    bool has_trailers;           /* there will be: where they take the place of a length, it goes */
     bool head_sent;              /* header filters have run and the codec has the head */
     bool body_done;              /* the final buf has been handed over */
     bool no_body;                /* HEAD, 204, 304: body bytes are dropped by the codec */
@@ -112,12 +113,12 @@ struct rem_request {
     void **location_conf;
     const struct rem_http_server_conf *server;
     struct rem_request *parent; /* subrequests; NULL for a client's request */
-    uint32_t uri_changes; /* internal redirects, and rewrites that led back to find-config */
-    bool uri_changed;     /* a rewrite changed the URI: post-rewrite goes back to find-config */
-    bool internal;        /* redirected: `internal` locations are open */
-    bool error_paged;     /* an error_page has been followed */
-    int error_status;     /* answered instead of the status of whatever makes the page; 0: that */
-    int access_status;    /* 401 or 403 found in the access phase, 0: none */
+    uint32_t uri_changes;       /* internal redirects, and rewrites that led back to find-config */
+    bool uri_changed;  /* a rewrite changed the URI: post-rewrite goes back to find-config */
+    bool internal;     /* redirected: `internal` locations are open */
+    bool error_paged;  /* an error_page has been followed */
+    int error_status;  /* answered instead of the status of whatever makes the page; 0: that */
+    int access_status; /* 401 or 403 found in the access phase, 0: none */
 
     /* where it stands */
     uint32_t phase;                              /* index into the flat array of handlers */

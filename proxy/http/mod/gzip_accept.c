@@ -142,7 +142,8 @@ static bool is_expired(const struct rem_request *request)
     return until < from;
 }
 
-static bool has_cache_control(const struct rem_response *response, struct rem_str directive)
+/* Whether one of the directives that `proxied` lists stands in a Cache-Control. */
+static bool is_uncached(const struct rem_response *response, uint32_t proxied)
 {
     REM_FIELDS_EACH(field, &response->fields)
     {
@@ -151,31 +152,38 @@ static bool has_cache_control(const struct rem_response *response, struct rem_st
         if (field->id != REM_FIELD_CACHE_CONTROL)
             continue;
         while (rem_field_list_next(&rest, &item)) {
-            if (rem_str_eq_nocase(item, directive))
+            if (((proxied & PROXIED_NO_CACHE) != 0 &&
+                 rem_str_eq_nocase(item, REM_STR("no-cache"))) ||
+                ((proxied & PROXIED_NO_STORE) != 0 &&
+                 rem_str_eq_nocase(item, REM_STR("no-store"))) ||
+                ((proxied & PROXIED_PRIVATE) != 0 && rem_str_eq_nocase(item, REM_STR("private"))))
                 return true;
         }
     }
     return false;
 }
 
+/* The other proxy may keep the answer for clients that cannot read it, so what can be kept is not
+ * compressed: the first thing that says whether it can be kept decides. */
 static bool may_be_proxied(const struct rem_request *request, uint32_t proxied)
 {
     const struct rem_response *response = &request->response;
 
     if ((proxied & PROXIED_OFF) != 0)
         return false;
-    return (proxied & PROXIED_ANY) != 0 ||
-           ((proxied & PROXIED_AUTH) != 0 &&
-            rem_fields_find(&request->fields, REM_FIELD_AUTHORIZATION) != NULL) ||
-           ((proxied & PROXIED_EXPIRED) != 0 && is_expired(request)) ||
-           ((proxied & PROXIED_NO_CACHE) != 0 &&
-            has_cache_control(response, REM_STR("no-cache"))) ||
-           ((proxied & PROXIED_NO_STORE) != 0 &&
-            has_cache_control(response, REM_STR("no-store"))) ||
-           ((proxied & PROXIED_PRIVATE) != 0 && has_cache_control(response, REM_STR("private"))) ||
-           ((proxied & PROXIED_NO_LAST_MODIFIED) != 0 && rem_response_modified(request) < 0) ||
-           ((proxied & PROXIED_NO_ETAG) != 0 &&
-            rem_fields_find(&response->fields, REM_FIELD_ETAG) == NULL);
+    if ((proxied & PROXIED_ANY) != 0 ||
+        ((proxied & PROXIED_AUTH) != 0 &&
+         rem_fields_find(&request->fields, REM_FIELD_AUTHORIZATION) != NULL))
+        return true;
+    if (rem_fields_find(&response->fields, REM_FIELD_EXPIRES) != NULL)
+        return (proxied & PROXIED_EXPIRED) != 0 && is_expired(request);
+    if (rem_fields_find(&response->fields, REM_FIELD_CACHE_CONTROL) != NULL)
+        return is_uncached(response, proxied);
+    if ((proxied & PROXIED_NO_LAST_MODIFIED) != 0 &&
+        rem_fields_find(&response->fields, REM_FIELD_LAST_MODIFIED) != NULL)
+        return false;
+    return (proxied & PROXIED_NO_ETAG) == 0 ||
+           rem_fields_find(&response->fields, REM_FIELD_ETAG) == NULL;
 }
 
 static bool is_disabled_agent(const struct rem_request *request, const struct rem_array *disable)

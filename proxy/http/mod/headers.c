@@ -139,7 +139,7 @@ static int on_head(struct rem_request *request, const struct rem_header_filter *
         if ((fit || added->always) && request->version >= 11 &&
             rem_core_location(request)->chunked_transfer_encoding &&
             request->method != REM_METHOD_HEAD)
-            request->response.content_length = -1;
+            request->response.has_trailers = true;
     }
     return next->run(request, next->next);
 }

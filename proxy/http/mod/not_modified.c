@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* not_modified.c - answers 304 or 412 where a precondition says so, whoever made the response.
+/* not_modified.c - answers 304 or 412 where a precondition says so.
  *
+ * Who may:    an upstream's answer is what it made of the client's conditions itself, and stays.
  * Order:      first of the header filters: it looks at the date and the tag of the content itself,
  *             not at what add_header makes of them.  */
 #include "proxy/http/core.h"
@@ -41,7 +42,8 @@ static int on_head(struct rem_request *request, const struct rem_header_filter *
     struct rem_response *response = &request->response;
     struct rem_conditional_target target;
 
-    if (response->status != 200 || request->parent != NULL || !has_condition(&request->fields))
+    if (response->status != 200 || response->from_upstream || request->parent != NULL ||
+        !has_condition(&request->fields))
         return next->run(request, next->next);
     target = (struct rem_conditional_target){
         .etag = rem_response_field(response, REM_FIELD_ETAG),
