@@ -101,7 +101,7 @@ void rem_transform_in_use(struct rem_transform_in *in, size_t n, struct rem_tran
     if (buf->in_file) {
         in->pos += n;
         buf->file_pos += (off_t)n;
-    } else {
+    } else if (n != 0) { /* a buf that only marks something has no bytes to point at */
         buf->pos += n;
     }
     if (rem_buf_size(buf) != 0)
