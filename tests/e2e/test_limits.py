@@ -47,12 +47,12 @@ def test_limits_are_met_in_order(remora, backend):
 def test_delay(remora, backend):
     b = backend()
     r = remora(server("location / { limit_req zone=d burst=2 delay=1; proxy_pass http://%s; }" % b.addr,
-                      "limit_req_zone $arg_k zone=d:1m rate=5r/s;"))
+                      "limit_req_zone $arg_k zone=d:1m rate=2r/s;"))
     start = time.monotonic()
     assert statuses(r, ["/?k=1"] * 2) == [200, 200]
-    assert time.monotonic() - start < 0.15
+    assert time.monotonic() - start < 0.45
     assert r.get("web", "/?k=1").status == 200  # the third waits until the excess is down to 1
-    assert 0.1 < time.monotonic() - start < 2
+    assert 0.45 < time.monotonic() - start < 5
     assert re.search(r'\[warn\] .*delaying request, excess: [12]\.\d\d\d, by zone "d"', r.log())
 
 
@@ -84,7 +84,7 @@ def test_dry_run(remora, backend):
 def test_log_level(remora, backend, level, late):
     b = backend()
     r = remora(server("limit_req_log_level %s; location / { limit_req zone=f burst=1; proxy_pass http://%s; }"
-                      % (level, b.addr), "limit_req_zone $arg_k zone=f:1m rate=20r/s;"))
+                      % (level, b.addr), "limit_req_zone $arg_k zone=f:1m rate=3r/s;"))
     clients = [r.client() for _ in range(3)]
     for c in clients:
         c.send("GET /?k=1 HTTP/1.1\r\nHost: x\r\n\r\n")
