@@ -36,7 +36,10 @@ static int head_framing(struct rem_h1_client *client, struct rem_upstream_exchan
     x->reusable = rem_h1_persists(head);
     x->fields = &head->fields;
     if (x->status == 101) {
-        if (!client->upgrade || (head->flags & REM_H1_UPGRADE) == 0) {
+        bool unsent = x->upload.queue != NULL || (x->upload.streamed && !x->upload.body_end);
+
+        /* What is left of the request's body would be taken for the tunnel's first bytes. */
+        if (!client->upgrade || (head->flags & REM_H1_UPGRADE) == 0 || unsent) {
             x->fault_text = "upstream sent invalid header: unexpected status 101";
             return REM_EPROTO;
         }

@@ -241,3 +241,31 @@ def test_servers_that_come_and_go_do_not_keep_a_request(remora):
         thread.join()
         for s in listeners:
             s.close()
+
+
+@pytest.mark.parametrize("buffering", [ON, OFF])
+def test_no_tunnel_before_the_request_has_ended(remora, backend, buffering):
+    """A server may switch protocols behind a request's body, not in the middle of it."""
+    def answer(request):
+        sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+        sock.settimeout(10)
+        return sock.recv(1000)
+    listener = socket.create_server(("127.0.0.1", 0))
+    r = remora("""http { server { listen 127.0.0.1:@PORT:web@; location / { proxy_pass http://127.0.0.1:%d; %s
+        proxy_set_header Upgrade x; proxy_set_header Connection upgrade; } } }""" % (listener.getsockname()[1], buffering))
+    with r.client() as c:
+        c.send("POST / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade\r\nContent-Length: 10\r\n\r\nhello")
+        if buffering == ON:
+            c.send("there")
+        sock = listener.accept()[0]
+        got = b""
+        while not got.endswith(b"hello" if buffering == OFF else b"hellothere"):
+            got += sock.recv(1000)
+        if buffering == OFF:
+            assert answer(None) == b""
+            assert c.response().status == 502
+        else:
+            threading.Timer(0.1, lambda: c.send("tunnelled")).start()
+            assert answer(None) == b"tunnelled"
+        sock.close()
+    listener.close()
