@@ -88,7 +88,7 @@ static bool refuse(struct rem_request *request, int status)
     int64_t delay = rem_core_location(request)->auth_delay;
 
     if (status == 401 && delay > 0 && !request->refusal_delayed) {
-        REM_LOG_IN(&request->log, REM_LOG_ERROR, 0, "delaying unauthorized request");
+        REM_LOG_IN(&request->log, REM_LOG_INFO, 0, "delaying unauthorized request");
         request->refusal_delayed = true;
         status = rem_request_delay(request, (uint64_t)delay);
     } else {
