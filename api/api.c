@@ -39,6 +39,9 @@ int rem_call_fault(struct rem_api_call *call, int rc, const struct rem_err *err)
     case REM_ENOTFOUND:
         code = REM_FAULT_UPSTREAM_NOT_FOUND;
         break;
+    case REM_EUNSUPPORTED: /* only ever of backup servers */
+        code = REM_FAULT_NO_BACKUP;
+        break;
     case REM_EINVAL:
         code = REM_FAULT_FORMAT;
         break;

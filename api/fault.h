@@ -28,6 +28,7 @@
     X(BAD_SLOW_START, "UpstreamBadSlowStart", 400, 400, "Invalid slow_start")                      \
     X(BAD_ROUTE, "UpstreamBadRoute", 400, 400, "Invalid route")                                    \
     X(NO_RESOLVER, "UpstreamConfNoResolver", 400, 400, "No resolver")                              \
+    X(NO_BACKUP, "UpstreamNoBackup", 400, 400, "The method knows no backup servers")               \
     X(OUT_OF_MEMORY, "UpstreamOutOfMemory", 400, 507, "Shared memory is full")                     \
     X(ENTRY_EXISTS, "EntryExists", 409, 409, "Entry exists")                                       \
     X(JSON, "JsonError", 415, 400, "Invalid JSON")                                                 \

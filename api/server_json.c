@@ -272,6 +272,12 @@ json_t *rem_server_json_make(const struct rem_server_spec *spec)
         time_json(spec->slow_start_text, spec->slow_start_ms), "route", rem_json_text(spec->route),
         "backup", (spec->flags & REM_SERVER_BACKUP) != 0, "down", (int)down);
 
+    if (object != NULL && spec->parent != 0 &&
+        (json_object_set_new(object, "parent", json_integer((json_int_t)spec->parent - 1)) != 0 ||
+         json_object_set_new(object, "host", rem_json_text(spec->name)) != 0)) {
+        json_decref(object);
+        return NULL;
+    }
     if (object != NULL && drain && json_object_set_new(object, "drain", json_true()) != 0) {
         json_decref(object);
         return NULL;

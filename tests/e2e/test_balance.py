@@ -339,3 +339,11 @@ def test_queue_forgets_clients_that_leave(remora, backend):
         time.sleep(0.05)
         assert release(first + [waits], [held]) == ["a", "a"]
     assert "/gone" not in [q.path for q in held.backend.requests]
+
+
+@pytest.mark.parametrize("method", ["hash $uri;", "ip_hash;", "random;"])
+def test_api_adds_no_backup_to_a_hash(remora, backend, method):
+    r = start(remora, method + " zone z 1m;", [(backend(), "")])
+    refused = r.admin("POST", "/api/9/http/upstreams/u/servers", {"server": "127.0.0.1:2", "backup": True})
+    assert (refused.status, refused.json["error"]["code"]) == (400, "UpstreamNoBackup")
+    assert r.admin("POST", "/api/9/http/upstreams/u/servers", {"server": "127.0.0.1:2"}).status == 201
