@@ -242,3 +242,11 @@ def test_what_the_kernel_knows_of_a_connection(remora):
         while chunk := s.recv(4096):
             data += chunk
     assert data.endswith(b"\r\n\r\n   ")
+
+
+def test_maps_that_need_each_other(remora):
+    r = remora("http { access_log off; map $uri $one { default $two; } map $uri $two { default $one; /ok ok; }"
+               "server { listen 127.0.0.1:@PORT:web@; return 200 $one; } }")
+    assert r.get("web", "/").status == 500
+    assert len(re.findall(r'cycle while evaluating variable "\w+"', r.errors())) == 1
+    assert r.get("web", "/ok").body == b"ok"

@@ -46,9 +46,8 @@ static int find_regex(const struct map *map, struct rem_eval *e, struct rem_str 
     return 0;
 }
 
-static int get_map(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+static int evaluate(const struct map *map, struct rem_eval *e, struct rem_var_value *out)
 {
-    const struct map *map = v->data;
     const struct rem_value *value;
     struct rem_str text;
     int rc = rem_value_eval(&map->source, e, &text);
@@ -68,6 +67,18 @@ static int get_map(struct rem_eval *e, const struct rem_var *v, struct rem_var_v
         return rem_core_var_text(out, REM_STR(""));
     rc = rem_value_eval(value, e, &text);
     return rc != 0 ? rc : rem_core_var_text(out, text);
+}
+
+static int get_map(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    int rc = evaluate(v->data, e, out);
+
+    /* Said once, by the variable that was asked for first. */
+    if (rc == REM_EINVAL && e->depth == 1)
+        REM_LOG_IN(&rem_core_var_request(e)->log, REM_LOG_ERROR, 0,
+                   "cycle while evaluating variable \"%.*s\"",
+                   REM_STR_ARG(e->failed != NULL ? e->failed->name : v->name));
+    return rc;
 }
 
 /* ---- configuration ---- */
