@@ -226,12 +226,11 @@ static bool scan_byte(struct rem_sub_scan *scan)
     scan->scanned++;
     look_for_match(scan);
     from = scan->scanned - scan->set->nodes[scan->state].depth; /* of any match yet to come */
-    if (scan->best == REM_SUB_NO_PATTERN) {
-        scan->safe = from;
+    scan->safe = from;
+    if (scan->best == REM_SUB_NO_PATTERN || from <= scan->best_from)
         return false;
-    }
     scan->safe = scan->best_from;
-    return from > scan->best_from;
+    return true;
 }
 
 /* The end of what there is to look at. */
