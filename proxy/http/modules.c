@@ -23,6 +23,7 @@ extern struct rem_module rem_rewrite_module;
 extern struct rem_module rem_try_files_module;
 extern struct rem_module rem_resolver_module;
 extern struct rem_module rem_upstream_module;
+extern struct rem_module rem_early_hints_module;
 extern struct rem_module rem_balance_module;
 extern struct rem_module rem_sticky_module;
 extern struct rem_module rem_proxy_module;
@@ -65,6 +66,7 @@ struct rem_module *const rem_modules[] = {
     &rem_stub_status_module,
     &rem_resolver_module,
     &rem_upstream_module,
+    &rem_early_hints_module,
     &rem_balance_module,
     &rem_sticky_module,
     &rem_map_module,

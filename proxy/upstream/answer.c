@@ -2,10 +2,12 @@
 /* answer.c - an exchange from the response's head to its end: read head, relay, tunnel. */
 #include "proxy/http/core.h"
 #include "proxy/http/filter.h"
+#include "proxy/upstream/accel.h"
 #include "proxy/upstream/next.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/record.h"
 #include "proxy/upstream/sticky.h"
+#include "proxy/upstream/store.h"
 #include "proxy/upstream/upstream_priv.h"
 
 #include <errno.h>
@@ -63,8 +65,53 @@ static int keep_challenges(struct rem_upstream_exchange *x)
     return rc;
 }
 
+/* The rate of reading may hang on what the head says. */
+static int limit_reading(struct rem_upstream_exchange *x)
+{
+    struct rem_rate *rate = &x->relay.rate;
+    struct rem_str text;
+    int rc;
+
+    if (x->policy->limit_rate == NULL || !x->relay.buffering || x->upgraded)
+        return 0;
+    rc = rem_value_eval(x->policy->limit_rate, &x->request->eval, &text);
+    if (rc != 0)
+        return rc;
+    rate->start_ms = x->request->worker->loop.clock.mono_ms;
+    if (rem_rate_parse(text, &rate->limit) != 0)
+        rate->limit = 0;
+    if (rate->limit > REM_RATE_MAX)
+        rate->limit = REM_RATE_MAX;
+    return 0;
+}
+
+/* Does what the head says to us rather than to the client.  Returns: REM_OK, or what the exchange
+ * is to end with, since the client gets something else. */
+static int head_obey(struct rem_upstream_exchange *x, bool *diverted)
+{
+    int rc;
+
+    rem_accel_apply(x);
+    *diverted = true;
+    if (head_is_intercepted(x))
+        return keep_challenges(x) == 0 ? x->status : 500;
+    if (rem_accel_redirects(x, &x->redirect)) {
+        rc = x->protocol->answer_redirect(x);
+        if (rc != 0)
+            x->redirect.p = NULL;
+        return rc != 0 ? 500 : REM_HTTP_OK;
+    }
+    rc = limit_reading(x);
+    if (rc != 0)
+        return 500;
+    rem_store_begin(x);
+    *diverted = false;
+    return 0;
+}
+
 static enum rem_upstream_step head_done(struct rem_upstream_exchange *x)
 {
+    bool diverted;
     struct rem_request *request = x->request;
     int rc;
 
@@ -75,8 +122,9 @@ static enum rem_upstream_step head_done(struct rem_upstream_exchange *x)
         return REM_STEP_NEXT;
     }
     rem_relay_keep_head(x);
-    if (head_is_intercepted(x))
-        return rem_upstream_end(x, keep_challenges(x) == 0 ? x->status : 500);
+    rc = head_obey(x, &diverted);
+    if (diverted)
+        return rem_upstream_end(x, rc);
     /* What came with the head is looked at first: while the client has nothing, a body that is
      * wrong from its start can still be answered with 502. */
     rc = rem_relay_feed(x);
@@ -213,10 +261,10 @@ static int relay_flush(struct rem_upstream_exchange *x)
 {
     struct rem_relay *relay = &x->relay;
     const struct rem_exchange_ops *codec = x->request->exchange;
-    size_t queued = codec->queued(x->request);
+    size_t queued = relay->detached ? 0 : codec->queued(x->request);
     int rc;
 
-    if (relay->down_full || queued == 0 ||
+    if (relay->detached || relay->down_full || queued == 0 ||
         (!relay->handed && !relay->starved && relay->buffering && relay->expected > 0))
         return 0;
     relay->handed = true;
@@ -241,7 +289,13 @@ enum rem_upstream_step rem_step_relay(struct rem_upstream_exchange *x)
         if (rc != 0)
             return rem_upstream_end(x, REM_HTTP_ERROR);
     }
+    if (x->relay.delayed && x->timed_out) {
+        x->relay.delayed = false; /* there may be room now */
+        x->timed_out = false;
+    }
     rc = rem_relay_move(x);
+    if (x->relay.input_done)
+        rem_store_finish(x);
     if (rc == 0)
         return rem_upstream_end(x, REM_HTTP_OK);
     if (rc != REM_EAGAIN)

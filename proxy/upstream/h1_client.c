@@ -20,6 +20,7 @@ void rem_h1_client_init(struct rem_h1_client *client, struct rem_upstream_exchan
     client->asked = asked;
     client->upgrade = upgrade;
     client->interim = 0;
+    client->on_interim = NULL;
     client->left = 0;
     client->framing = REM_FRAMING_NONE;
     head_again(client, &x->request->arena);
@@ -87,6 +88,8 @@ int rem_h1_client_head(struct rem_h1_client *client, struct rem_upstream_exchang
             x->fault_text = "upstream sent too many interim responses";
             return REM_EPROTO;
         }
+        if (client->on_interim != NULL)
+            client->on_interim(x, &client->head);
         head_again(client, &x->request->arena);
         if (relay->pos == relay->in->last)
             return REM_EAGAIN;
@@ -126,6 +129,8 @@ static int body_chunked(struct rem_h1_client *client, struct rem_upstream_exchan
     if (rc != 0)
         x->fault_text = "upstream sent invalid chunked response";
     x->relay.input_done = rem_chunk_is_done(&client->chunks);
+    if (x->relay.input_done)
+        x->trailers = &client->chunks.trailers.fields;
     *at = from;
     *used = off;
     *kept = (size_t)(to - from);

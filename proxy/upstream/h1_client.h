@@ -23,6 +23,8 @@ struct rem_h1_client {
     enum rem_h1_asked asked;
     uint32_t interim; /* 1xx heads skipped */
     bool upgrade;     /* 101 would be an answer to what was asked */
+    /* Told of each 1xx head that is skipped; may be NULL. */
+    void (*on_interim)(struct rem_upstream_exchange *x, const struct rem_h1_response *head);
     const struct rem_h1_limits *limits;
 };
 

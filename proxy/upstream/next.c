@@ -3,6 +3,7 @@
 #include "proxy/upstream/next.h"
 
 #include "proxy/http/http.h"
+#include "proxy/upstream/bind.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/record.h"
 #include "proxy/upstream/sticky.h"
@@ -16,12 +17,12 @@ static struct rem_str addr_text_dup(struct rem_upstream_exchange *x, const struc
                          rem_str_make(text, rem_addr_text(addr, text, sizeof(text))));
 }
 
-/* An address of its own can be tried once, and is not worth a pool. */
+/* Addresses of their own can be tried once each, and are not worth a pool. */
 static int pick_literal(struct rem_upstream_exchange *x)
 {
-    if (x->try_count != 0)
+    if (x->try_count >= x->literal_count)
         return REM_EBUSY;
-    x->addr = x->literal;
+    x->addr = x->literals[x->try_count];
     x->addr_text = addr_text_dup(x, &x->addr);
     x->keepalive = (struct rem_keepalive_spec){0};
     return x->addr_text.p != NULL ? 0 : REM_ENOMEM;
@@ -86,7 +87,7 @@ int rem_next_pick(struct rem_upstream_exchange *x)
     }
     x->addr = x->balance.pin.addr;
     x->addr_text = text;
-    x->key = x->balance.pin.uid;
+    x->key = rem_bind_key(x->policy->bind, x->balance.pin.uid);
     x->upstream_uid = set->upstream_uid;
     x->keepalive = (struct rem_keepalive_spec){
         .connections = set->keepalive_connections,

@@ -3,6 +3,7 @@
 #include "proxy/upstream/pool.h"
 
 #include "proxy/net/setup.h"
+#include "proxy/upstream/bind.h"
 #include "proxy/upstream/queue.h"
 #include "proxy/upstream/upstream_conf.h"
 
@@ -164,12 +165,26 @@ static void on_idle_timer(struct rem_timer *timer)
 
 /* ---- opening ---- */
 
-static int conn_socket(const struct rem_addr *addr, bool keepalive, bool *connected)
+/* Closes it, leaving errno.  Returns: `rc`. */
+static int socket_drop(int fd, int rc)
+{
+    int saved = errno;
+
+    close(fd);
+    errno = saved;
+    return rc;
+}
+
+/* Returns: REM_OK, REM_EIO or REM_EACCES. */
+static int conn_socket(const struct rem_addr *addr, const struct rem_upstream_local *local,
+                       bool keepalive, int *out, bool *connected)
 {
     int fd = socket(rem_addr_family(addr), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
-        return -1;
+        return REM_EIO;
+    if (local != NULL && rem_bind_socket(fd, local) != 0)
+        return socket_drop(fd, REM_EACCES);
     if (rem_addr_family(addr) != AF_UNIX) {
         int on = 1;
         /* A head and a body that leave in two writes must not wait for an acknowledgement. */
@@ -178,13 +193,10 @@ static int conn_socket(const struct rem_addr *addr, bool keepalive, bool *connec
             (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     }
     *connected = connect(fd, &addr->u.sa, addr->len) == 0;
-    if (!*connected && errno != EINPROGRESS) {
-        int saved = errno;
-        close(fd);
-        errno = saved;
-        return -1;
-    }
-    return fd;
+    if (!*connected && errno != EINPROGRESS)
+        return socket_drop(fd, REM_EIO);
+    *out = fd;
+    return 0;
 }
 
 static void conn_init(struct rem_upstream_conn *uc, struct rem_upstream_worker *upstreams,
@@ -203,12 +215,13 @@ static void conn_init(struct rem_upstream_conn *uc, struct rem_upstream_worker *
     rem_timer_init(&uc->conn.timer, rem_upstream_on_timer);
 }
 
-int rem_pool_open(struct rem_upstream_worker *upstreams, const struct rem_addr *addr, uint64_t key,
-                  bool keepalive, struct rem_upstream_conn **out)
+int rem_pool_open(struct rem_upstream_worker *upstreams, const struct rem_addr *addr,
+                  const struct rem_upstream_local *local, uint64_t key, bool keepalive,
+                  struct rem_upstream_conn **out)
 {
     struct rem_worker *worker = upstreams->worker;
     struct rem_upstream_conn *uc;
-    int fd, rc = rem_worker_acquire(worker);
+    int fd = -1, rc = rem_worker_acquire(worker);
 
     if (rc != 0)
         return rc;
@@ -218,9 +231,9 @@ int rem_pool_open(struct rem_upstream_worker *upstreams, const struct rem_addr *
         return REM_ENOMEM;
     }
     conn_init(uc, upstreams, key);
-    fd = conn_socket(addr, keepalive, &uc->connected);
-    rc = fd < 0 ? REM_EIO
-                : rem_conn_open(&uc->conn, &worker->loop, fd, uc->connected, rem_upstream_on_conn);
+    rc = conn_socket(addr, local, keepalive, &fd, &uc->connected);
+    if (rc == 0)
+        rc = rem_conn_open(&uc->conn, &worker->loop, fd, uc->connected, rem_upstream_on_conn);
     if (rc != 0) {
         int saved = errno;
         rem_block_put(&upstreams->conns, uc);

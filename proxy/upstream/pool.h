@@ -77,10 +77,12 @@ struct rem_upstream_group *rem_pool_group_named(struct rem_upstream_worker *upst
 /* An idle connection to the server `key`, no longer idle; NULL: none. */
 struct rem_upstream_conn *rem_pool_get(struct rem_upstream_worker *upstreams, uint64_t key);
 
-/* Starts connecting.  conn->connected says whether that is done already.
- * Errors: REM_EBUSY (worker_connections), REM_EIO (errno), REM_ENOMEM. */
-int rem_pool_open(struct rem_upstream_worker *upstreams, const struct rem_addr *addr, uint64_t key,
-                  bool keepalive, struct rem_upstream_conn **out) REM_MUST_CHECK;
+/* Starts connecting, from `local` if that is not NULL.  conn->connected says whether that is done
+ * already.  Errors: REM_EBUSY (worker_connections), REM_EIO (errno), REM_EACCES (errno: not from
+ * there), REM_ENOMEM. */
+int rem_pool_open(struct rem_upstream_worker *upstreams, const struct rem_addr *addr,
+                  const struct rem_upstream_local *local, uint64_t key, bool keepalive,
+                  struct rem_upstream_conn **out) REM_MUST_CHECK;
 
 /* Makes a connection idle, or closes it if the limits say so.  Takes: *conn. */
 void rem_pool_put(struct rem_upstream_conn **conn, struct rem_upstream_group *group,

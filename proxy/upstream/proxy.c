@@ -4,7 +4,9 @@
 
 #include "proxy/conf/set.h"
 #include "proxy/http/core.h"
+#include "proxy/http/rate.h"
 #include "proxy/net/setup.h"
+#include "proxy/upstream/accel.h"
 
 #define PROXY_LEVELS  (REM_CTX_HTTP | REM_CTX_SERVER | REM_CTX_LOCATION)
 #define POLICY(field) offsetof(struct rem_proxy_conf, policy.field)
@@ -19,6 +21,15 @@
 
 static int set_header(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 static int set_temp_path(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+static int set_bind(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+static int set_limit_rate(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+static int set_store(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+static int set_store_access(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+static int set_nothing(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+
+struct proxy_main {
+    uint32_t binds; /* proxy_bind directives seen */
+};
 
 static const struct rem_conf_choice next_upstream_choices[] = {
     {"error", REM_FAULT_ERROR},
@@ -33,6 +44,19 @@ static const struct rem_conf_choice next_upstream_choices[] = {
     {"http_404", REM_FAULT_HTTP_404},
     {"http_429", REM_FAULT_HTTP_429},
     {"off", REM_FAULT_OFF},
+    {NULL, 0},
+};
+
+static const struct rem_conf_choice ignore_choices[] = {
+    {"X-Accel-Redirect", REM_ACCEL_REDIRECT},
+    {"X-Accel-Expires", REM_ACCEL_EXPIRES},
+    {"X-Accel-Limit-Rate", REM_ACCEL_LIMIT_RATE},
+    {"X-Accel-Buffering", REM_ACCEL_BUFFERING},
+    {"X-Accel-Charset", REM_ACCEL_CHARSET},
+    {"Expires", REM_ACCEL_HTTP_EXPIRES},
+    {"Cache-Control", REM_ACCEL_CACHE_CONTROL},
+    {"Set-Cookie", REM_ACCEL_SET_COOKIE},
+    {"Vary", REM_ACCEL_VARY},
     {NULL, 0},
 };
 
@@ -77,6 +101,20 @@ static const struct rem_directive directives[] = {
     SIMPLE("proxy_set_body", REM_ARGS_1, rem_set_value, FIELD(body), NULL),
     SIMPLE("proxy_hide_header", REM_ARGS_1, rem_set_strs, FIELD(hide), NULL),
     SIMPLE("proxy_pass_header", REM_ARGS_1, rem_set_strs, FIELD(pass), NULL),
+    SIMPLE("proxy_cookie_domain", REM_ARGS_12, rem_proxy_cookie_set_domain, FIELD(cookies), NULL),
+    SIMPLE("proxy_cookie_path", REM_ARGS_12, rem_proxy_cookie_set_path, FIELD(cookies), NULL),
+    SIMPLE("proxy_cookie_flags", REM_ARGS_1234 | REM_ARGS_5, rem_proxy_cookie_set_flags,
+           FIELD(cookies), NULL),
+    SIMPLE("proxy_bind", REM_ARGS_12, set_bind, 0, NULL),
+    SIMPLE("proxy_ignore_headers", REM_ARGS_1MORE, rem_set_bitmask, POLICY(ignore), ignore_choices),
+    SIMPLE("proxy_limit_rate", REM_ARGS_1, set_limit_rate, FIELD(limit_rate), NULL),
+    SIMPLE("proxy_store", REM_ARGS_1, set_store, 0, NULL),
+    SIMPLE("proxy_store_access", REM_ARGS_123, set_store_access, 0, NULL),
+    SIMPLE("proxy_force_ranges", REM_ARGS_FLAG, rem_set_flag, POLICY(force_ranges), NULL),
+    SIMPLE("proxy_pass_trailers", REM_ARGS_FLAG, rem_set_flag, POLICY(pass_trailers), NULL),
+    SIMPLE("proxy_headers_hash_max_size", REM_ARGS_1, set_nothing, 0, NULL),
+    SIMPLE("proxy_headers_hash_bucket_size", REM_ARGS_1, set_nothing, 0, NULL),
+    SIMPLE("proxy_send_lowat", REM_ARGS_1, set_nothing, 0, NULL),
     REM_DIRECTIVE_END,
 };
 
@@ -112,13 +150,68 @@ static int set_header(struct rem_conf *cf, const struct rem_directive *d, void *
 static int set_temp_path(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     for (size_t i = 2; i < cf->n_args; i++) {
-        if (cf->args[i].n != 1 || cf->args[i].p[0] < '0' || cf->args[i].p[0] > '3')
-            return rem_conf_error(cf, "invalid value \"%s\"", cf->args[i].p);
+        int64_t level;
+
+        if (rem_conf_parse_num(cf->args[i], &level) != 0 || level < 1)
+            return rem_conf_invalid(cf);
     }
     return rem_set_path(cf, d, conf);
 }
 
+static int set_bind(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    struct proxy_main *all = rem_conf_main(cf, &rem_proxy_module);
+    struct rem_proxy_conf *proxy = conf;
+
+    (void)d;
+    return rem_bind_parse(cf, ++all->binds, &proxy->bind);
+}
+
+/* What is fixed is checked here; "0" becomes no value at all. */
+static int set_limit_rate(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    struct rem_proxy_conf *proxy = conf;
+    int rc = rem_set_value(cf, d, conf);
+    uint64_t rate;
+
+    if (rc != 0 || !rem_value_is_static(proxy->limit_rate))
+        return rc;
+    if (rem_rate_parse(proxy->limit_rate->text, &rate) != 0)
+        return rem_conf_invalid(cf);
+    if (rate == 0)
+        proxy->limit_rate = NULL;
+    return 0;
+}
+
+static int set_store(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    struct rem_proxy_conf *proxy = conf;
+
+    (void)d;
+    return rem_store_parse(cf, &proxy->store);
+}
+
+static int set_store_access(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    struct rem_proxy_conf *proxy = conf;
+
+    (void)d;
+    return rem_store_parse_access(cf, &proxy->policy.store_access);
+}
+
+static int set_nothing(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    (void)conf;
+    rem_conf_warn(cf, "the \"%s\" directive has no effect in remora", d->name);
+    return 0;
+}
+
 /* ---- levels ---- */
+
+static void *create_main(struct rem_conf *cf)
+{
+    return rem_arena_zalloc(cf->arena, sizeof(struct proxy_main));
+}
 
 static void *create_location(struct rem_conf *cf)
 {
@@ -151,6 +244,13 @@ static void *create_location(struct rem_conf *cf)
     conf->hide = REM_CONF_UNSET_PTR;
     conf->pass = REM_CONF_UNSET_PTR;
     conf->redirects = REM_CONF_UNSET_PTR;
+    conf->bind = REM_CONF_UNSET_PTR;
+    conf->store = REM_CONF_UNSET_PTR;
+    conf->limit_rate = REM_CONF_UNSET_PTR;
+    policy->store_access = REM_CONF_UNSET;
+    policy->force_ranges = REM_CONF_UNSET;
+    policy->pass_trailers = REM_CONF_UNSET;
+    rem_proxy_cookie_unset(&conf->cookies);
     return conf;
 }
 
@@ -168,6 +268,10 @@ static void merge_policy(struct rem_upstream_policy *p, const struct rem_upstrea
     rem_merge_flag(&p->ignore_client_abort, up->ignore_client_abort, 0);
     rem_merge_flag(&p->socket_keepalive, up->socket_keepalive, 0);
     rem_merge_flag(&p->pass_body, up->pass_body, 1);
+    rem_merge_flag(&p->force_ranges, up->force_ranges, 0);
+    rem_merge_flag(&p->pass_trailers, up->pass_trailers, 0);
+    rem_merge_bitmask(&p->ignore, up->ignore, 0);
+    rem_merge_enum(&p->store_access, up->store_access, 0600);
     rem_merge_size(&p->buffer_size, up->buffer_size, 4096);
     rem_merge_bufs(&p->bufs, up->bufs, 8, 16384);
 }
@@ -240,6 +344,13 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
     rem_merge_flag(&conf->pass_headers, up->pass_headers, 1);
     rem_merge_value(conf->method, up->method, NULL);
     rem_merge_value(conf->body, up->body, NULL);
+    rem_merge_ptr(conf->bind, up->bind, NULL);
+    rem_merge_ptr(conf->store, up->store, NULL);
+    rem_merge_value(conf->limit_rate, up->limit_rate, NULL);
+    conf->policy.bind = conf->bind;
+    conf->policy.store = conf->store;
+    conf->policy.limit_rate = conf->limit_rate;
+    rem_proxy_cookie_merge(&conf->cookies, &up->cookies);
     rem_merge_ptr(conf->sets, up->sets, NULL);
     rem_merge_ptr(conf->hide, up->hide, NULL);
     rem_merge_ptr(conf->pass, up->pass, NULL);
@@ -277,6 +388,7 @@ struct rem_module rem_proxy_module = {
     .kind = REM_MODULE_HTTP,
     .directives = directives,
     .preconfigure = rem_proxy_add_variables,
+    .create_main = create_main,
     .create_location = create_location,
     .merge_location = merge_location,
 };

@@ -8,9 +8,11 @@
 #ifndef REM_UPSTREAM_PROXY_H
 #define REM_UPSTREAM_PROXY_H
 
-#include "proxy/conf/capture.h"
 #include "proxy/conf/value.h"
+#include "proxy/upstream/bind.h"
 #include "proxy/upstream/h1_client.h"
+#include "proxy/upstream/proxy_cookie.h"
+#include "proxy/upstream/store.h"
 #include "proxy/upstream/upstream_conf.h"
 
 /* A URL taken apart; also what variables give at run time. */
@@ -43,13 +45,6 @@ struct rem_proxy_names {
     struct rem_strmap other; /* names without an id */
 };
 
-/* proxy_redirect, one. */
-struct rem_proxy_redirect {
-    struct rem_capture *regex; /* NULL: a prefix */
-    struct rem_value from;
-    struct rem_value to;
-};
-
 struct rem_proxy_conf {
     struct rem_upstream_policy policy;
     size_t busy_size; /* as configured, or unset: what `policy` has follows the other sizes */
@@ -64,13 +59,17 @@ struct rem_proxy_conf {
     int pass_headers;
     struct rem_value *method;
     struct rem_value *body;
+    struct rem_upstream_bind *bind; /* UNSET_PTR until merged, as the two below */
+    struct rem_upstream_store *store;
+    struct rem_value *limit_rate;
 
     /* the response */
     struct rem_array *hide; /* of struct rem_str */
     struct rem_array *pass;
     struct rem_proxy_names *hidden;
-    struct rem_array *redirects; /* of struct rem_proxy_redirect; UNSET_PTR */
+    struct rem_array *redirects; /* of struct rem_proxy_rule; UNSET_PTR */
     bool redirect_off;
+    struct rem_proxy_cookie_conf cookies;
     struct rem_h1_limits limits;
 };
 
@@ -113,6 +112,11 @@ int rem_proxy_target_uri(struct rem_request *request, const struct rem_proxy_tar
                          const struct rem_proxy_url *url, struct rem_str *out) REM_MUST_CHECK;
 /* proxy_answer.c */
 int rem_proxy_answer(struct rem_upstream_exchange *x);
+int rem_proxy_answer_redirect(struct rem_upstream_exchange *x);
+/* Trailers of the response that the client gets too.  Errors: REM_ENOMEM. */
+int rem_proxy_answer_trailers(struct rem_upstream_exchange *x) REM_MUST_CHECK;
+/* An interim response: passed on if it is a 103 that the location lets through. */
+void rem_proxy_answer_interim(struct rem_upstream_exchange *x, const struct rem_h1_response *head);
 
 /* proxy_var.c, upstream_var.c */
 int rem_proxy_add_variables(struct rem_conf *cf) REM_MUST_CHECK;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* proxy_answer.c - the server's head as the client gets it. */
 #include "proxy/http/core.h"
+#include "proxy/http/mod/early_hints.h"
+#include "proxy/upstream/accel.h"
 #include "proxy/upstream/proxy.h"
 
 /* A path becomes a URL, as redirects of our own do. */
@@ -46,13 +48,13 @@ static int answer_refresh(struct rem_upstream_exchange *x, const struct rem_fiel
     return rem_fields_append(&request->response.fields, &changed);
 }
 
-/* Fields the server means for us. */
-static void answer_consume(struct rem_upstream_exchange *x, const struct rem_field *field)
+static int answer_cookie(struct rem_upstream_exchange *x, const struct rem_field *field)
 {
-    if (field->id == REM_FIELD_X_ACCEL_BUFFERING)
-        x->relay.buffering =
-            !rem_str_eq_nocase(field->value, REM_STR("no")) &&
-            (x->relay.buffering || rem_str_eq_nocase(field->value, REM_STR("yes")));
+    const struct rem_proxy_ctx *ctx = x->data;
+    struct rem_field changed = *field;
+    int rc = rem_proxy_cookie_apply(x->request, &ctx->conf->cookies, &changed.value);
+
+    return rc != 0 ? rc : rem_fields_append(&x->request->response.fields, &changed);
 }
 
 static int answer_field(struct rem_upstream_exchange *x, const struct rem_field *field)
@@ -60,7 +62,6 @@ static int answer_field(struct rem_upstream_exchange *x, const struct rem_field 
     const struct rem_proxy_ctx *ctx = x->data;
     struct rem_response *response = &x->request->response;
 
-    answer_consume(x, field);
     if ((field->flags & REM_FIELD_HOP) != 0 && !(x->upgraded && field->id == REM_FIELD_UPGRADE))
         return 0;
     if (rem_proxy_names_has(ctx->conf->hidden, field))
@@ -70,9 +71,14 @@ static int answer_field(struct rem_upstream_exchange *x, const struct rem_field 
     case REM_FIELD_TRANSFER_ENCODING:
         return 0;
     case REM_FIELD_CONTENT_TYPE:
-        if (response->content_type.n == 0)
-            response->content_type = field->value;
+        response->content_type = field->value;
         return 0;
+    case REM_FIELD_SET_COOKIE:
+        return answer_cookie(x, field);
+    case REM_FIELD_ACCEPT_RANGES:
+        if (x->policy->force_ranges) /* whether there are any is for us to say */
+            return 0;
+        break;
     case REM_FIELD_DATE:
         response->has_date = true;
         break;
@@ -102,6 +108,10 @@ int rem_proxy_answer(struct rem_upstream_exchange *x)
     if (ctx->client.framing == REM_FRAMING_LENGTH ||
         (ctx->client.framing == REM_FRAMING_NONE && (head->head.flags & REM_H1_HAS_LENGTH) != 0))
         response->content_length = (int64_t)head->head.content_length;
+    if (x->policy->force_ranges) {
+        response->allow_ranges = true;
+        response->single_range = true;
+    }
     REM_FIELDS_EACH(field, &head->head.fields)
     {
         int rc = answer_field(x, field);
@@ -109,4 +119,56 @@ int rem_proxy_answer(struct rem_upstream_exchange *x)
             return rc;
     }
     return 0;
+}
+
+int rem_proxy_answer_redirect(struct rem_upstream_exchange *x)
+{
+    REM_FIELDS_EACH(field, x->fields)
+    {
+        int rc = rem_accel_survives((enum rem_field_id)field->id) ? answer_field(x, field) : 0;
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+int rem_proxy_answer_trailers(struct rem_upstream_exchange *x)
+{
+    const struct rem_proxy_ctx *ctx = x->data;
+    struct rem_fields *trailers = &x->request->response.trailers;
+
+    if (x->trailers == NULL)
+        return 0;
+    REM_FIELDS_EACH(field, x->trailers)
+    {
+        if ((field->flags & REM_FIELD_HOP) != 0 ||
+            !rem_chunk_trailer_allowed((enum rem_field_id)field->id) ||
+            rem_proxy_names_has(ctx->conf->hidden, field))
+            continue;
+        if (rem_fields_append(trailers, field) != 0)
+            return REM_ENOMEM;
+    }
+    return 0;
+}
+
+void rem_proxy_answer_interim(struct rem_upstream_exchange *x, const struct rem_h1_response *head)
+{
+    const struct rem_proxy_ctx *ctx = x->data;
+    struct rem_request *request = x->request;
+    struct rem_fields fields;
+
+    if (head->code != 103 || request->codec == NULL || !rem_early_hints_wanted(request))
+        return;
+    rem_fields_init(&fields, &request->arena);
+    REM_FIELDS_EACH(field, &head->head.fields)
+    {
+        if ((field->flags & REM_FIELD_HOP) != 0 || field->id == REM_FIELD_CONTENT_LENGTH ||
+            rem_proxy_names_has(ctx->conf->hidden, field))
+            continue;
+        if (rem_fields_append(&fields, field) != 0)
+            return;
+    }
+    /* A client that has gone shows when the answer is sent. */
+    if (request->exchange->send_informational(request, 103, &fields) != REM_OK)
+        return;
 }

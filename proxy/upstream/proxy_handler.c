@@ -10,6 +10,7 @@ static int proxy_reinit(struct rem_upstream_exchange *x)
 
     rem_h1_client_init(&ctx->client, x, &ctx->conf->limits, asked,
                        ctx->upgrade && x->request->upgrade_asked);
+    ctx->client.on_interim = rem_proxy_answer_interim;
     return 0;
 }
 
@@ -25,7 +26,11 @@ static int proxy_input_filter(struct rem_upstream_exchange *x, char **at, size_t
 {
     struct rem_proxy_ctx *ctx = x->data;
 
-    return rem_h1_client_body(&ctx->client, x, at, n, used, kept);
+    int rc = rem_h1_client_body(&ctx->client, x, at, n, used, kept);
+
+    if (rc == 0 && x->relay.input_done && ctx->conf->policy.pass_trailers)
+        rc = rem_proxy_answer_trailers(x);
+    return rc;
 }
 
 static int proxy_input_end(struct rem_upstream_exchange *x)
@@ -42,6 +47,7 @@ static const struct rem_upstream_protocol proxy_protocol = {
     .reinit_request = proxy_reinit,
     .process_head = proxy_process_head,
     .answer = rem_proxy_answer,
+    .answer_redirect = rem_proxy_answer_redirect,
     .input_filter = proxy_input_filter,
     .input_end = proxy_input_end,
 };
@@ -78,9 +84,9 @@ static int handle_value(struct rem_request *request, struct rem_proxy_ctx *ctx)
         return rc;
     if (rem_addr_parse(name, 80, &addr) == 0)
         return rem_upstream_start(request, &ctx->conf->policy, &proxy_protocol, ctx, NULL, &addr);
-    REM_LOG_IN(&request->log, REM_LOG_ERROR, 0, "no resolver defined to resolve %.*s",
-               REM_STR_ARG(ctx->evaluated.host));
-    return 502;
+    return rem_upstream_start_resolved(request, &ctx->conf->policy, &proxy_protocol, ctx,
+                                       ctx->evaluated.host,
+                                       ctx->evaluated.port != 0 ? ctx->evaluated.port : 80);
 }
 
 int rem_proxy_handle(struct rem_request *request)

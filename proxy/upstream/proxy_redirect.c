@@ -3,10 +3,10 @@
 #include "proxy/http/core.h"
 #include "proxy/upstream/proxy.h"
 
-static struct rem_proxy_redirect *redirect_push(struct rem_conf *cf, struct rem_proxy_conf *conf)
+static struct rem_proxy_rule *redirect_push(struct rem_conf *cf, struct rem_proxy_conf *conf)
 {
     if (conf->redirects == REM_CONF_UNSET_PTR || conf->redirects == NULL)
-        conf->redirects = rem_array_new(cf->arena, sizeof(struct rem_proxy_redirect));
+        conf->redirects = rem_array_new(cf->arena, sizeof(struct rem_proxy_rule));
     return conf->redirects != NULL ? rem_array_push(cf->arena, conf->redirects) : NULL;
 }
 
@@ -14,7 +14,7 @@ static struct rem_proxy_redirect *redirect_push(struct rem_conf *cf, struct rem_
 static int redirect_add_default(struct rem_conf *cf, struct rem_proxy_conf *conf)
 {
     const struct rem_proxy_target *target = conf->target;
-    struct rem_proxy_redirect *redirect = redirect_push(cf, conf);
+    struct rem_proxy_rule *redirect = redirect_push(cf, conf);
 
     if (redirect == NULL)
         return rem_conf_nomem(cf);
@@ -39,26 +39,10 @@ static int redirect_set_default(struct rem_conf *cf, struct rem_proxy_conf *conf
     return redirect_add_default(cf, conf);
 }
 
-static int redirect_set_regex(struct rem_conf *cf, struct rem_proxy_redirect *redirect)
-{
-    struct rem_str pattern = rem_str_skip(cf->args[1], 1);
-    uint32_t flags = 0;
-
-    if (pattern.n != 0 && pattern.p[0] == '*') {
-        pattern = rem_str_skip(pattern, 1);
-        flags = REM_REGEX_NOCASE;
-    }
-    redirect->regex = rem_arena_zalloc(cf->arena, sizeof(*redirect->regex));
-    if (redirect->regex == NULL)
-        return rem_conf_nomem(cf);
-    return rem_capture_compile(cf, pattern, flags, redirect->regex);
-}
-
 int rem_proxy_redirect_set(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     struct rem_proxy_conf *proxy = conf;
-    struct rem_proxy_redirect *redirect;
-    int rc;
+    struct rem_proxy_rule *redirect;
 
     (void)d;
     if (proxy->redirect_off)
@@ -77,11 +61,7 @@ int rem_proxy_redirect_set(struct rem_conf *cf, const struct rem_directive *d, v
     redirect = redirect_push(cf, proxy);
     if (redirect == NULL)
         return rem_conf_nomem(cf);
-    if (cf->args[1].n != 0 && cf->args[1].p[0] == '~')
-        rc = redirect_set_regex(cf, redirect);
-    else
-        rc = rem_value_compile(cf, cf->args[1], &redirect->from);
-    return rc != 0 ? rc : rem_value_compile(cf, cf->args[2], &redirect->to);
+    return rem_proxy_rule_compile(cf, cf->args[1], cf->args[2], 0, redirect);
 }
 
 int rem_proxy_redirect_default(struct rem_conf *cf, struct rem_proxy_conf *conf)
@@ -97,41 +77,10 @@ int rem_proxy_redirect_default(struct rem_conf *cf, struct rem_proxy_conf *conf)
 
 /* ---- at run time ---- */
 
-/* Tries one rule.  Returns 1: *location is rewritten; 0: it does not apply; negative. */
-static int redirect_try(struct rem_request *request, const struct rem_proxy_redirect *redirect,
-                        struct rem_str *location)
-{
-    struct rem_str from, to, rest = {NULL, 0};
-    int rc;
-
-    if (redirect->regex != NULL) {
-        rc = rem_capture_match(redirect->regex, &request->eval, *location);
-        if (rc <= 0)
-            return rc == REM_ENOMEM ? rc : 0;
-    } else {
-        rc = rem_http_value(request, &redirect->from, &from);
-        if (rc != 0)
-            return rc;
-        if (!rem_str_has_prefix(*location, from))
-            return 0;
-        rest = rem_str_skip(*location, from.n);
-    }
-    rc = rem_http_value(request, &redirect->to, &to);
-    if (rc != 0)
-        return rc;
-    *location = rem_arena_printf(&request->arena, "%.*s%.*s", REM_STR_ARG(to), REM_STR_ARG(rest));
-    return location->p != NULL ? 1 : REM_ENOMEM;
-}
-
 int rem_proxy_redirect_apply(struct rem_request *request, const struct rem_proxy_conf *conf,
                              struct rem_str *location)
 {
-    if (conf->redirects == NULL || conf->redirects == REM_CONF_UNSET_PTR || conf->redirect_off)
+    if (conf->redirects == REM_CONF_UNSET_PTR || conf->redirect_off)
         return 0;
-    for (uint32_t i = 0; i < conf->redirects->n; i++) {
-        int rc = redirect_try(request, rem_array_at(conf->redirects, i), location);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
+    return rem_proxy_rules_apply(request, conf->redirects, REM_RULE_PREFIX, location);
 }

@@ -4,6 +4,7 @@
 
 #include "proxy/http/filter.h"
 #include "proxy/upstream/pool.h"
+#include "proxy/upstream/store.h"
 #include "proxy/upstream/upstream.h"
 
 #include <stdlib.h>
@@ -97,6 +98,18 @@ static void on_buf_done(struct rem_buf *buf)
 
 /* ---- lifetime ---- */
 
+static void relay_discard(struct rem_relay *relay)
+{
+    while (relay->pending != NULL) {
+        struct rem_buf *buf = relay->pending;
+
+        relay->pending = buf->next;
+        buf->next = NULL;
+        rem_buf_done(buf);
+    }
+    relay->tail = &relay->pending;
+}
+
 void rem_relay_reset(struct rem_upstream_exchange *x)
 {
     struct rem_relay *relay = &x->relay;
@@ -119,6 +132,9 @@ void rem_relay_reset(struct rem_upstream_exchange *x)
     relay->input_done = false;
     relay->surplus = false;
     relay->filled = false;
+    relay->delayed = false;
+    relay->rate.limit = 0;
+    relay->got = 0;
     relay->expected = -1;
 }
 
@@ -129,12 +145,7 @@ void rem_relay_fini(struct rem_upstream_exchange *x)
     if (relay->exchange == NULL)
         return;
     relay->starved = false;
-    while (relay->pending != NULL) {
-        struct rem_buf *buf = relay->pending;
-        relay->pending = buf->next;
-        rem_buf_done(buf);
-    }
-    relay->tail = &relay->pending;
+    relay_discard(relay);
     if (relay->in != NULL)
         block_drop(relay->in);
     relay->in = NULL;
@@ -214,12 +225,32 @@ int rem_relay_room(struct rem_upstream_exchange *x)
     return 0;
 }
 
+/* How much of `room` may be read now.  With a rate that is used up: 0, and the exchange waits. */
+static size_t rate_room(struct rem_upstream_exchange *x, size_t room)
+{
+    struct rem_relay *relay = &x->relay;
+    uint64_t now = x->request->worker->loop.clock.mono_ms;
+    uint64_t left =
+        relay->expected > 0 && (uint64_t)relay->expected < room ? (uint64_t)relay->expected : room;
+    uint64_t some = rem_rate_room(&relay->rate, relay->got, left, now, &relay->wait_ms);
+
+    relay->delayed = some == 0;
+    return some < room ? (size_t)some : room;
+}
+
 ssize_t rem_relay_recv(struct rem_upstream_exchange *x)
 {
     struct rem_relay *relay = &x->relay;
     struct rem_relay_block *in = relay->in;
     size_t room = in->size - (size_t)(in->last - in->data);
-    ssize_t n = rem_conn_recv(&x->peer->conn, in->last, room);
+    ssize_t n;
+
+    if (REM_UNLIKELY(relay->rate.limit != 0)) {
+        room = rate_room(x, room);
+        if (room == 0)
+            return REM_EAGAIN;
+    }
+    n = rem_conn_recv(&x->peer->conn, in->last, room);
 
     if (n > 0) {
         in->last += n;
@@ -258,6 +289,9 @@ int rem_relay_feed(struct rem_upstream_exchange *x)
         rc = x->protocol->input_filter(x, &at, (size_t)(relay->in->last - at), &used, &kept);
         if (kept != 0)
             pending_push(relay, at, kept);
+        if (x->store != NULL)
+            rem_store_write(x, at, kept);
+        relay->got += kept;
         x->current->length += kept;
         relay->pos += used;
         if (relay->expected > 0)
@@ -335,6 +369,15 @@ static struct rem_buf *relay_collect(struct rem_upstream_exchange *x)
     return list;
 }
 
+void rem_relay_detach(struct rem_upstream_exchange *x)
+{
+    struct rem_relay *relay = &x->relay;
+
+    relay->detached = true;
+    relay->down_full = false;
+    rem_upstream_run(x);
+}
+
 /* Returns REM_OK, or REM_EACCES when the client has gone, or REM_ENOMEM. */
 static int relay_forward(struct rem_upstream_exchange *x)
 {
@@ -343,6 +386,11 @@ static int relay_forward(struct rem_upstream_exchange *x)
     struct rem_buf *list;
     int rc;
 
+    if (relay->detached) {
+        relay_discard(relay);
+        relay->final_sent = relay->input_done;
+        return 0;
+    }
     if (relay->down_full || relay->final_sent)
         return 0;
     if (!relay->input_done && relay->pending != NULL && relay->buffering &&

@@ -14,6 +14,7 @@
 #include "proto/base/arena.h"
 #include "proto/base/buf.h"
 #include "proto/base/err.h"
+#include "proxy/http/rate.h"
 
 struct rem_relay;
 struct rem_upstream_exchange;
@@ -71,8 +72,13 @@ struct rem_relay {
     bool input_done;  /* the body's end has been read */
     bool final_sent;  /* ... and handed to the codec */
     bool surplus;     /* bytes came behind it */
+    bool detached;    /* the client has gone, and the rest is read for others */
+    bool delayed;     /* nothing is read until the rate allows more */
     bool filled;      /* the last read filled its room: more may be coming */
     int64_t expected; /* body bytes still to come, -1: unknown; for the size of blocks */
+    uint64_t got;     /* body bytes read; for the rate */
+    uint64_t wait_ms; /* while delayed: for how long */
+    struct rem_rate rate;
     struct rem_relay_file file;
     struct rem_buf final;
 };
@@ -104,6 +110,9 @@ int rem_relay_feed(struct rem_upstream_exchange *x) REM_MUST_CHECK;
  * REM_EAGAIN, or why not: REM_ECLOSED and REM_EIO (the server's connection), REM_EPROTO,
  * REM_ETOOBIG (what it sent), REM_ENOMEM, REM_EACCES (the client has gone). */
 int rem_relay_move(struct rem_upstream_exchange *x) REM_MUST_CHECK;
+
+/* The client has gone: the rest of the response is read all the same, and given to nobody. */
+void rem_relay_detach(struct rem_upstream_exchange *x);
 
 /* Whether the exchange is waiting for bytes from the server (else for the client's reading). */
 bool rem_relay_wants_input(const struct rem_upstream_exchange *x);

@@ -2,6 +2,7 @@
 /* steps.c - an exchange from its beginning to the sent request: init, pick, connect, send; and what
  * happens when a try fails. */
 #include "proxy/http/body.h"
+#include "proxy/upstream/bind.h"
 #include "proxy/upstream/next.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/queue.h"
@@ -25,7 +26,14 @@ enum rem_upstream_step rem_step_init(struct rem_upstream_exchange *x)
     rc = x->protocol->create_request(x);
     if (rc != 0)
         return rem_upstream_end(x, rc > 0 ? rc : 500);
-    rem_upstream_goto(x, REM_UPSTREAM_PICK);
+    if (x->policy->bind != NULL) {
+        struct rem_upstream_local *local = rem_arena_alloc(&request->arena, sizeof(*local));
+
+        if (local == NULL || rem_bind_eval(request, x->policy->bind, local) != 0)
+            return rem_upstream_end(x, 500);
+        x->local = local;
+    }
+    rem_upstream_goto(x, x->resolve != NULL ? REM_UPSTREAM_RESOLVE : REM_UPSTREAM_PICK);
     return REM_STEP_NEXT;
 }
 
@@ -79,13 +87,14 @@ enum rem_upstream_step rem_step_pick(struct rem_upstream_exchange *x)
     }
     x->status = 0;
     x->fields = NULL;
+    x->trailers = NULL;
     x->reusable = false;
     x->outcome = REM_OUTCOME_NEUTRAL;
     rem_relay_reset(x);
     rc = x->protocol->reinit_request(x);
     if (rc != 0)
         return rem_upstream_end(x, 500);
-    if (!x->fresh && x->keepalive.connections != 0)
+    if (!x->fresh && x->keepalive.connections != 0 && x->key != 0)
         x->peer = rem_pool_get(x->request->worker->upstreams, x->key);
     if (x->peer == NULL) {
         rem_upstream_goto(x, REM_UPSTREAM_CONNECT);
@@ -111,9 +120,13 @@ static enum rem_upstream_step connect_failed(struct rem_upstream_exchange *x, in
 
 static enum rem_upstream_step connect_open(struct rem_upstream_exchange *x)
 {
-    int rc = rem_pool_open(x->request->worker->upstreams, &x->addr, x->key,
+    int rc = rem_pool_open(x->request->worker->upstreams, &x->addr, x->local, x->key,
                            x->policy->socket_keepalive != 0, &x->peer);
 
+    if (rc == REM_EACCES) { /* no server would be reached from there */
+        rem_record_log(x, REM_LOG_CRIT, errno, "bind() failed", "connecting to upstream");
+        return rem_upstream_end(x, 500);
+    }
     if (rc == REM_EIO)
         return connect_failed(x, errno);
     if (rc != 0) /* our own limits: another server would not help */

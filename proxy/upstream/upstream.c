@@ -4,11 +4,13 @@
 #include "proxy/upstream/upstream.h"
 
 #include "proxy/http/body.h"
+#include "proxy/upstream/accel.h"
 #include "proxy/upstream/next.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/queue.h"
 #include "proxy/upstream/record.h"
 #include "proxy/upstream/sticky.h"
+#include "proxy/upstream/store.h"
 #include "proxy/upstream/upstream_priv.h"
 
 #define EDGE(state) (1u << REM_UPSTREAM_##state)
@@ -18,7 +20,8 @@ static const struct upstream_state {
     rem_upstream_step_fn run;
     unsigned edges; /* states that may follow */
 } states[REM_UPSTREAM_STATES] = {
-    [REM_UPSTREAM_INIT] = {"init", rem_step_init, EDGE(PICK) | EDGE(FINALIZE)},
+    [REM_UPSTREAM_INIT] = {"init", rem_step_init, EDGE(RESOLVE) | EDGE(PICK) | EDGE(FINALIZE)},
+    [REM_UPSTREAM_RESOLVE] = {"resolve", rem_step_resolve, EDGE(PICK) | EDGE(FINALIZE)},
     [REM_UPSTREAM_PICK] = {"pick", rem_step_pick, EDGE(CONNECT) | EDGE(SEND) | EDGE(FINALIZE)},
     [REM_UPSTREAM_CONNECT] = {"connect", rem_step_connect,
                               EDGE(SEND) | EDGE(PICK) | EDGE(FINALIZE)},
@@ -66,6 +69,8 @@ static int64_t upstream_patience(const struct rem_upstream_exchange *x)
             return policy->send_timeout;
         return x->upload.state == REM_UPLOAD_WAITING ? 0 : policy->read_timeout;
     case REM_UPSTREAM_RELAY:
+        if (x->relay.delayed)
+            return (int64_t)x->relay.wait_ms;
         return rem_relay_wants_input(x) ? policy->read_timeout : 0;
     case REM_UPSTREAM_TUNNEL:
         if (x->upload.state == REM_UPLOAD_SENDING)
@@ -100,6 +105,7 @@ void rem_upstream_run(struct rem_upstream_exchange *x)
 {
     enum rem_upstream_step step = REM_STEP_WAIT;
     struct rem_request *request = x->request;
+    struct rem_str redirect;
 
     REM_CHECK_OBJ(x, REM_UPSTREAM_MAGIC);
     if (x->running || x->state == REM_UPSTREAM_FINALIZE) {
@@ -114,10 +120,13 @@ void rem_upstream_run(struct rem_upstream_exchange *x)
         while (step == REM_STEP_NEXT);
     } while (step == REM_STEP_WAIT && x->again);
     x->running = false;
-    if (step == REM_STEP_DONE)
-        rem_request_finalize(request, x->result);
-    else
+    redirect = x->redirect;
+    if (step != REM_STEP_DONE)
         upstream_arm(x);
+    else if (redirect.p != NULL && !request->finalized)
+        rem_accel_follow(request, redirect);
+    else
+        rem_request_finalize(request, x->result);
 }
 
 /* ---- events: each records itself and runs the driver ---- */
@@ -164,9 +173,15 @@ static void on_client_gone(struct rem_request *request)
 {
     struct rem_upstream_exchange *x = request->upstream;
 
-    /* With a tunnel, or an answer on its way, there is nobody left to serve. */
-    if (x->policy->ignore_client_abort && x->state < REM_UPSTREAM_RELAY)
+    /* With a tunnel, or an answer on its way, there is nobody left to serve; unless the answer is
+     * kept. */
+    if ((x->policy->ignore_client_abort || x->policy->store != NULL) &&
+        x->state < REM_UPSTREAM_RELAY)
         return;
+    if (x->store != NULL && x->state == REM_UPSTREAM_RELAY) {
+        rem_relay_detach(x);
+        return;
+    }
     x->client_gone = true;
     rem_upstream_run(x);
 }
@@ -181,8 +196,8 @@ void rem_upstream_release(struct rem_upstream_exchange *x, bool keep)
     if (uc == NULL)
         return;
     uc->exchange = NULL;
-    if (keep && x->group != NULL && x->reusable && x->relay.input_done && !x->relay.surplus &&
-        x->upload.state == REM_UPLOAD_DONE)
+    if (keep && x->group != NULL && x->key != 0 && x->reusable && x->relay.input_done &&
+        !x->relay.surplus && x->upload.state == REM_UPLOAD_DONE)
         rem_pool_put(&x->peer, x->group, &x->keepalive, x->upstream_uid);
     else
         rem_pool_close(&x->peer);
@@ -206,6 +221,8 @@ enum rem_upstream_step rem_step_finalize(struct rem_upstream_exchange *x)
         rem_sticky_on_end(x);
     rem_queue_leave(x);
     rem_upstream_release(x, x->result == REM_HTTP_OK);
+    rem_resolve_fini(x);
+    rem_store_fini(x);
     rem_relay_fini(x);
     rem_balance_fini(&x->balance);
     rem_post_cancel(&x->wake);
@@ -318,8 +335,23 @@ int rem_upstream_start(struct rem_request *request, const struct rem_upstream_po
     if (x == NULL)
         return 500;
     x->group = group;
-    if (group == NULL)
+    if (group == NULL) {
         x->literal = *literal;
+        x->literals = &x->literal;
+        x->literal_count = 1;
+    }
+    return upstream_begin(x);
+}
+
+int rem_upstream_start_resolved(struct rem_request *request,
+                                const struct rem_upstream_policy *policy,
+                                const struct rem_upstream_protocol *protocol, void *data,
+                                struct rem_str host, uint16_t port)
+{
+    struct rem_upstream_exchange *x = upstream_new(request, policy, protocol, data);
+
+    if (x == NULL || rem_resolve_init(x, host, port) != 0)
+        return 500;
     return upstream_begin(x);
 }
 

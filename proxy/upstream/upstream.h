@@ -23,13 +23,19 @@
 
 enum { REM_UPSTREAM_MAGIC = 0x75707374 };
 
+struct rem_store;
 struct rem_upstream;
+struct rem_upstream_bind;
 struct rem_upstream_conn;
+struct rem_upstream_local;
+struct rem_upstream_resolve;
+struct rem_upstream_store;
 struct rem_upstream_group;
 
 /* What each waits for, and the timer that runs meanwhile. */
 enum rem_upstream_state {
     REM_UPSTREAM_INIT = 0,  /* the buffered request body; the client's timer */
+    REM_UPSTREAM_RESOLVE,   /* addresses of a name that a variable gave; resolver_timeout */
     REM_UPSTREAM_PICK,      /* nothing: a server and perhaps a pooled connection are chosen */
     REM_UPSTREAM_CONNECT,   /* the connection; connect_timeout */
     REM_UPSTREAM_SEND,      /* room for the request, or its body; send_timeout */
@@ -77,6 +83,13 @@ struct rem_upstream_policy {
     int64_t max_temp_file_size;
     size_t temp_file_write_size;
     struct rem_str temp_path;
+    const struct rem_upstream_bind *bind; /* NULL: no local address asked for */
+    uint32_t ignore;                      /* enum rem_accel_field */
+    const struct rem_value *limit_rate;   /* of reading, where it is buffered; NULL: none */
+    const struct rem_upstream_store *store;
+    int store_access; /* mode of stored files */
+    int force_ranges;
+    int pass_trailers;
 };
 
 struct rem_upstream_exchange;
@@ -100,6 +113,10 @@ struct rem_upstream_protocol {
 
     /* The head is taken: fills in request->response.  Errors: REM_ENOMEM. */
     int (*answer)(struct rem_upstream_exchange *x);
+
+    /* The client gets another response instead (X-Accel-Redirect): fills in what it gets of this
+     * one nevertheless.  Errors: REM_ENOMEM. */
+    int (*answer_redirect)(struct rem_upstream_exchange *x);
 
     /* Body bytes as they came, [*at, *at + n): says how many were looked at, and which run of body
      * bytes that gave (moved together where little stood between framing); called again for the
@@ -142,15 +159,19 @@ struct rem_upstream_exchange {
     /* where to */
     struct rem_upstream_group *group; /* the worker's state of the upstream; NULL: `literal` */
     struct rem_addr literal;          /* an address that is in no upstream */
+    const struct rem_addr *literals;  /* ... or several: of a resolved name, or `literal` itself */
+    uint32_t literal_count;
+    struct rem_upstream_resolve *resolve;   /* NULL: there is no name to be resolved */
+    const struct rem_upstream_local *local; /* where connections come from; NULL: not bound */
     struct rem_balance_state balance;
     const struct rem_balancer *balancer;
     bool picked;              /* the next server has been picked already */
-    uint32_t first_servers;   /* how many there were at the first pick */
     bool prepared;            /* `balance` knows what methods go by */
     struct rem_str sticky_id; /* of the server of this try; empty: not asked for */
     struct rem_str session;   /* the client's, as looked up by `sticky learn` */
     struct rem_list queue_node;
-    uint64_t queue_due_ms; /* waits for a server until then; 0: it does not */
+    uint64_t queue_due_ms;    /* waits for a server until then; 0: it does not */
+    uint32_t first_servers;   /* how many there were at the first pick */
     struct rem_addr addr;     /* of the server of this try */
     struct rem_str addr_text; /* in the request's arena */
     struct rem_str target;    /* what the protocol asks for there; for logs */
@@ -167,9 +188,12 @@ struct rem_upstream_exchange {
 
     /* the response */
     int status;
-    const struct rem_fields *fields; /* of its head; NULL: none yet */
-    const char *fault_text;          /* static */
-    bool reusable;                   /* the head lets the connection persist */
+    const struct rem_fields *fields;   /* of its head; NULL: none yet */
+    const struct rem_fields *trailers; /* NULL: none yet */
+    const char *fault_text;            /* static */
+    struct rem_str redirect;           /* where the request goes on instead; p NULL: nowhere */
+    struct rem_store *store;           /* the file it is kept in; NULL: none */
+    bool reusable;                     /* the head lets the connection persist */
     bool upgraded;
 
     /* the way so far */
@@ -204,6 +228,13 @@ int rem_upstream_start(struct rem_request *request, const struct rem_upstream_po
 int rem_upstream_start_named(struct rem_request *request, const struct rem_upstream_policy *policy,
                              const struct rem_upstream_protocol *protocol, void *data,
                              struct rem_str name);
+
+/* As above for a name that is no upstream's: its addresses are asked of the location's resolver and
+ * tried one after another.  `host` lives as long as the request. */
+int rem_upstream_start_resolved(struct rem_request *request,
+                                const struct rem_upstream_policy *policy,
+                                const struct rem_upstream_protocol *protocol, void *data,
+                                struct rem_str host, uint16_t port);
 
 /* Advances the exchange as far as it goes now.  May end the request. */
 void rem_upstream_run(struct rem_upstream_exchange *x);

@@ -15,6 +15,7 @@ typedef enum rem_upstream_step (*rem_upstream_step_fn)(struct rem_upstream_excha
 
 /* One function per state, in the order of the states; steps.c and answer.c. */
 enum rem_upstream_step rem_step_init(struct rem_upstream_exchange *x);
+enum rem_upstream_step rem_step_resolve(struct rem_upstream_exchange *x); /* resolve.c */
 enum rem_upstream_step rem_step_pick(struct rem_upstream_exchange *x);
 enum rem_upstream_step rem_step_connect(struct rem_upstream_exchange *x);
 enum rem_upstream_step rem_step_send(struct rem_upstream_exchange *x);
@@ -26,6 +27,12 @@ enum rem_upstream_step rem_step_finalize(struct rem_upstream_exchange *x);
 /* The try has failed: back to PICK where that is allowed, else to FINALIZE. */
 enum rem_upstream_step rem_upstream_fail(struct rem_upstream_exchange *x,
                                          enum rem_upstream_fault fault);
+
+/* resolve.c: what RESOLVE needs.  Errors: REM_ENOMEM. */
+int rem_resolve_init(struct rem_upstream_exchange *x, struct rem_str host,
+                     uint16_t port) REM_MUST_CHECK;
+/* Nobody waits for an answer any more. */
+void rem_resolve_fini(struct rem_upstream_exchange *x);
 
 /* The exchange ends with `result`. */
 enum rem_upstream_step rem_upstream_end(struct rem_upstream_exchange *x, int result);

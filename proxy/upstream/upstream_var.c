@@ -127,11 +127,9 @@ static bool name_matches(struct rem_str field, struct rem_str asked)
     return true;
 }
 
-static int get_field(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+static int join_fields(struct rem_eval *e, const struct rem_var *v, const struct rem_fields *fields,
+                       struct rem_var_value *out)
 {
-    const struct rem_request *request = e->subject;
-    const struct rem_upstream_exchange *x = request->upstream;
-    const struct rem_fields *fields = x != NULL ? x->fields : NULL;
     struct rem_str text = {NULL, 0};
 
     out->state = REM_VAR_NOT_FOUND;
@@ -152,6 +150,22 @@ static int get_field(struct rem_eval *e, const struct rem_var *v, struct rem_var
     }
     out->str = text;
     return 0;
+}
+
+static int get_field(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    const struct rem_request *request = e->subject;
+    const struct rem_upstream_exchange *x = request->upstream;
+
+    return join_fields(e, v, x != NULL ? x->fields : NULL, out);
+}
+
+static int get_trailer(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    const struct rem_request *request = e->subject;
+    const struct rem_upstream_exchange *x = request->upstream;
+
+    return join_fields(e, v, x != NULL ? x->trailers : NULL, out);
 }
 
 /* The value a Set-Cookie of that name gives. */
@@ -196,6 +210,7 @@ int rem_upstream_add_variables(struct rem_conf *cf)
             return rem_conf_nomem(cf);
     }
     if (rem_var_add(cf->vars, REM_STR("upstream_http_"), get_field, NULL, prefix) == NULL ||
+        rem_var_add(cf->vars, REM_STR("upstream_trailer_"), get_trailer, NULL, prefix) == NULL ||
         rem_var_add(cf->vars, REM_STR("upstream_cookie_"), get_cookie, NULL, prefix) == NULL)
         return rem_conf_nomem(cf);
     return 0;

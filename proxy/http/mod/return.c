@@ -56,7 +56,7 @@ static bool is_redirect(int status)
 /* Returns what a content handler returns. */
 static int respond(struct rem_request *request, const struct rem_return *answer)
 {
-    struct rem_str text = REM_STR("");
+    struct rem_str text = REM_STR(""), type;
 
     if (!answer->has_text && answer->status >= 400)
         return answer->status;
@@ -70,8 +70,10 @@ static int respond(struct rem_request *request, const struct rem_return *answer)
             return 500;
         return answer->status;
     }
-    return rem_http_respond(request, answer->status,
-                            answer->status != 204 ? rem_core_type(request) : REM_STR(""), text);
+    type = request->response.content_type; /* an upstream that led here may have said */
+    if (type.n == 0 && answer->status != 204)
+        type = rem_core_type(request);
+    return rem_http_respond(request, answer->status, type, text);
 }
 
 void rem_return_answer(struct rem_request *request, const struct rem_return *answer)

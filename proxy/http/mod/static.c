@@ -85,7 +85,8 @@ static int make_head(struct rem_request *request, const struct stat *st)
     response->status = 200;
     response->last_modified = is_plain(request) ? st->st_mtime : -1;
     response->allow_ranges = is_plain(request);
-    response->content_type = rem_core_type(request);
+    if (response->content_type.n == 0) /* an upstream that led here may have said */
+        response->content_type = rem_core_type(request);
     response->content_length = st->st_size;
     if (rem_core_location(request)->etag) {
         struct rem_str tag =

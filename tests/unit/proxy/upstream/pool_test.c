@@ -83,7 +83,7 @@ static struct rem_upstream_conn *dial(uint64_t key, int *peer)
 {
     struct rem_upstream_conn *uc = NULL;
 
-    ck_assert_int_eq(rem_pool_open(worker.upstreams, &addr, key, false, &uc), 0);
+    ck_assert_int_eq(rem_pool_open(worker.upstreams, &addr, NULL, key, false, &uc), 0);
     *peer = accept(listener, NULL, NULL);
     ck_assert_int_ge(*peer, 0);
     uc->requests = 1;
@@ -248,7 +248,7 @@ START_TEST(limit_of_connections)
 
     worker.connection_limit = 1;
     uc = dial(1, &peer);
-    ck_assert_int_eq(rem_pool_open(worker.upstreams, &addr, 1, false, &none), REM_EBUSY);
+    ck_assert_int_eq(rem_pool_open(worker.upstreams, &addr, NULL, 1, false, &none), REM_EBUSY);
     rem_pool_close(&uc);
     ck_assert_uint_eq(worker.connections, 0);
     close(peer);

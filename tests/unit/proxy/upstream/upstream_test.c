@@ -13,11 +13,12 @@
 
 /* In the order of the enum: what may follow what. */
 static const char legal[REM_UPSTREAM_STATES][REM_UPSTREAM_STATES + 1] = {
-    /* to:                      I P C S H R T F */
-    [REM_UPSTREAM_INIT] = "-x-----x",      [REM_UPSTREAM_PICK] = "--xx---x",
-    [REM_UPSTREAM_CONNECT] = "-x-x---x",   [REM_UPSTREAM_SEND] = "-x--x--x",
-    [REM_UPSTREAM_READ_HEAD] = "-x---xxx", [REM_UPSTREAM_RELAY] = "-------x",
-    [REM_UPSTREAM_TUNNEL] = "-------x",    [REM_UPSTREAM_FINALIZE] = "--------",
+    /* to:                       I N P C S H R T F */
+    [REM_UPSTREAM_INIT] = "-xx-----x",     [REM_UPSTREAM_RESOLVE] = "--x-----x",
+    [REM_UPSTREAM_PICK] = "---xx---x",     [REM_UPSTREAM_CONNECT] = "--x-x---x",
+    [REM_UPSTREAM_SEND] = "--x--x--x",     [REM_UPSTREAM_READ_HEAD] = "--x---xxx",
+    [REM_UPSTREAM_RELAY] = "--------x",    [REM_UPSTREAM_TUNNEL] = "--------x",
+    [REM_UPSTREAM_FINALIZE] = "---------",
 };
 
 /* Returns: whether the move was made, in a process of its own. */
