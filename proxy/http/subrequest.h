@@ -46,7 +46,7 @@ struct rem_subrequest_spec {
     struct rem_str uri; /* these two live as long as the parent */
     struct rem_str args;
     bool same_method;            /* else GET */
-    bool with_body;              /* the parent's body, which must be complete, is the child's too */
+    bool with_body;              /* the parent's body, if it is complete, is the child's too */
     size_t limit;                /* MEMORY */
     rem_subrequest_done_fn done; /* may be NULL */
     void *data;

@@ -90,7 +90,8 @@ static int on_head(struct rem_request *request, const struct rem_header_filter *
 
 static int start(struct rem_request *request, struct rem_str uri)
 {
-    const struct rem_subrequest_spec spec = {.kind = REM_SUBREQUEST_OUTPUT, .uri = uri};
+    const struct rem_subrequest_spec spec = {
+        .kind = REM_SUBREQUEST_OUTPUT, .uri = uri, .with_body = true};
 
     return rem_subrequest_start(request, &spec, NULL) == 0 ? REM_OK : REM_ECLOSED;
 }
