@@ -66,6 +66,7 @@ struct rem_response {
     bool has_server;
     bool from_upstream; /* for error interception and logs */
     bool allow_ranges;  /* the handler's body may be sent in parts (range.c) */
+    bool varies;        /* "Vary: Accept-Encoding" is among the fields (gzip_accept.h) */
     bool single_range;  /* in one part only: the body comes in pieces that cannot be had twice */
 };
 

@@ -18,6 +18,7 @@ Every case has a server block of its own, chosen by Host.  Fields that name the 
 compared; of pages that the product makes itself only the heading.
 """
 import glob
+import gzip
 import os
 import re
 import shutil
@@ -187,10 +188,14 @@ def make_files(directory):
     os.makedirs(files + "/dir/sub", exist_ok=True)
     for name, text in {"index.html": "<p>index</p>\n", "a.txt": "0123456789" * 10, "dir/index.html": "dir index\n",
                        "dir/b.txt": "b\n", "empty.txt": "", "page.html": "error page\n", "x y.txt": "space\n",
-                       "noext": "noext\n", "big.txt": "".join(f"{i:07d}\n" for i in range(10000))}.items():
+                       "noext": "noext\n", "packed.txt": "not packed\n", "big.txt": "".join(f"{i:07d}\n" for i in range(10000))}.items():
         with open(f"{files}/{name}", "w") as f:
             f.write(text)
         os.utime(f"{files}/{name}", (1700000000, 1700000000))
+    for name in ("packed.txt", "only.txt"):
+        with open(f"{files}/{name}.gz", "wb") as f:
+            f.write(gzip.compress(b"packed beforehand\n" * 3, mtime=0))
+        os.utime(f"{files}/{name}.gz", (1700000000, 1700000000))
     os.chmod(directory, 0o755)
 
 

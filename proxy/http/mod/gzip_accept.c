@@ -219,8 +219,9 @@ int rem_gzip_vary(struct rem_request *request)
 {
     const struct accept_conf *conf = request->location_conf[rem_gzip_accept_module.index];
 
-    if (!conf->vary)
+    if (!conf->vary || request->response.varies)
         return 0;
+    request->response.varies = true;
     return rem_fields_add(&request->response.fields, REM_STR("Vary"), REM_STR("Accept-Encoding"));
 }
 

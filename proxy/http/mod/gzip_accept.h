@@ -14,7 +14,7 @@ bool rem_gzip_listed(struct rem_str accept_encoding);
  * is against it. */
 bool rem_gzip_accepted(const struct rem_request *request);
 
-/* Adds "Vary: Accept-Encoding" if gzip_vary is on: the response could be another one.
+/* Adds "Vary: Accept-Encoding", once, if gzip_vary is on: the response could be another one.
  * Errors: REM_ENOMEM. */
 int rem_gzip_vary(struct rem_request *request) REM_MUST_CHECK;
 

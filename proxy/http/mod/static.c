@@ -4,12 +4,12 @@
  * Cost:       open, fstat, and for files of a page or two one read: head and body then go out in
  * one write.  Larger files are handed to the codec, which sends them as the client takes them.
  * Not here:   preconditions (not_modified.c) and ranges (range.c): filters do them.  */
+#include "proxy/http/mod/static.h"
 #include "proxy/http/body.h"
 #include "proxy/http/core.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -78,7 +78,7 @@ static bool is_plain(const struct rem_request *request)
     return request->error_status == 0 || request->error_status == 200;
 }
 
-static int make_head(struct rem_request *request, const struct stat *st)
+int rem_static_describe(struct rem_request *request, const struct stat *st)
 {
     struct rem_response *response = &request->response;
 
@@ -123,8 +123,8 @@ static int fill_from_memory(struct rem_request *request, int fd, size_t n, struc
     return 0;
 }
 
-/* Takes: fd.  The body is one buf, so that filters may send any part of it. */
-static int send_file(struct rem_request *request, int fd, off_t size)
+/* The body is one buf, so that filters may send any part of it. */
+int rem_static_send(struct rem_request *request, int fd, off_t size)
 {
     struct rem_buf *buf = rem_arena_alloc(&request->arena, sizeof(*buf));
     int rc = buf != NULL ? rem_http_send_head(request) : REM_ENOMEM;
@@ -173,14 +173,14 @@ static int on_content(struct rem_request *request)
         status = 405;
     } else {
         status = rem_body_discard(request);
-        if (status == REM_HTTP_OK && make_head(request, &st) != 0)
+        if (status == REM_HTTP_OK && rem_static_describe(request, &st) != 0)
             status = 500;
     }
     if (status != REM_HTTP_OK) {
         close(fd);
         return status;
     }
-    return send_file(request, fd, st.st_size);
+    return rem_static_send(request, fd, st.st_size);
 }
 
 static int install(struct rem_http_setup *setup)

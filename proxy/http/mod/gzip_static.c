@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gzip_static.c - sends FILE.gz, made beforehand, instead of FILE.
+ *
+ * Order:      before `static`, whose answer this one takes the place of.  */
+#include "proxy/conf/set.h"
+#include "proxy/http/body.h"
+#include "proxy/http/core.h"
+#include "proxy/http/mod/gzip_accept.h"
+#include "proxy/http/mod/static.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum mode { MODE_OFF = 0, MODE_ON, MODE_ALWAYS };
+
+struct gzip_static_conf {
+    int mode; /* enum mode */
+};
+
+extern struct rem_module rem_gzip_static_module;
+
+static void *create_location(struct rem_conf *cf)
+{
+    struct gzip_static_conf *conf = rem_arena_zalloc(cf->arena, sizeof(*conf));
+
+    if (conf != NULL)
+        conf->mode = REM_CONF_UNSET;
+    return conf;
+}
+
+static int merge_location(struct rem_conf *cf, void *parent, void *child)
+{
+    const struct gzip_static_conf *prev = parent;
+    struct gzip_static_conf *conf = child;
+
+    (void)cf;
+    rem_merge_enum(&conf->mode, prev->mode, MODE_OFF);
+    return 0;
+}
+
+/* Returns: the descriptor of a regular file, -1 where there is none. */
+static int open_packed(struct rem_request *request, const char *path, bool vary, struct stat *st)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0) {
+        if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
+            REM_LOG_IN(&request->log, REM_LOG_ERROR, errno, "open() \"%s\" failed", path);
+        return -1;
+    }
+    if (vary && rem_gzip_vary(request) != 0) {
+        close(fd);
+        return -1;
+    }
+    if (fstat(fd, st) == 0 && S_ISREG(st->st_mode))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int answer(struct rem_request *request, int fd, const struct stat *st)
+{
+    struct rem_response *response = &request->response;
+    int status = rem_body_discard(request);
+
+    if (status == REM_HTTP_OK &&
+        (rem_static_describe(request, st) != 0 ||
+         rem_fields_add(&response->fields, REM_STR("Content-Encoding"), REM_STR("gzip")) != 0))
+        status = 500;
+    if (status != REM_HTTP_OK) {
+        close(fd);
+        return status;
+    }
+    response->allow_ranges = false; /* of which file, the client could not say */
+    return rem_static_send(request, fd, st->st_size);
+}
+
+static int on_content(struct rem_request *request)
+{
+    const struct gzip_static_conf *conf = request->location_conf[rem_gzip_static_module.index];
+    struct rem_str path;
+    struct stat st;
+    int fd;
+
+    if (conf->mode == MODE_OFF ||
+        (request->method != REM_METHOD_GET && request->method != REM_METHOD_HEAD) ||
+        request->uri.n == 0 || request->uri.p[request->uri.n - 1] == '/')
+        return REM_HTTP_DECLINED;
+    if (rem_core_path(request, &path, NULL) != 0)
+        return 500;
+    if (memchr(path.p, '\0', path.n) != NULL)
+        return REM_HTTP_DECLINED;
+    path = rem_arena_printf(&request->arena, "%.*s.gz", REM_STR_ARG(path));
+    if (path.p == NULL)
+        return 500;
+    fd = open_packed(request, path.p, conf->mode == MODE_ON, &st);
+    if (fd < 0)
+        return REM_HTTP_DECLINED;
+    if (conf->mode == MODE_ON && !rem_gzip_accepted(request)) {
+        close(fd);
+        return REM_HTTP_DECLINED;
+    }
+    return answer(request, fd, &st);
+}
+
+static int install(struct rem_http_setup *setup)
+{
+    return rem_http_add_handler(setup, REM_PHASE_CONTENT, on_content);
+}
+
+static const struct rem_conf_choice mode_choices[] = {
+    {"off", MODE_OFF}, {"on", MODE_ON}, {"always", MODE_ALWAYS}, {0}};
+
+static const struct rem_directive directives[] = {
+    {"gzip_static", REM_CTX_HTTP | REM_CTX_SERVER | REM_CTX_LOCATION, REM_ARGS_1, rem_set_enum,
+     REM_LEVEL_LOCATION, offsetof(struct gzip_static_conf, mode), mode_choices},
+    REM_DIRECTIVE_END,
+};
+
+static const struct rem_http_hooks hooks = {.install = install};
+
+struct rem_module rem_gzip_static_module = {
+    .name = "gzip_static",
+    .kind = REM_MODULE_HTTP,
+    .directives = directives,
+    .create_location = create_location,
+    .merge_location = merge_location,
+    .hooks = &hooks,
+};
