@@ -8,6 +8,8 @@
 #define STORE(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
 #define ADD(field, value)   atomic_fetch_add_explicit(&(field), (value), memory_order_relaxed)
 
+enum { REST_MS = 5000 };
+
 void rem_reader_init(struct rem_reader *reader, const struct rem_region *region, unsigned slot)
 {
     *reader = (struct rem_reader){
@@ -208,9 +210,11 @@ int rem_pin_take(struct rem_reader *reader, const struct rem_shm_set *set,
     else if (!take_place(reader, slot, server->max_conns))
         return REM_EBUSY;
     ADD(line->requests, 1);
-    STORE(line->selected_ms, now_ms);
-    if (set->set_flags & REM_SET_TIMED)
+    if (set->set_flags & REM_SET_TIMED) {
         ADD(line->open_since_ms, now_ms);
+        pin->rested = now_ms > LOAD(line->selected_ms) + REST_MS;
+    }
+    STORE(line->selected_ms, now_ms);
     pin->slot = slot;
     pin->line = line;
     pin->header = reader->header;
@@ -245,12 +249,13 @@ static void count_failure(const struct rem_pin *pin, uint64_t now_ms)
     }
 }
 
-/* Moves an average an eighth of the way; the first value is taken as it is.  One worker writes. */
-static void move_average(_Atomic uint32_t *average, uint32_t ms)
+/* Moves an average an eighth of the way; the first value, and one after a long rest, is taken as it
+ * is.  One worker writes. */
+static void move_average(_Atomic uint32_t *average, uint32_t ms, bool rested)
 {
     int64_t now = LOAD(*average), value = (int64_t)(ms < (1u << 24) ? ms : 1u << 24) * 16 + 1;
 
-    now += now == 0 ? value : (value - now) / 8;
+    now = now == 0 || rested ? value : now + (value - now) / 8;
     STORE(*average, (uint32_t)now);
 }
 
@@ -261,8 +266,8 @@ static void count_time(const struct rem_pin *pin, const struct rem_pin_report *r
     atomic_fetch_sub_explicit(&line->open_since_ms, pin->since_ms, memory_order_relaxed);
     if (report->outcome != REM_OUTCOME_OK)
         return;
-    move_average(&line->header_avg, report->header_ms);
-    move_average(&line->response_avg, report->response_ms);
+    move_average(&line->header_avg, report->header_ms, pin->rested);
+    move_average(&line->response_avg, report->response_ms, pin->rested);
 }
 
 /* A success ends the count of failures, if it is of a request sent after the last of them had

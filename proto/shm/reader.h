@@ -163,6 +163,7 @@ struct rem_pin {
     struct rem_shm_header *header;
     uint64_t uid;
     uint64_t since_ms; /* when it was taken */
+    bool rested;       /* this worker had not asked the server for long: averages begin anew */
     uint32_t id;
     uint32_t max_conns, max_fails, fail_timeout_ms, slow_start_ms;
     uint32_t server_flags; /* enum rem_server_flag */
