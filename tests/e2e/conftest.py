@@ -23,6 +23,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import zlib
 from signal import SIGHUP, SIGKILL, SIGQUIT
 
 import pytest
@@ -638,3 +639,10 @@ def backend():
     yield start
     for b in running:
         b.stop()
+
+
+def pytest_make_parametrize_id(config, val, argname):
+    """pytest puts a test's name into the environment of what it starts: long values get a short name."""
+    if isinstance(val, (str, bytes)) and len(val) > 200:
+        return f"{argname}-{zlib.crc32(val if isinstance(val, bytes) else val.encode()):08x}"
+    return None

@@ -24,6 +24,8 @@ def test_counts():
     for _ in range(30):
         ask(proxy)
     api = admin(proxy)
+    # a client has its answer a moment before the worker has counted it
+    wait_for(lambda: sum(p["responses"]["total"] for p in peers(api)[0].values()) == 30, "the last answer's count")
     seen, answer = peers(api)
     sent = len(good.requests[0].head) + 4
     assert seen[good.addr]["requests"] == 15 and seen[good.addr]["responses"]["2xx"] == 15
