@@ -75,10 +75,16 @@ enum rem_method_flag {
     REM_METHOD_BY_TIME = 1 << 3,   /* the better one by time, not by connections */
 };
 
-/* Do backup servers go with the method? */
+/* Do backup servers go with the method?  And a slow start: a client whose server is chosen by a
+ * hash must not be sent elsewhere for it. */
 static inline bool rem_balance_has_backups(uint32_t method)
 {
     return method <= REM_BALANCE_LEAST_TIME;
+}
+
+static inline bool rem_balance_has_slow_start(uint32_t method)
+{
+    return rem_balance_has_backups(method);
 }
 
 /* What identifies a server to a client that is to stay with it. */

@@ -166,15 +166,34 @@ void rem_upstream_block_hash(const struct rem_conf *cf, struct rem_upstream_bloc
     }
 }
 
+/* Does what the server says go with the method? */
+static int server_check(struct rem_conf *cf, uint32_t method, const struct rem_server_spec *server)
+{
+    const char *param = NULL;
+
+    if (server->flags & REM_SERVER_BACKUP && !rem_balance_has_backups(method))
+        param = "backup";
+    if (server->slow_start_ms != 0 && !rem_balance_has_slow_start(method))
+        param = "slow_start";
+    if (param == NULL)
+        return 0;
+    return rem_conf_error(cf, "balancing method does not support parameter \"%s\"", param);
+}
+
 /* What only the whole block tells. */
 static int block_check(struct rem_conf *cf, const struct rem_upstream_block *block)
 {
     const struct rem_upstream_spec *spec = &block->upstream->spec;
 
-    for (size_t i = 0; i < spec->server_count && !rem_balance_has_backups(spec->method); i++)
-        if (spec->servers[i].flags & REM_SERVER_BACKUP)
-            return rem_conf_error(cf, "balancing method does not support parameter \"backup\"");
-    return 0;
+    const struct rem_resolve_spec *resolves =
+        REM_ARRAY_OF(&block->resolves, struct rem_resolve_spec);
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < spec->server_count; i++)
+        rc = server_check(cf, spec->method, &spec->servers[i]);
+    for (size_t i = 0; rc == 0 && i < block->resolves.n; i++)
+        rc = server_check(cf, spec->method, &resolves[i].server);
+    return rc;
 }
 
 static int upstream_block(struct rem_conf *cf, const struct rem_directive *d, void *conf)

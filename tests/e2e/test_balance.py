@@ -197,9 +197,10 @@ def complaint(tmp_path, block):
 
 
 @pytest.mark.parametrize("method", ["ip_hash;", "hash $uri;", "hash $uri consistent;", "random;", "random two;"])
-def test_no_backups_with_hashes(tmp_path, method):
-    assert 'balancing method does not support parameter "backup"' in \
-        complaint(tmp_path, f"{method} server 127.0.0.1:1; server 127.0.0.1:2 backup;")
+@pytest.mark.parametrize("param", ["backup", "slow_start=1s", "resolve backup"])
+def test_no_backups_with_hashes(tmp_path, method, param):
+    assert f'balancing method does not support parameter "{re.split("[ =]", param.removeprefix("resolve "))[0]}"' in \
+        complaint(tmp_path, f"zone z 1m; {method} server 127.0.0.1:1; server localhost {param};")
 
 
 def test_consistent_hash_moves_little(remora, backend):

@@ -44,7 +44,7 @@ static bool warm_enough(struct rem_pick *pick, const struct rem_shm_server *serv
     uint64_t elapsed = pick->now_ms > from ? pick->now_ms - from : 0;
 
     if (from == 0 || elapsed >= server->slow_start_ms || pick->hurry ||
-        pick->set->set_flags & REM_SET_SINGLE)
+        pick->set->set_flags & REM_SET_SINGLE || !rem_balance_has_slow_start(pick->set->method))
         return true;
     return (uint64_t)rem_balance_dice(pick->state) * server->slow_start_ms <
            elapsed * ((uint64_t)1 << 24);
