@@ -122,13 +122,22 @@ static void tell_parent(struct rem_family *family, bool abort)
         family->spec.done(child, &result, family->spec.data);
 }
 
+/* One member less; a worker that is to finish waits for no more of them. */
+static void let_go(struct rem_family *client)
+{
+    if (--client->alive != 0 || !client->holds_worker)
+        return;
+    client->holds_worker = false;
+    rem_worker_released(client->request->worker);
+}
+
 static void finish(struct rem_request *child, bool abort)
 {
     struct rem_family *family = child->family;
     struct rem_request *parent = child->parent, *root = family->root;
 
     unlink_child(family);
-    family->client->family->alive--;
+    let_go(family->client->family);
     if (abort)
         rem_subrequest_leave(child);
     rem_order_leave(family);
@@ -343,6 +352,9 @@ void rem_subrequest_leave(struct rem_request *request)
         child = REM_LIST_ENTRY(node, struct rem_family, node);
         take_stub(child, child->stub);
     }
+    /* Beyond worker_connections they go on too: that is no reason to drop them. */
+    if (request->parent == NULL && family->alive != 0)
+        family->holds_worker = rem_worker_acquire(request->worker) == 0;
 }
 
 bool rem_subrequest_alive(const struct rem_request *client)

@@ -56,7 +56,8 @@ struct rem_family {
     /* as the client's request */
     struct rem_list members; /* all subrequests there have been */
     uint32_t total;
-    uint32_t alive; /* that are not over */
+    uint32_t alive;    /* that are not over */
+    bool holds_worker; /* the connection has gone, and these count in its place */
 };
 
 static inline bool rem_family_is_root(const struct rem_family *family)

@@ -334,6 +334,18 @@ def test_mirror_and_quit(remora, backend):
     assert wait_for(lambda: open(r.dir + "/m.log").read().split(), "the log") == ["200"]
 
 
+def test_mirror_that_waits_and_quit(remora, backend):
+    """So it does where the mirror has no connection yet."""
+    mirror = backend()
+    r = remora(conf("""location / { mirror /mirror; } location = /mirror { limit_req zone=z burst=5;
+        proxy_pass http://%s; }""" % mirror.addr, http="limit_req_zone $server_name zone=z:1m rate=1r/s;"))
+    for _ in range(2):
+        assert r.get(path="/f").status == 404
+    wait_for(lambda: len(mirror.requests) == 1, "the first")
+    r.stop()
+    assert len(mirror.requests) == 2
+
+
 def test_mirror_unbuffered(remora, backend):
     """The body is read for the mirror's sake, and there for an unbuffered proxy too."""
     mirror, server = backend(), backend()
@@ -381,3 +393,67 @@ def test_post_action(remora, backend):
     assert lines == ["/named 404 /named", "/p 202 /a.html"]
     assert sorted(q.path for q in server.requests) == ["/named", "/x?b=5&s=200&u=/p"]
     assert open(r.dir + "/never.log").read() == ""
+
+
+def test_post_action_of_a_client_that_leaves(remora, backend):
+    gate = threading.Event()
+
+    def late(request):
+        gate.wait(10)
+        return ok(b"p")
+
+    server, action = backend(late), backend()
+    r = remora(conf("""location / { post_action /p; proxy_pass http://%s; }
+        location /p { proxy_pass http://%s/x?s=$status; proxy_set_header X-Client $remote_addr; }"""
+        % (server.addr, action.addr)))
+    with r.client() as c:
+        c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_for(lambda: server.requests, "the request")
+    wait_for(lambda: action.requests, "the action")
+    assert action.requests[0].path == "/x?s=499" and action.requests[0].headers["x-client"] == "127.0.0.1"
+    gate.set()
+
+
+# ---- the end of the world ----
+
+@pytest.mark.parametrize("path", ["/mirror", "/add", "/auth", "/post"])
+@pytest.mark.parametrize("number", [15, 3])
+def test_stopped_in_the_middle(remora, backend, path, number):
+    """A worker that has to go lets go of everything."""
+    gate = threading.Event()
+
+    def late(request):
+        gate.wait(5)
+        return ok(b"m")
+
+    server = backend(late)
+    r = remora("worker_shutdown_timeout 1s;\n" + conf("""location /mirror { mirror /m; return 200; }
+        location /mirror/f { mirror /m; } location /add { add_before_body /m; mirror /m; proxy_pass http://%s; }
+        location /auth { auth_request /m; return 200; } location /auth/f { auth_request /m; mirror /m; }
+        location /post { post_action /m; proxy_pass http://%s; }
+        location = /m { proxy_pass http://%s; }""" % ((server.addr,) * 3)))
+    with r.client() as c:
+        c.send(f"POST {path}/f HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+        wait_for(lambda: server.requests, "the request")
+        r.stop(number)
+    gate.set()
+
+
+def test_tunnel_after_a_question(remora, backend):
+    """Bytes of a tunnel pass through a request that has had subrequests."""
+    def upgrade(request):
+        request.sock.sendall(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+        while data := request.sock.recv(65536):
+            request.sock.sendall(data.upper())
+
+    server, auth = backend(upgrade), backend()
+    r = remora(conf("""location / { auth_request /auth; mirror /auth; proxy_pass http://%s; proxy_set_header Upgrade
+        $http_upgrade; proxy_set_header Connection upgrade; } location = /auth { proxy_pass http://%s; }"""
+        % (server.addr, auth.addr)))
+    with r.client() as c:
+        c.send("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+        assert c.response().status == 101
+        for size in (1, 10, 100000):
+            data = b"abc" * size
+            threading.Thread(target=c.send, args=(data,)).start()
+            assert c.stream.take(len(data)) == data.upper()

@@ -572,7 +572,7 @@ START_TEST(test_background)
     ck_assert(fx_expect("parent", 1));
     ck_assert(fx_expect(NULL, 0)); /* nobody waits for it */
     fx_disconnect();
-    while (fx.worker.connections != 0 || n_waiting == 0)
+    while (fx.worker.connections != 1 || n_waiting == 0) /* it stands for the one that closed */
         fx_pump(1);
     ck_assert_uint_eq(freed, 0);
     child = waiting[0].request;
@@ -587,6 +587,7 @@ START_TEST(test_background)
     let_go(0);
     fx_pump(1);
     ck_assert_uint_eq(freed, 3);
+    ck_assert_uint_eq(fx.worker.connections, 0);
     ck_assert_uint_eq(done_calls, 0);
     fx_end();
     ck_assert_uint_eq(lent, returned);
