@@ -210,7 +210,7 @@ enum rem_upstream_step rem_step_read_head(struct rem_upstream_exchange *x)
     rc = answer_upload(x);
     if (rc != 0)
         return rem_upstream_end(x, rc > 0 ? rc : 500);
-    while (x->peer->conn.readable) {
+    while (rem_relay_may_read(x)) {
         enum rem_upstream_step step;
         ssize_t n;
 
@@ -236,7 +236,20 @@ enum rem_upstream_step rem_step_read_head(struct rem_upstream_exchange *x)
 
 /* ---- relay ---- */
 
-/* The response broke off: the client must be able to tell, so its connection ends too. */
+/* The response ends here, unfinished: what there is of it goes out, and the client must be able to
+ * tell, so its connection ends too. */
+static enum rem_upstream_step relay_break(struct rem_upstream_exchange *x)
+{
+    struct rem_request *request = x->request;
+
+    x->outcome = REM_OUTCOME_NEUTRAL;
+    /* Whatever comes of it, the end is the same. */
+    if (!x->relay.detached && request->exchange->queued(request) != 0 &&
+        request->exchange->send_body(request, NULL) == REM_ECLOSED)
+        return rem_upstream_end(x, 499);
+    return rem_upstream_end(x, REM_HTTP_ERROR);
+}
+
 static enum rem_upstream_step relay_cut(struct rem_upstream_exchange *x, int rc)
 {
     int reason = errno;
@@ -250,8 +263,7 @@ static enum rem_upstream_step relay_cut(struct rem_upstream_exchange *x, int rc)
                        rem_record_doing(x));
     else if (rc == REM_EPROTO || rc == REM_ETOOBIG)
         rem_record_log(x, REM_LOG_ERROR, 0, x->fault_text, rem_record_doing(x));
-    x->outcome = REM_OUTCOME_NEUTRAL;
-    return rem_upstream_end(x, REM_HTTP_ERROR);
+    return relay_break(x);
 }
 
 /* Before waiting: nothing stays in the codec for the next piece to come along, which may take its
@@ -310,8 +322,7 @@ enum rem_upstream_step rem_step_relay(struct rem_upstream_exchange *x)
         return REM_STEP_WAIT;
     }
     rem_record_log(x, REM_LOG_ERROR, ETIMEDOUT, "upstream timed out", rem_record_doing(x));
-    x->outcome = REM_OUTCOME_NEUTRAL;
-    return rem_upstream_end(x, REM_HTTP_ERROR);
+    return relay_break(x);
 }
 
 /* ---- tunnel ---- */

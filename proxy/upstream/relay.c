@@ -132,6 +132,7 @@ void rem_relay_reset(struct rem_upstream_exchange *x)
     relay->input_done = false;
     relay->surplus = false;
     relay->filled = false;
+    relay->drained = true;
     relay->delayed = false;
     relay->rate.limit = 0;
     relay->got = 0;
@@ -238,6 +239,11 @@ static size_t rate_room(struct rem_upstream_exchange *x, size_t room)
     return some < room ? (size_t)some : room;
 }
 
+bool rem_relay_may_read(const struct rem_upstream_exchange *x)
+{
+    return x->peer->conn.readable || !x->relay.drained;
+}
+
 ssize_t rem_relay_recv(struct rem_upstream_exchange *x)
 {
     struct rem_relay *relay = &x->relay;
@@ -251,6 +257,7 @@ ssize_t rem_relay_recv(struct rem_upstream_exchange *x)
             return REM_EAGAIN;
     }
     n = rem_conn_recv(&x->peer->conn, in->last, room);
+    relay->drained = n == REM_EAGAIN;
 
     if (n > 0) {
         in->last += n;
@@ -437,7 +444,7 @@ static int relay_read(struct rem_upstream_exchange *x)
     int rc;
 
     relay->paused = false;
-    if (!x->peer->conn.readable)
+    if (!rem_relay_may_read(x))
         return REM_EAGAIN;
     rc = relay_make_room(x);
     if (rc != 0) {

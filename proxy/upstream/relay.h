@@ -75,6 +75,7 @@ struct rem_relay {
     bool detached;    /* the client has gone, and the rest is read for others */
     bool delayed;     /* nothing is read until the rate allows more */
     bool filled;      /* the last read filled its room: more may be coming */
+    bool drained;     /* the last read found nothing */
     int64_t expected; /* body bytes still to come, -1: unknown; for the size of blocks */
     uint64_t got;     /* body bytes read; for the rate */
     uint64_t wait_ms; /* while delayed: for how long */
@@ -97,6 +98,10 @@ int rem_relay_room(struct rem_upstream_exchange *x) REM_MUST_CHECK;
 
 /* Keeps the block the head lies in until fini. */
 void rem_relay_keep_head(struct rem_upstream_exchange *x);
+
+/* Whether a recv is worth trying.  A reset that came together with the last bytes shows only when
+ * the socket is asked again, so while the response is incomplete a short read is no end. */
+bool rem_relay_may_read(const struct rem_upstream_exchange *x);
 
 /* One recv from the server into the current block.  Returns: bytes, or REM_EAGAIN, REM_ECLOSED,
  * REM_EIO, REM_ENOMEM. */

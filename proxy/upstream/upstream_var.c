@@ -168,6 +168,16 @@ static int get_trailer(struct rem_eval *e, const struct rem_var *v, struct rem_v
     return join_fields(e, v, x != NULL ? x->trailers : NULL, out);
 }
 
+/* Without the spaces around it; a tab is a byte like others in cookies. */
+static struct rem_str trim_spaces(struct rem_str s)
+{
+    while (s.n != 0 && s.p[0] == ' ')
+        s = rem_str_skip(s, 1);
+    while (s.n != 0 && s.p[s.n - 1] == ' ')
+        s.n--;
+    return s;
+}
+
 /* The value a Set-Cookie of that name gives. */
 static int get_cookie(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
 {
@@ -186,13 +196,13 @@ static int get_cookie(struct rem_eval *e, const struct rem_var *v, struct rem_va
 
         if (equals == NULL)
             continue;
-        name = rem_str_trim(rem_str_make(field->value.p, (size_t)(equals - field->value.p)));
+        name = trim_spaces(rem_str_make(field->value.p, (size_t)(equals - field->value.p)));
         value = rem_str_skip(field->value, (size_t)(equals + 1 - field->value.p));
         end = rem_str_chr(value, ';');
         if (end != NULL)
             value.n = (size_t)(end - value.p);
         if (rem_str_eq_nocase(name, v->rest)) {
-            out->str = rem_str_trim(value);
+            out->str = trim_spaces(value);
             out->state = REM_VAR_FOUND;
             return 0;
         }
