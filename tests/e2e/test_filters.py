@@ -33,6 +33,9 @@ CONF = """
             location /up/ { BACK }
             location /upgz/ { gzip on; BACK }
             location /upgzflush/ { gzip on; proxy_buffering off; BACK }
+            location /upgznospill/ { gzip on; proxy_max_temp_file_size 0; BACK }
+            location /upsubspill/ { sub_filter 0123 <digits>; sub_filter zzzz ''; proxy_buffers 4 4k;
+                                    proxy_busy_buffers_size 4k; proxy_buffer_size 4k; BACK }
             location /upun/ { gunzip on; BACK }
             location /upunsmall/ { gunzip on; gunzip_buffers 2 1k; proxy_buffering off; BACK }
             location /upsub/ { sub_filter 0123 <digits>; sub_filter zzzz ''; proxy_buffering off; BACK }
@@ -201,6 +204,21 @@ def test_slow_readers_hold_little(site, path, length):
             total += len(inflate.decompress(piece)) if inflate else n
         assert total == length
         assert SANITIZED or rss(r) - before < 4096
+        assert c.get("/plain/one.txt").body == b"x"
+
+
+@pytest.mark.parametrize("path", ["/upgz/", "/upgzflush/", "/upgznospill/", "/upsubspill/"])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_slow_readers_of_answers(site, path, framing):
+    """The relay behind a filter that stops goes on when the filter does."""
+    data = text_of(BIG) if "sub" in path else random_bytes(BIG)
+    r = site(ok(data) if framing == "length" else chunked(data, 50000))
+    with r.client() as c:
+        c.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+        assert b" 200 " in c.stream.until(b"\r\n\r\n")
+        time.sleep(0.3)
+        _, body, _ = c.stream.chunked()
+        assert body == substituted(data) if "sub" in path else gzip.decompress(body) == data
         assert c.get("/plain/one.txt").body == b"x"
 
 
