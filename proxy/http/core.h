@@ -152,6 +152,7 @@ struct rem_http_location_conf {
     int tcp_nopush;
     int tcp_nodelay;
     size_t postpone_output;
+    struct rem_conf_bufs output_buffers; /* of which the size counts: a file's bytes at a time */
 
     /* responses */
     int server_tokens; /* enum rem_http_tokens */

@@ -183,6 +183,7 @@ static void merge_connection(const struct rem_http_location_conf *prev,
     rem_merge_flag(&conf->tcp_nopush, prev->tcp_nopush, 0);
     rem_merge_flag(&conf->tcp_nodelay, prev->tcp_nodelay, 1);
     rem_merge_size(&conf->postpone_output, prev->postpone_output, 1460);
+    rem_merge_bufs(&conf->output_buffers, prev->output_buffers, 2, 32768);
 }
 
 static void merge_responses(const struct rem_http_location_conf *prev,

@@ -174,6 +174,7 @@ const struct rem_directive rem_core_directives[] = {
      LOCATION_FIELD(reset_timedout_connection), NULL},
     {"tcp_nopush", HSL, REM_ARGS_FLAG, rem_set_flag, LOCATION_FIELD(tcp_nopush), NULL},
     {"tcp_nodelay", HSL, REM_ARGS_FLAG, rem_set_flag, LOCATION_FIELD(tcp_nodelay), NULL},
+    {"output_buffers", HSL, REM_ARGS_2, rem_set_bufs, LOCATION_FIELD(output_buffers), NULL},
     {"postpone_output", HSL, REM_ARGS_1, rem_set_size, LOCATION_FIELD(postpone_output), NULL},
 
     {"server_tokens", HSL, REM_ARGS_1, rem_set_enum, LOCATION_FIELD(server_tokens), token_choices},
@@ -195,7 +196,6 @@ const struct rem_directive rem_core_directives[] = {
     WITHOUT_EFFECT("types_hash_bucket_size"),
     WITHOUT_EFFECT("connection_pool_size"),
     WITHOUT_EFFECT("request_pool_size"),
-    WITHOUT_EFFECT("output_buffers"),
     WITHOUT_EFFECT("read_ahead"),
     WITHOUT_EFFECT("aio"),
     WITHOUT_EFFECT("aio_write"),

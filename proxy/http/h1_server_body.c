@@ -212,6 +212,8 @@ int h1_upgrade(struct rem_request *request)
     x->mode = REM_H1_OUT_RAW;
     x->keep = false;
     x->body_due_ms = 0;
+    if (rem_core_location(request)->tcp_nodelay)
+        rem_conn_nodelay(&x->client->conn);
     h1_goto(x->client, REM_H1_IN_RAW);
     h1_flush(x);
     return x->gone ? REM_ECLOSED : REM_OK;

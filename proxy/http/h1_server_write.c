@@ -186,15 +186,18 @@ static void queue_counted(struct rem_h1_exchange *x, struct rem_buf *list, bool 
 static int enqueue(struct rem_h1_exchange *x, struct rem_buf *list, bool *now)
 {
     uint64_t size = 0;
-    bool final = false;
+    bool final = false, flush = false;
     int rc = REM_OK;
 
     *now = false;
     for (const struct rem_buf *buf = list; buf != NULL; buf = buf->next) {
         size += rem_buf_size(buf);
         final = final || buf->final;
+        flush = flush || buf->flush;
         *now = *now || buf->flush || buf->idle || buf->final;
     }
+    if (flush && rem_core_location(x->request)->tcp_nodelay)
+        rem_conn_nodelay(&x->client->conn);
     switch ((enum rem_h1_out)x->mode) {
     case REM_H1_OUT_LENGTH:
         queue_counted(x, list, final);
@@ -234,7 +237,9 @@ static void set_cork(struct rem_h1_exchange *x, bool on)
 static int read_ahead(struct rem_h1_exchange *x, struct rem_buf **at)
 {
     struct rem_buf *file = *at;
-    size_t n = rem_buf_size(file) < REM_BLOCK_LARGE ? rem_buf_size(file) : REM_BLOCK_LARGE;
+    size_t size = rem_core_location(x->request)->output_buffers.size;
+    size_t most = size < REM_BLOCK_LARGE ? size : REM_BLOCK_LARGE;
+    size_t n = rem_buf_size(file) < most ? rem_buf_size(file) : most;
     struct h1_frame *frame = new_frame(x);
     ssize_t got = -1;
 

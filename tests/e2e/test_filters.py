@@ -24,6 +24,8 @@ CONF = """
             location /plain/ { alias @DIR@/www/; }
             location /gz/ { gzip on; alias @DIR@/www/; }
             location /gzcopy/ { gzip on; sendfile off; alias @DIR@/www/; }
+            location /tiny/ { sendfile off; output_buffers 1 100; postpone_output 0; alias @DIR@/www/; }
+            location /gztiny/ { gzip on; output_buffers 1 100; alias @DIR@/www/; }
             location /gzsmall/ { gzip on; gzip_buffers 2 1k; gzip_comp_level 9; postpone_output 1m; alias @DIR@/www/; }
             location /sub/ { sub_filter 0123 <digits>; sub_filter zzzz ''; alias @DIR@/www/; }
             location /subgz/ { sub_filter 0123 <digits>; sub_filter zzzz ''; gzip on; alias @DIR@/www/; }
@@ -93,6 +95,13 @@ def fetch(client, path, **fields):
 def unzip(response):
     assert response.headers["content-encoding"] == "gzip"
     return gzip.decompress(response.body)
+
+
+def test_files_in_tiny_pieces(site):
+    with site().client() as c:
+        for name in ("empty.txt", "one.txt", "edge.txt", "text.txt"):
+            assert c.get(f"/tiny/{name}").body == FILES[name], name
+            assert unzip(fetch(c, f"/gztiny/{name}")) == FILES[name], name
 
 
 @pytest.mark.parametrize("where", ["gz", "gzcopy", "gzsmall"])

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/mod/transform.h"
 
+#include "proxy/http/core.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -56,7 +58,9 @@ void rem_transform_in_push(struct rem_transform_in *in, struct rem_buf *list)
 static int read_file(struct rem_transform_in *in)
 {
     struct rem_buf *buf = in->head;
-    size_t n = rem_buf_size(buf) < REM_BLOCK_LARGE ? rem_buf_size(buf) : REM_BLOCK_LARGE;
+    size_t size = rem_core_location(in->request)->output_buffers.size;
+    size_t most = size < REM_BLOCK_LARGE ? size : REM_BLOCK_LARGE;
+    size_t n = rem_buf_size(buf) < most ? rem_buf_size(buf) : most;
     ssize_t got;
 
     if (in->block == NULL)

@@ -76,6 +76,7 @@ static inline void fx_location(struct rem_http_location_conf *loc)
         .sendfile_max_chunk = 2 << 20,
         .tcp_nodelay = 1,
         .postpone_output = 1460,
+        .output_buffers = {2, 32768},
         .server_tokens = REM_TOKENS_ON,
         .chunked_transfer_encoding = 1,
         .absolute_redirect = 1,
