@@ -243,8 +243,10 @@ static int start(struct rem_agent *agent, struct rem_err *err)
     rc = start_server(agent, err);
     if (rc != 0)
         return rc;
-    agent->resolves =
-        (struct rem_resolves){.writer = agent->writer, .log = agent->log, .clock = agent->clock};
+    agent->resolves = (struct rem_resolves){.writer = agent->writer,
+                                            .log = agent->log,
+                                            .clock = agent->clock,
+                                            .header = agent->handover->region->header};
     rc = rem_resolves_start(&agent->resolves, agent->base, agent->handover->upstreams,
                             agent->handover->upstream_count);
     if (rc != 0)

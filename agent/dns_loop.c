@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/dns_loop.h"
 
+#include "proto/shm/region.h"
+
 #include <event2/event.h>
 #include <stdlib.h>
 
@@ -82,14 +84,26 @@ static uint64_t dns_now(void *data)
     return loop->clock->mono_ms;
 }
 
-int rem_dns_loop_init(struct rem_dns_loop *loop, struct event_base *base, struct rem_clock *clock,
-                      const struct rem_dns_spec *spec)
+static void dns_count(void *data, enum rem_dns_counter counter)
 {
-    const struct rem_dns_io io = {
-        .data = loop, .watch = dns_watch, .set_timer = dns_set_timer, .now_ms = dns_now};
+    const struct rem_dns_loop *loop = data;
+
+    if (loop->counters != NULL)
+        atomic_fetch_add_explicit(&loop->counters->counters[counter], 1, memory_order_relaxed);
+}
+
+int rem_dns_loop_init(struct rem_dns_loop *loop, struct event_base *base, struct rem_clock *clock,
+                      struct rem_shm_header *header, const struct rem_dns_spec *spec)
+{
+    const struct rem_dns_io io = {.data = loop,
+                                  .watch = dns_watch,
+                                  .set_timer = dns_set_timer,
+                                  .now_ms = dns_now,
+                                  .count = dns_count};
     int rc = REM_ENOMEM;
 
     *loop = (struct rem_dns_loop){.spec = spec, .base = base, .clock = clock};
+    loop->counters = rem_region_resolver(header, spec->status_zone);
     loop->timer = evtimer_new(base, on_timer, loop);
     if (loop->timer != NULL)
         rc = rem_dns_new(spec, &io, &loop->dns);

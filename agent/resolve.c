@@ -275,7 +275,7 @@ static int loop_for(struct rem_resolves *resolves, const struct rem_dns_spec *sp
     loop = calloc(1, sizeof(*loop));
     if (loop == NULL)
         return REM_ENOMEM;
-    rc = rem_dns_loop_init(loop, resolves->base, resolves->clock, spec);
+    rc = rem_dns_loop_init(loop, resolves->base, resolves->clock, resolves->header, spec);
     if (rc != REM_OK) {
         free(loop);
         return rc;

@@ -22,6 +22,7 @@ struct rem_resolves {
     const struct rem_log *log;
     struct event_base *base;
     struct rem_clock *clock;
+    struct rem_shm_header *header;
     struct rem_dns_loop **loops; /* owned, one per resolver */
     size_t loop_count;
     struct rem_resolve_job *jobs; /* owned, one per name of an upstream */

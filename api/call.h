@@ -68,6 +68,7 @@ int rem_plus_requests(struct rem_api_call *call);
 int rem_plus_workers(struct rem_api_call *call);
 int rem_plus_ssl(struct rem_api_call *call);
 int rem_plus_none(struct rem_api_call *call);
+int rem_plus_resolvers(struct rem_api_call *call);
 
 /* plus_upstream.c */
 int rem_plus_upstreams(struct rem_api_call *call);

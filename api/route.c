@@ -16,7 +16,7 @@ static const struct rem_route plus_routes[] = {
     {"workers", rem_plus_workers, NULL, NULL, NULL, NULL, GET_ONLY},
     {"ssl", rem_plus_ssl, NULL, NULL, NULL, NULL, GET_ONLY},
     {"slabs", rem_plus_none, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"resolvers", rem_plus_none, NULL, NULL, NULL, NULL, GET_ONLY},
+    {"resolvers", rem_plus_resolvers, NULL, NULL, NULL, NULL, GET_ONLY},
     {"http", rem_plus_http, NULL, NULL, NULL, NULL, GET_ONLY},
     {"http/requests", rem_plus_requests, NULL, NULL, NULL, rem_plus_requests_reset,
      "GET, HEAD, DELETE"},

@@ -56,7 +56,6 @@ struct rem_dns {
     uint32_t count;
     struct rem_list waiting; /* queries */
     uint64_t next_due_ms;    /* no query is due before; UINT64_MAX: none waits */
-    struct rem_dns_stats stats;
 };
 
 const char *rem_dns_code_text(int code)
@@ -86,17 +85,18 @@ static uint64_t now_of(const struct rem_dns *dns)
     return dns->io.now_ms(dns->io.data);
 }
 
+static void count(struct rem_dns *dns, enum rem_dns_counter counter)
+{
+    if (dns->io.count != NULL)
+        dns->io.count(dns->io.data, counter);
+}
+
 static void count_code(struct rem_dns *dns, int code)
 {
-    uint64_t *const counters[] = {&dns->stats.noerror,  &dns->stats.formerr, &dns->stats.servfail,
-                                  &dns->stats.nxdomain, &dns->stats.notimp,  &dns->stats.refused};
-
-    if (code >= 0 && code < (int)REM_COUNT(counters))
-        ++*counters[code];
-    else if (code == REM_DNS_TIMEDOUT)
-        dns->stats.timedout++;
+    if (code >= REM_DNS_OK && code <= REM_DNS_REFUSED)
+        count(dns, (enum rem_dns_counter)(REM_DNS_COUNT_NOERROR + code));
     else
-        dns->stats.unknown++;
+        count(dns, code == REM_DNS_TIMEDOUT ? REM_DNS_COUNT_TIMEDOUT : REM_DNS_COUNT_UNKNOWN);
 }
 
 /* ---- timers ---- */
@@ -403,14 +403,14 @@ static int ask(struct rem_dns *dns, const struct rem_dns_question *question, boo
 int rem_dns_addrs(struct rem_dns *dns, const struct rem_dns_question *question,
                   struct rem_dns_query **out)
 {
-    dns->stats.names++;
+    count(dns, REM_DNS_COUNT_NAME);
     return ask(dns, question, false, out);
 }
 
 int rem_dns_service(struct rem_dns *dns, const struct rem_dns_question *question,
                     struct rem_dns_query **out)
 {
-    dns->stats.services++;
+    count(dns, REM_DNS_COUNT_SRV);
     return ask(dns, question, true, out);
 }
 
@@ -546,9 +546,4 @@ void rem_dns_free(struct rem_dns **at)
         ares_destroy(dns->channel); /* the last replies: nobody listens any more */
     dns->magic = 0;
     free(dns);
-}
-
-const struct rem_dns_stats *rem_dns_stats(const struct rem_dns *dns)
-{
-    return &dns->stats;
 }

@@ -31,6 +31,21 @@ struct rem_dns_spec {
     struct rem_str status_zone; /* empty: none */
 };
 
+/* What is counted: users' questions, and how they ended. */
+enum rem_dns_counter {
+    REM_DNS_COUNT_NAME = 0,
+    REM_DNS_COUNT_SRV,
+    REM_DNS_COUNT_NOERROR,
+    REM_DNS_COUNT_FORMERR,
+    REM_DNS_COUNT_SERVFAIL,
+    REM_DNS_COUNT_NXDOMAIN,
+    REM_DNS_COUNT_NOTIMP,
+    REM_DNS_COUNT_REFUSED,
+    REM_DNS_COUNT_TIMEDOUT,
+    REM_DNS_COUNT_UNKNOWN,
+    REM_DNS_COUNTERS,
+};
+
 /* The user's loop. */
 struct rem_dns_io {
     void *data;
@@ -40,6 +55,8 @@ struct rem_dns_io {
     /* Calls rem_dns_on_timer once in `delay_ms`, in place of the time told before. */
     void (*set_timer)(void *data, uint64_t delay_ms);
     uint64_t (*now_ms)(void *data); /* monotonic */
+    /* Something happened that is worth counting; may be NULL. */
+    void (*count)(void *data, enum rem_dns_counter counter);
 };
 
 /* Response codes of DNS as they are logged, and what else may go wrong. */
@@ -71,19 +88,12 @@ struct rem_dns_answer {
 /* `answer` is NULL unless `code` is REM_DNS_OK. */
 typedef void (*rem_dns_done_fn)(void *data, int code, const struct rem_dns_answer *answer);
 
-struct rem_dns_stats {
-    uint64_t names, services; /* questions by users */
-    uint64_t noerror, formerr, servfail, nxdomain, notimp, refused, timedout, unknown;
-};
-
 /* Errors: REM_ENOMEM, REM_EINVAL (servers). */
 int rem_dns_new(const struct rem_dns_spec *spec, const struct rem_dns_io *io,
                 struct rem_dns **out) REM_MUST_CHECK;
 
 /* Queries under way end without a call of `done`.  Not to be called from `done`. */
 void rem_dns_free(struct rem_dns **dns);
-
-const struct rem_dns_stats *rem_dns_stats(const struct rem_dns *dns);
 
 enum rem_dns_flag {
     REM_DNS_FRESH = 1 << 0, /* do not believe the cache */

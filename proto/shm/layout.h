@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #define REM_SHM_MAGIC  0x0061726f6d657272ULL
-#define REM_SHM_LAYOUT 2u /* raise with every change in this file */
+#define REM_SHM_LAYOUT 3u /* raise with every change in this file */
 
 enum {
     REM_SHM_UNIT = 64,       /* what the allocator counts in */
@@ -37,6 +37,9 @@ enum {
     REM_SHM_NAME = 128,      /* a server address's text, NUL included */
     REM_SHM_SOCKADDR = 28,   /* inline socket address: IPv4 and IPv6 */
     REM_SHM_CLASSES = 5,     /* 1xx..5xx */
+    REM_SHM_RESOLVERS = 32,  /* status zones of resolvers */
+    REM_SHM_RESOLVER_NAME = 56,
+    REM_SHM_RESOLVER_COUNTERS = 16, /* of enum rem_dns_counter */
 };
 
 #define REM_SHM_NONE 0xffffffffu
@@ -245,6 +248,22 @@ struct rem_shm_worker {
     _Atomic uint64_t received, sent;
 };
 
+enum rem_shm_resolver_state {
+    REM_RESOLVER_FREE = 0,
+    REM_RESOLVER_NAMING, /* somebody writes the name; lost if it dies meanwhile */
+    REM_RESOLVER_USED,   /* for good */
+};
+
+/* What resolvers of one status zone count, in whatever process: questions are rare, so that all may
+ * add to the same lines.  Two slots may bear one name, when two processes came at once; they are
+ * summed. */
+struct rem_shm_resolver {
+    alignas(64) _Atomic uint32_t state; /* store release when named - load acquire */
+    uint32_t name_len;
+    char name[REM_SHM_RESOLVER_NAME];
+    _Atomic uint64_t counters[REM_SHM_RESOLVER_COUNTERS]; /* relaxed */
+};
+
 struct rem_shm_header {
     alignas(64) uint64_t magic;
     uint32_t layout;
@@ -265,6 +284,7 @@ struct rem_shm_header {
     _Atomic uint64_t config_generation;
     _Atomic int64_t started_sec, reloaded_sec; /* wall clock */
     alignas(64) struct rem_shm_worker workers[REM_SHM_WORKERS];
+    struct rem_shm_resolver resolvers[REM_SHM_RESOLVERS];
 };
 
 _Static_assert(sizeof(struct rem_shm_line) == 128, "layout");
@@ -277,6 +297,7 @@ _Static_assert(sizeof(struct rem_shm_dir) == 64, "layout");
 _Static_assert(sizeof(struct rem_shm_dir_entry) == 112, "layout");
 _Static_assert(sizeof(struct rem_shm_zombie) == 24, "layout");
 _Static_assert(sizeof(struct rem_shm_worker) == 256, "layout");
+_Static_assert(sizeof(struct rem_shm_resolver) == 192, "layout");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "lock-free atomics");
 
 #endif

@@ -11,12 +11,12 @@
 static uint32_t layout_sizes(void)
 {
     static const size_t sizes[] = {
-        sizeof(struct rem_shm_header),       sizeof(struct rem_shm_worker),
-        sizeof(struct rem_shm_line),         sizeof(struct rem_shm_server_slot),
-        sizeof(struct rem_shm_set),          sizeof(struct rem_shm_server),
-        sizeof(struct rem_shm_dir),          sizeof(struct rem_shm_dir_entry),
-        sizeof(struct rem_shm_zombie),       sizeof(struct rem_shm_upstream_slot),
-        sizeof(struct rem_shm_upstream_line)};
+        sizeof(struct rem_shm_header),        sizeof(struct rem_shm_worker),
+        sizeof(struct rem_shm_line),          sizeof(struct rem_shm_server_slot),
+        sizeof(struct rem_shm_set),           sizeof(struct rem_shm_server),
+        sizeof(struct rem_shm_dir),           sizeof(struct rem_shm_dir_entry),
+        sizeof(struct rem_shm_zombie),        sizeof(struct rem_shm_upstream_slot),
+        sizeof(struct rem_shm_upstream_line), sizeof(struct rem_shm_resolver)};
     uint32_t mix = 0;
 
     for (size_t i = 0; i < REM_COUNT(sizes); i++)
@@ -290,4 +290,30 @@ size_t rem_region_workers(const struct rem_region *region, struct rem_worker_sta
         status->revision = status->seen == 0 ? published : LOAD(worker->revision);
     }
     return count;
+}
+
+/* ---- resolvers ---- */
+
+struct rem_shm_resolver *rem_region_resolver(struct rem_shm_header *header, struct rem_str name)
+{
+    if (name.n == 0 || name.n > REM_SHM_RESOLVER_NAME)
+        return NULL;
+    for (size_t i = 0; i < REM_SHM_RESOLVERS; i++) {
+        struct rem_shm_resolver *resolver = &header->resolvers[i];
+        uint32_t state = atomic_load_explicit(&resolver->state, memory_order_acquire);
+
+        if (state == REM_RESOLVER_USED &&
+            rem_str_eq(rem_str_make(resolver->name, resolver->name_len), name))
+            return resolver;
+        /* acquire: nobody else writes the name from here on */
+        if (state != REM_RESOLVER_FREE ||
+            !atomic_compare_exchange_strong_explicit(&resolver->state, &state, REM_RESOLVER_NAMING,
+                                                     memory_order_acquire, memory_order_relaxed))
+            continue;
+        memcpy(resolver->name, name.p, name.n);
+        resolver->name_len = (uint32_t)name.n;
+        atomic_store_explicit(&resolver->state, REM_RESOLVER_USED, memory_order_release);
+        return resolver;
+    }
+    return NULL;
 }

@@ -9,6 +9,7 @@
 #define REM_SHM_REGION_H
 
 #include "proto/base/err.h"
+#include "proto/base/str.h"
 #include "proto/shm/layout.h"
 
 #include <stdbool.h>
@@ -127,5 +128,9 @@ size_t rem_region_workers(const struct rem_region *region, struct rem_worker_sta
 /* The published revision; 0 before the first publish.  For the agent and for tests: reads the
  * directory without announcing itself. */
 uint64_t rem_region_revision(const struct rem_region *region);
+
+/* The counters of a resolver's status zone, made when new; any process.  NULL: the name is empty or
+ * too long, or there are too many. */
+struct rem_shm_resolver *rem_region_resolver(struct rem_shm_header *header, struct rem_str name);
 
 #endif

@@ -19,6 +19,7 @@ struct watch {
 struct resolver {
     struct resolver *next;
     const struct rem_dns_spec *spec;
+    struct rem_shm_resolver *counters; /* of the status zone; NULL: none */
     struct rem_worker *worker;
     struct rem_dns *dns;
     struct rem_timer timer;
@@ -91,6 +92,14 @@ static uint64_t resolver_now(void *data)
     return resolver->worker->loop.clock.mono_ms;
 }
 
+static void resolver_count(void *data, enum rem_dns_counter counter)
+{
+    const struct resolver *resolver = data;
+
+    if (resolver->counters != NULL)
+        atomic_fetch_add_explicit(&resolver->counters->counters[counter], 1, memory_order_relaxed);
+}
+
 /* ---- resolvers ---- */
 
 static void resolver_free(struct resolver *resolver)
@@ -110,12 +119,14 @@ static struct resolver *resolver_new(struct rem_worker *worker, const struct rem
         .watch = resolver_watch,
         .set_timer = resolver_set_timer,
         .now_ms = resolver_now,
+        .count = resolver_count,
     };
 
     if (resolver == NULL)
         return NULL;
     resolver->spec = spec;
     resolver->worker = worker;
+    resolver->counters = rem_region_resolver(worker->reader.header, spec->status_zone);
     rem_timer_init(&resolver->timer, on_timer);
     if (rem_dns_new(spec, &io, &resolver->dns) == REM_OK)
         return resolver;

@@ -219,3 +219,18 @@ def test_refused(tmp_path, block, message):
     conf.write_text(f"pid {tmp_path}/pid; events {{ }} http {{ upstream u {{ server 127.0.0.1:1; {block} }} }}")
     result = run_remora("-t", "-p", str(tmp_path), "-c", str(conf))
     assert result.returncode == 1 and message in result.stderr, result.stderr
+
+
+def test_status_zone_counts_over_agent_and_workers(remora, dns, backend):
+    app = backend(ok("app"))
+    dns.records[("app.test", A)] = ["127.0.0.1"]
+    text = CONF.replace("valid=%s;", "valid=%s status_zone=names;").replace(
+        "location / {", "location /var { set $name $arg_name; proxy_pass http://$name:%d/; } location / {" % app.port)
+    r = remora(text % (dns.port, "10s", f"server app.test:{app.port} resolve;"))
+    wait_servers(r, f"127.0.0.1:{app.port}")
+    assert r.get(path="/var?name=app.test").body == b"app"
+    assert r.get(path="/var?name=none.test").status == 502
+    zone = r.admin("GET", "/api/9/resolvers").json["names"]
+    assert zone["requests"] == {"name": 3, "srv": 0, "addr": 0}
+    assert (zone["responses"]["noerror"], zone["responses"]["nxdomain"]) == (2, 1)
+    assert r.admin("GET", "/api/9/resolvers?fields=requests").json == {"names": {"requests": zone["requests"]}}

@@ -2,6 +2,7 @@
 /* resolver.c - resolver, resolver_timeout: who is asked for names, and for how long. */
 #include "proxy/http/mod/resolver.h"
 
+#include "proto/shm/layout.h"
 #include "proxy/conf/array.h"
 #include "proxy/conf/set.h"
 #include "proxy/http/http.h"
@@ -41,9 +42,8 @@ static int parse_param(struct rem_conf *cf, struct rem_str arg, struct rem_dns_s
     if (!rem_str_has_prefix(arg, zone))
         return REM_ENOTFOUND;
     spec->status_zone = rem_str_skip(arg, zone.n);
-    if (spec->status_zone.n == 0)
+    if (spec->status_zone.n == 0 || spec->status_zone.n > REM_SHM_RESOLVER_NAME)
         return rem_conf_error(cf, "invalid parameter: %.*s", REM_STR_ARG(arg));
-    rem_conf_warn(cf, "the \"status_zone\" parameter of \"resolver\" has no effect in remora");
     return 0;
 }
 
