@@ -28,7 +28,6 @@ bool rem_post_action_start(struct rem_request *request)
     struct rem_subrequest_spec spec = {
         .kind = REM_SUBREQUEST_BACKGROUND,
         .uri = uri,
-        .args = request->args,
         .same_method = true,
         .with_body = true,
     };
@@ -44,6 +43,7 @@ bool rem_post_action_start(struct rem_request *request)
             return false;
         }
         spec.uri = request->uri;
+        spec.args = request->args;
     }
     if (rem_subrequest_start(request, &spec, &action) != REM_OK)
         return false;

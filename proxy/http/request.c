@@ -342,10 +342,11 @@ void rem_request_drop(struct rem_request *request)
     rem_request_release(request);
 }
 
+/* Of a subrequest that was given up before it had an answer there is nothing to tell. */
 static bool is_logged(const struct rem_request *request)
 {
     return request->parent == NULL || request->logs_parent ||
-           rem_core_location(request)->log_subrequest;
+           (request->response.status != 0 && rem_core_location(request)->log_subrequest);
 }
 
 /* The single exit. */

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from conftest import Closed, ok, wait_for
+from oracle import Both
 
 MB = 1 << 20
 
@@ -457,3 +458,55 @@ def test_tunnel_after_a_question(remora, backend):
             data = b"abc" * size
             threading.Thread(target=c.send, args=(data,)).start()
             assert c.stream.take(len(data)) == data.upper()
+
+
+# ---- logs, beside nginx ----
+
+LOGS = """http { log_format f "$uri|$args|$status|$request_method|$request_uri|$request|$arg_q|$v|$upstream_status";
+    access_log @DIR@/all.log f; root @DIR@; default_type text/html; map $uri $v { volatile; default "v$uri"; }
+    server { listen 127.0.0.1:@PORT:web@; log_subrequest on;
+        location /auth/ { auth_request /yes; return 200 "in"; }
+        location /no/ { auth_request /forbidden; return 200 "in"; }
+        location /fault/ { auth_request /nosuch; return 200 "in"; }
+        location /add/ { add_before_body /yes; add_after_body /page; return 200 "in"; }
+        location /mirror/ { mirror /yes; mirror /forbidden; return 404; location /mirror/x { mirror off; } }
+        location /moved/ { auth_request /moved-yes; return 200 "in"; }
+        location /moved-yes { rewrite ^ /yes?a=b last; }
+        location /quiet/ { auth_request /silent; return 200 "in"; }
+        location /silent { log_subrequest off; return 204; }
+        location /own/ { auth_request /elsewhere; return 200 "in"; }
+        location /elsewhere { access_log @DIR@/other.log f; return 204; }
+        location /named/ { auth_request /to-named; return 200 "in"; }
+        location /to-named { error_page 404 = @named; return 404; }
+        location @named { return 204; }
+        location /post/ { post_action /forbidden; return 200 "in"; }
+        location /postnamed/ { post_action @named; return 404; }
+        location = /yes { return 200 "yes"; } location = /page { return 200 "page"; }
+        location = /forbidden { return 403; } } }"""
+ASKED = ["auth", "no", "fault", "add", "mirror", "mirror/x", "moved", "quiet", "own", "named", "post", "postnamed"]
+
+
+def test_logs_as_nginx(remora):
+    with Both(remora, LOGS) as both:
+        for path in ASKED:
+            lines = []
+            for server in (both.nginx, both.remora):
+                with server.client() as c:
+                    c.get(f"/{path}/?q=1")
+                    c.get("/end")  # on the same connection: nginx makes it wait for the others
+
+                def done(server=server):
+                    with open(server.dir + "/all.log") as f:
+                        lines = f.read().splitlines()
+                    return lines if any(line.startswith("/end|") for line in lines) else None
+                found = wait_for(done, "the line of the last")
+                time.sleep(0.02)
+                found = done()
+                for name in ("all.log", "other.log"):
+                    with open(f"{server.dir}/{name}", "a+") as f:
+                        if name == "other.log":
+                            f.seek(0)
+                            found += f.read().splitlines()
+                        f.truncate(0)
+                lines.append(sorted(found))
+            assert lines[1] == lines[0], path
