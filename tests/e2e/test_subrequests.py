@@ -339,10 +339,12 @@ def test_mirror_that_waits_and_quit(remora, backend):
     """So it does where the mirror has no connection yet."""
     mirror = backend()
     r = remora(conf("""location / { mirror /mirror; } location = /mirror { limit_req zone=z burst=5;
-        proxy_pass http://%s; }""" % mirror.addr, http="limit_req_zone $server_name zone=z:1m rate=1r/s;"))
+        proxy_pass http://%s; }""" % mirror.addr, http="limit_req_zone $uri zone=z:1m rate=1r/s;"))
     for _ in range(2):
         assert r.get(path="/f").status == 404
     wait_for(lambda: len(mirror.requests) == 1, "the first")
+    time.sleep(0.1)
+    assert len(mirror.requests) == 1
     r.stop()
     assert len(mirror.requests) == 2
 
