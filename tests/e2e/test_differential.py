@@ -127,6 +127,7 @@ def essence(response, directory, ports):
         for port in ports:
             value = value.replace(f":{port}", ":PORT")
         fields.append((name, value.replace(directory, "DIR")))
+    fields += [("a trailer", str(trailer)) for trailer in response.trailers.items()]
     body = response.body.replace(directory.encode(), b"DIR")
     for port in ports:
         body = body.replace(b":%d" % port, b":PORT")

@@ -29,6 +29,9 @@ CONF = """
             location /gzsmall/ { gzip on; gzip_buffers 2 1k; gzip_comp_level 9; postpone_output 1m; alias @DIR@/www/; }
             location /sub/ { sub_filter 0123 <digits>; sub_filter zzzz ''; alias @DIR@/www/; }
             location /subgz/ { sub_filter 0123 <digits>; sub_filter zzzz ''; gzip on; alias @DIR@/www/; }
+            location /around/ { addition_types *; gzip on; sub_filter 0123 <digits>; sub_filter zzzz '';
+                                add_before_body /plain/text.txt; add_after_body /subpart/text.txt; alias @DIR@/www/; }
+            location /subpart/ { sub_filter abcd ABCD; alias @DIR@/www/; }
             location /rate/ { limit_rate 200k; send_timeout 500ms; alias @DIR@/www/; }
             location /ratecopy/ { limit_rate 200k; limit_rate_after 100k; sendfile off; alias @DIR@/www/; }
             location /rategz/ { limit_rate 100k; gzip on; alias @DIR@/www/; }
@@ -231,11 +234,25 @@ def test_slow_readers_of_answers(site, path, framing):
         assert c.get("/plain/one.txt").body == b"x"
 
 
+def test_bodies_around_a_body(site):
+    """Each request's own filters see its own body, gzip sees all of them."""
+    r = site()
+    text = FILES["text.txt"]
+    for name in ("small.txt", "text.txt", "bigtext.txt"):
+        with r.client() as c:
+            c.send(f"GET /around/{name} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+            assert b"gzip" in c.stream.until(b"\r\n\r\n")
+            time.sleep(0.1)
+            _, body, _ = c.stream.chunked()
+            assert gzip.decompress(body) == text + substituted(FILES[name]) + text.replace(b"abcd", b"ABCD")
+            assert c.get("/plain/one.txt").body == b"x"
+
+
 def test_clients_that_leave(site):
     text = text_of(3 << 20)
     r = site(ok(gzip.compress(text), ["Content-Encoding: gzip"]))
     fds = f"/proc/{wait_for(r.workers)[0]}/fd"
-    paths = ["/gz/big.bin", "/gzcopy/big.bin", "/sub/bigtext.txt", "/subgz/bigtext.txt", "/upun/", "/upall/",
+    paths = ["/around/bigtext.txt", "/gz/big.bin", "/gzcopy/big.bin", "/sub/bigtext.txt", "/subgz/bigtext.txt", "/upun/", "/upall/",
              "/rate/big.bin", "/uprate/", "/rategz/big.bin"]
     with r.client() as c:
         c.get("/plain/one.txt")
@@ -291,15 +308,16 @@ def test_ranges_of_a_slow_transfer(site):
 def test_reset_when_the_client_does_not_read(remora):
     """send_timeout, with and without reset_timedout_connection."""
     r = remora("""http { server { listen 127.0.0.1:@PORT:web@ sndbuf=32k; root @DIR@/www; send_timeout 300ms;
+        location /limited/ { limit_rate 50m; alias @DIR@/www/; }
         location /hard/ { reset_timedout_connection on; alias @DIR@/www/; } } }""")
     os.mkdir(r.dir + "/www")
     os.chmod(r.dir, 0o755)
     with open(r.dir + "/www/big.bin", "wb") as f:
         f.truncate(64 << 20)
-    for path in ("/big.bin", "/hard/big.bin"):
+    for number, path in enumerate(("/big.bin", "/hard/big.bin", "/limited/big.bin"), 1):
         with r.client() as c:
             c.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
-            r.wait_log("client timed out", count=1 if path == "/big.bin" else 2)
+            r.wait_log("client timed out", count=number)
             try:
                 left = len(c.stream.rest())
                 assert left < 64 << 20
