@@ -287,6 +287,42 @@ int rem_change_put(struct rem_change *change, const struct rem_upstream_spec *sp
     return REM_OK;
 }
 
+/* A server that was found by its name stays so when its address is given again: else the next
+ * answer for the name would bring it a second time. */
+static int keep_parents(struct rem_change *change, const struct rem_upstream_spec *now,
+                        struct rem_upstream_spec *spec)
+{
+    struct rem_server_spec *servers;
+    struct rem_addr_index index;
+    struct rem_addr *addrs;
+    bool any = false;
+    int rc;
+
+    for (size_t i = 0; i < now->server_count; i++)
+        any = any || now->servers[i].parent != 0;
+    if (!any || spec->server_count == 0)
+        return REM_OK;
+    servers = rem_arena_alloc(&change->arena, spec->server_count * sizeof(*servers));
+    if (servers == NULL || spec_addrs(now, &addrs) != REM_OK)
+        return REM_ENOMEM;
+    memcpy(servers, spec->servers, spec->server_count * sizeof(*servers));
+    rc = rem_addr_index_init(&index, addrs, (uint32_t)now->server_count);
+    for (size_t i = 0; rc == REM_OK && i < spec->server_count; i++) {
+        uint32_t same = rem_addr_index_claim(&index, &servers[i].addr);
+        if (same != REM_SHM_NONE && now->servers[same].parent != 0) {
+            servers[i].parent = now->servers[same].parent;
+            servers[i].name = now->servers[same].name;
+        } else {
+            servers[i].parent = 0; /* it got another address */
+        }
+    }
+    if (rc == REM_OK)
+        rem_addr_index_fini(&index);
+    free(addrs);
+    spec->servers = servers;
+    return rc;
+}
+
 int rem_change_servers(struct rem_change *change, struct rem_str name,
                        const struct rem_server_spec *servers, size_t count, struct rem_err *err)
 {
@@ -302,6 +338,8 @@ int rem_change_servers(struct rem_change *change, struct rem_str name,
     rc = check_spec(&spec, err);
     if (rc == REM_OK)
         rc = check_addrs_differ(&spec, now, err);
+    if (rc == REM_OK && keep_parents(change, now, &spec) != REM_OK)
+        rc = rem_err_set(err, REM_ENOMEM, "out of memory");
     return rc == REM_OK ? rem_change_put(change, &spec, err) : rc;
 }
 

@@ -234,3 +234,18 @@ def test_status_zone_counts_over_agent_and_workers(remora, dns, backend):
     assert zone["requests"] == {"name": 3, "srv": 0, "addr": 0}
     assert (zone["responses"]["noerror"], zone["responses"]["nxdomain"]) == (2, 1)
     assert r.admin("GET", "/api/9/resolvers?fields=requests").json == {"names": {"requests": zone["requests"]}}
+
+
+def test_servers_given_back_through_the_api_stay_those_of_the_name(remora, dns, backend):
+    app = backend(ok("app"))
+    dns.records[("app.test", A)] = ["127.0.0.1", "127.0.0.2"]
+    r = remora(CONF % (dns.port, "100ms", f"server app.test:{app.port} resolve;"))
+    both = [f"127.0.0.1:{app.port}", f"127.0.0.2:{app.port}"]
+    wait_servers(r, *both)
+    given = [{"server": a} for a in both] + [{"server": "127.0.0.3:1"}]
+    assert r.admin("PUT", "/v1/http/upstreams/u/servers", given).status == 200
+    asked = len(dns.asked)
+    wait_for(lambda: len(dns.asked) > asked + 4, "more questions", 15)
+    assert [(s["server"], s.get("parent")) for s in servers(r)] == [(a, 0) for a in both] + [("127.0.0.3:1", None)]
+    dns.records[("app.test", A)] = ["127.0.0.2"]
+    wait_servers(r, both[1], "127.0.0.3:1")
