@@ -33,12 +33,18 @@ struct rem_log_file {
     const char *path; /* NULL: a descriptor that was inherited (stderr) and is never reopened */
     int64_t full_sec; /* the second in which a write last failed for want of space */
     struct rem_log_file *next;
+    /* Optional: writes what somebody holds back for this file, before it is opened again. */
+    void (*flush)(struct rem_log_file *file);
+    void *flush_data;
 };
 
+struct rem_syslog;
+
 struct rem_log_target {
-    struct rem_log_file *file;
+    struct rem_log_file *file; /* NULL: syslog */
     enum rem_log_level level;
     struct rem_log_target *next;
+    struct rem_syslog *syslog; /* NULL: file */
 };
 
 /* Appends ", client: ..." and its like to a line.  Returns the bytes written (at most size). */
@@ -79,9 +85,13 @@ void rem_log_write_in(const struct rem_log_scope *scope, enum rem_log_level leve
 /* "error" -> REM_LOG_ERROR.  Errors: REM_EINVAL. */
 int rem_log_level_parse(struct rem_str name, enum rem_log_level *out) REM_MUST_CHECK;
 
-/* Opens (or opens again) `file->path` for appending, created with mode 0644.
+/* Opens (or opens again) `file->path` for appending, created with mode 0644.  What was held back
+ * for it goes to the old file first.
  * Errors: REM_EIO (errno says why); the old descriptor is kept then. */
 int rem_log_file_open(struct rem_log_file *file) REM_MUST_CHECK;
+
+/* The first of a log's targets that is a file; NULL: there is none. */
+struct rem_log_file *rem_log_first_file(const struct rem_log *log);
 
 /* A log that writes everything up to `level` to stderr, for start-up. */
 const struct rem_log *rem_log_stderr(enum rem_log_level level);

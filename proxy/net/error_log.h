@@ -17,13 +17,18 @@
 struct rem_conf;
 struct rem_directive;
 struct rem_setup;
+struct rem_syslog;
 
-/* `error_log FILE|stderr [LEVEL]`; args REM_ARGS_1MORE. */
+/* `error_log FILE|stderr|syslog:PARAMETERS [LEVEL]`; args REM_ARGS_1MORE. */
 int rem_error_log_set(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 
 /* Adds a destination to *log (made when NULL).  Errors: REM_ENOMEM. */
 int rem_error_log_add(struct rem_setup *setup, struct rem_log **log, struct rem_log_file *file,
                       enum rem_log_level level) REM_MUST_CHECK;
+
+/* The destination that "syslog:..." in the directive at hand names; NULL after reporting why not.
+ * Used by access_log too. */
+struct rem_syslog *rem_error_log_syslog(struct rem_conf *cf, struct rem_str name);
 
 /* The file of an absolute path, or the process's stderr for "stderr" and the empty path.  NULL
  * without memory. */

@@ -20,6 +20,28 @@ struct rem_log_file *rem_setup_log_file(struct rem_setup *setup, struct rem_str 
     return file;
 }
 
+int rem_setup_syslog(struct rem_setup *setup, struct rem_str text, struct rem_syslog **out,
+                     struct rem_err *err)
+{
+    struct rem_syslog *syslog = setup->syslogs;
+    int rc;
+
+    while (syslog != NULL && !rem_str_eq(syslog->text, text))
+        syslog = syslog->next;
+    if (syslog == NULL) {
+        syslog = rem_arena_zalloc(setup->arena, sizeof(*syslog));
+        if (syslog == NULL)
+            return rem_err_set(err, REM_ENOMEM, "out of memory");
+        rc = rem_syslog_parse(text, syslog, err);
+        if (rc != REM_OK)
+            return rc;
+        syslog->next = setup->syslogs;
+        setup->syslogs = syslog;
+    }
+    *out = syslog;
+    return REM_OK;
+}
+
 int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path)
 {
     struct rem_setup_dir **end = &setup->dirs;

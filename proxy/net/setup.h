@@ -9,6 +9,7 @@
 
 #include "proto/base/addr.h"
 #include "proto/base/log.h"
+#include "proto/base/syslog.h"
 #include "proto/shm/spec.h"
 #include "proto/shm/zone.h"
 #include "proxy/net/listener.h"
@@ -65,6 +66,7 @@ struct rem_setup {
     uint32_t (*worker_reclaim)(struct rem_worker *worker, uint32_t n);
     void *http;             /* set by http: its struct rem_http_main_conf; NULL: no http block */
     struct rem_zone *zones; /* shared memory that workers write (proto/shm/zone.h) */
+    struct rem_syslog *syslogs; /* every one that logs go to */
 };
 
 struct rem_setup_dir {
@@ -84,6 +86,12 @@ struct rem_setup_affinity {
 
 /* The log file of that path, shared by all that name it; made when new.  NULL without memory. */
 struct rem_log_file *rem_setup_log_file(struct rem_setup *setup, struct rem_str path);
+
+/* The syslog destination of those parameters (see rem_syslog_parse), shared by all that name them
+ * alike; made when new.  `text` is borrowed for as long as the setup lives.
+ * Errors: REM_ENOMEM, those of rem_syslog_parse (err says what is wrong). */
+int rem_setup_syslog(struct rem_setup *setup, struct rem_str text, struct rem_syslog **out,
+                     struct rem_err *err) REM_MUST_CHECK;
 
 /* Takes note of a temporary directory (client_body_temp_path ...) to be made before privileges
  * are dropped.  Errors: REM_ENOMEM. */

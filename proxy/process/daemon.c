@@ -20,13 +20,13 @@ static void wait_for(int fd)
 static int detach(const struct rem_log *log)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    const struct rem_log_file *file = log->targets->file;
+    const struct rem_log_file *file = rem_log_first_file(log);
 
     if (null < 0 || setsid() < 0)
         return REM_EIO;
     if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
         return REM_EIO;
-    if (file->path != NULL && dup2(file->fd, STDERR_FILENO) < 0)
+    if (file != NULL && file->path != NULL && dup2(file->fd, STDERR_FILENO) < 0)
         return REM_EIO;
     if (null > STDERR_FILENO)
         close(null);

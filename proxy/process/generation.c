@@ -166,6 +166,8 @@ void rem_generation_free(struct rem_generation *gen)
             close(file->fd);
             file->fd = -1;
         }
+    for (struct rem_syslog *to = gen->setup.syslogs; to != NULL; to = to->next)
+        rem_syslog_close(to);
     rem_conf_free(gen->cycle);
     free(gen);
 }

@@ -52,6 +52,7 @@ static int load(struct rem_master *m, struct rem_reporter *to)
     char path[PATH_MAX];
     struct rem_log_file file;
     struct rem_log_target target;
+    const struct rem_log_file *own;
     struct rem_log log;
     int rc;
 
@@ -66,7 +67,8 @@ static int load(struct rem_master *m, struct rem_reporter *to)
     if (rc != REM_OK)
         return rc;
     /* A log on stderr would say what the terminal is told a second time. */
-    if (m->gen->setup.log->targets->file->path != NULL)
+    own = rem_log_first_file(m->gen->setup.log);
+    if (own == NULL || own->path != NULL)
         to->log = m->gen->setup.log;
     return REM_OK;
 }

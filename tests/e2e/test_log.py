@@ -73,7 +73,7 @@ def test_conditions_inheritance_and_names(remora):
             location /own { access_log @DIR@/own.log; return 200 x; }
             location /two { access_log @DIR@/own.log; access_log @DIR@/two.log; return 200 x; }
             location /if { access_log @DIR@/if.log combined if=$arg_log; return 200 x; }
-            location /var { access_log @DIR@/var-$arg_n.log; return 200 x; }
+            location /var { root @DIR@; access_log @DIR@/var-$arg_n.log; return 200 x; }
             location /off { access_log off; return 200 x; } } }""")
     os.chmod(r.dir, 0o777)  # workers make the files whose names have variables
     for path in ["/", "/own", "/two", "/if", "/if?log=0", "/if?log=", "/if?log=1", "/off", "/var?n=a", "/var?n=b",

@@ -1,53 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* log.c - access_log and log_format: one line per request, when it is over.
  *
- * Files:      those with a fixed name are the setup's (opened by the master, reopened on USR1).  A
- *             name with variables is opened for its line and closed again.
- * Buffers:    `buffer=` collects lines in each worker; written when full, after `flush=`, and when
- *             the worker exits.  Lines are never torn: a line that does not fit goes out directly.
- */
+ * Files:      those with a fixed name are the setup's (opened by the master, reopened on USR1), and
+ *             may be written in portions (log_buffer.h).  A name with variables is opened for its
+ *             line and closed again, unless open_log_file_cache keeps it (log_cache.h).
+ * Syslog:     a datagram per line, without waiting (proto/base/syslog.h).  */
+#include "proto/base/syslog.h"
 #include "proxy/conf/array.h"
 #include "proxy/conf/set.h"
 #include "proxy/http/core.h"
+#include "proxy/http/mod/log_buffer.h"
+#include "proxy/http/mod/log_cache.h"
 #include "proxy/http/mod/log_format.h"
+#include "proxy/net/error_log.h"
 #include "proxy/net/setup.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_ROOM = 4096, DEFAULT_BUFFER = 65536, COMPLAIN_EVERY_SEC = 60 };
-
-/* Lines of one file that wait in this worker.  The configuration says which there are; after the
- * fork each worker has its own copy. */
-struct log_buffer {
-    struct log_buffer *next;
-    struct rem_log_file *file;
-    size_t size;
-    int64_t flush_ms; /* 0: only when full */
-    char *p;          /* in workers */
-    size_t n;
-    struct rem_timer timer;
-    struct rem_worker *worker;
+enum {
+    LINE_ROOM = 4096,
+    GZIP_BUFFER = 65536, /* without buffer= */
+    CACHE_INACTIVE_MS = 10000,
+    CACHE_VALID_MS = 60000,
 };
 
+/* Exactly one of file, path and syslog is there. */
 struct access_log {
-    struct rem_log_file *file; /* NULL: `path` has variables */
-    struct rem_value *path;
+    struct rem_log_file *file;
+    struct rem_value *path; /* has variables */
+    struct rem_syslog *syslog;
     const struct rem_log_format *format;
     struct rem_value *condition; /* NULL: always */
-    struct log_buffer *buffer;   /* NULL: written at once */
 };
 
 struct log_main {
     struct rem_array formats; /* of struct rem_log_format * */
-    struct log_buffer *buffers;
+    struct rem_log_buffer *buffers;
+    struct rem_log_cache *caches;
 };
 
 struct log_conf {
     struct rem_array *logs; /* of struct access_log; NULL: inherited */
     bool off;
+    struct rem_log_cache *cache; /* of files whose names have variables; NULL: none */
+    bool cache_given;            /* here, not inherited; perhaps "off" */
 };
 
 extern struct rem_module rem_log_module;
@@ -103,8 +101,14 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
     struct log_conf *conf = child;
 
     (void)cf;
-    if (conf->logs == NULL && !conf->off)
-        *conf = *prev;
+    if (conf->logs == NULL && !conf->off) {
+        conf->logs = prev->logs;
+        conf->off = prev->off;
+    }
+    if (!conf->cache_given) {
+        conf->cache = prev->cache;
+        conf->cache_given = prev->cache_given;
+    }
     return 0;
 }
 
@@ -131,11 +135,31 @@ static bool take_prefix(struct rem_str arg, const char *prefix, struct rem_str *
     return true;
 }
 
-/* buffer=, flush= and if=. */
+/* buffer=, flush= and gzip. */
 struct log_options {
     size_t size; /* 0: no buffer */
     int64_t flush_ms;
+    int gzip; /* level; 0: none */
 };
+
+/* "gzip" or "gzip=LEVEL". */
+static int parse_gzip(struct rem_conf *cf, struct rem_str arg, struct log_options *options)
+{
+    struct rem_str level = rem_str_skip(arg, 4);
+
+    options->gzip = 1;
+    if (options->size == 0)
+        options->size = GZIP_BUFFER;
+    if (level.n == 0)
+        return 0;
+    if (level.p[0] != '=')
+        return rem_conf_error(cf, "invalid parameter \"%.*s\"", REM_STR_ARG(arg));
+    level = rem_str_skip(level, 1);
+    if (level.n != 1 || level.p[0] < '1' || level.p[0] > '9')
+        return rem_conf_error(cf, "invalid compression level \"%.*s\"", REM_STR_ARG(level));
+    options->gzip = level.p[0] - '0';
+    return 0;
+}
 
 static int parse_option(struct rem_conf *cf, struct rem_str arg, struct access_log *log,
                         struct log_options *options)
@@ -158,19 +182,20 @@ static int parse_option(struct rem_conf *cf, struct rem_str arg, struct access_l
             return rem_conf_nomem(cf);
         return rem_value_compile(cf, value, log->condition);
     }
-    if (rem_str_is(arg, "gzip") || rem_str_has_prefix(arg, REM_STR("gzip=")))
-        return rem_conf_error(cf, "the \"gzip\" parameter of the \"access_log\" directive is not "
-                                  "supported yet");
+    if (rem_str_has_prefix(arg, REM_STR("gzip")))
+        return parse_gzip(cf, arg, options);
     return rem_conf_error(cf, "invalid parameter \"%.*s\"", REM_STR_ARG(arg));
 }
 
-/* All that log to one file with a buffer share it. */
-static int share_buffer(struct rem_conf *cf, struct access_log *log,
-                        const struct log_options *options)
+/* A file has one buffer, so all that describe it must say the same. */
+static int add_buffer(struct rem_conf *cf, const struct access_log *log,
+                      const struct log_options *options)
 {
     struct log_main *main_conf = rem_conf_main(cf, &rem_log_module);
-    struct log_buffer *buffer = main_conf->buffers;
+    struct rem_log_buffer *buffer = main_conf->buffers;
 
+    if (log->syslog != NULL)
+        return rem_conf_error(cf, "logs to syslog cannot be buffered");
     if (log->file == NULL)
         return rem_conf_error(cf, "buffered logs cannot have variables in name");
     while (buffer != NULL && buffer->file != log->file)
@@ -179,16 +204,17 @@ static int share_buffer(struct rem_conf *cf, struct access_log *log,
         buffer = rem_arena_zalloc(cf->arena, sizeof(*buffer));
         if (buffer == NULL)
             return rem_conf_nomem(cf);
-        *buffer = (struct log_buffer){.next = main_conf->buffers,
-                                      .file = log->file,
-                                      .size = options->size,
-                                      .flush_ms = options->flush_ms};
+        *buffer = (struct rem_log_buffer){.next = main_conf->buffers,
+                                          .file = log->file,
+                                          .size = options->size,
+                                          .flush_ms = options->flush_ms,
+                                          .gzip = options->gzip};
         main_conf->buffers = buffer;
     }
-    if (buffer->size != options->size || buffer->flush_ms != options->flush_ms)
+    if (buffer->size != options->size || buffer->flush_ms != options->flush_ms ||
+        buffer->gzip != options->gzip)
         return rem_conf_error(cf, "access_log \"%.*s\" already defined with conflicting parameters",
                               REM_STR_ARG(cf->args[1]));
-    log->buffer = buffer;
     return 0;
 }
 
@@ -198,8 +224,10 @@ static int set_path(struct rem_conf *cf, struct access_log *log)
     struct rem_value value;
     int rc;
 
-    if (rem_str_has_prefix(text, REM_STR("syslog:")))
-        return rem_conf_error(cf, "logging to syslog is not supported yet");
+    if (rem_str_has_prefix(text, REM_STR("syslog:"))) {
+        log->syslog = rem_error_log_syslog(cf, text);
+        return log->syslog != NULL ? 0 : REM_EINVAL;
+    }
     if (text.n == 0 || text.p[0] != '$')
         path = rem_conf_path(cf, text, REM_BASE_PREFIX);
     if (path.p == NULL)
@@ -263,55 +291,74 @@ static int set_access_log(struct rem_conf *cf, const struct rem_directive *d, vo
     if (options.flush_ms != 0 && options.size == 0)
         return rem_conf_error(cf, "no buffer is defined for access_log \"%.*s\"",
                               REM_STR_ARG(cf->args[1]));
-    return options.size != 0 ? share_buffer(cf, log, &options) : 0;
+    return options.size != 0 ? add_buffer(cf, log, &options) : 0;
+}
+
+static int parse_cache_parameter(struct rem_conf *cf, struct rem_str arg,
+                                 struct rem_log_cache *cache)
+{
+    struct rem_str value;
+    int64_t n;
+
+    if (take_prefix(arg, "max=", &value) && rem_conf_parse_num(value, &n) == 0 && n <= UINT32_MAX)
+        cache->max = (uint32_t)n;
+    else if (take_prefix(arg, "min_uses=", &value) && rem_conf_parse_num(value, &n) == 0 &&
+             n <= UINT32_MAX)
+        cache->min_uses = (uint32_t)n;
+    else if (take_prefix(arg, "inactive=", &value) && rem_conf_parse_sec(value, &n) == 0)
+        cache->inactive_ms = (uint64_t)n * 1000;
+    else if (take_prefix(arg, "valid=", &value) && rem_conf_parse_sec(value, &n) == 0)
+        cache->valid_ms = (uint64_t)n * 1000;
+    else
+        return rem_conf_error(cf, "invalid \"open_log_file_cache\" parameter \"%.*s\"",
+                              REM_STR_ARG(arg));
+    return 0;
+}
+
+static int set_cache(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    struct log_main *main_conf = rem_conf_main(cf, &rem_log_module);
+    struct log_conf *location = conf;
+    struct rem_log_cache *cache;
+
+    (void)d;
+    if (location->cache_given)
+        return rem_conf_duplicate(cf);
+    location->cache_given = true;
+    if (cf->n_args == 2 && rem_str_is(cf->args[1], "off"))
+        return 0;
+    cache = rem_arena_zalloc(cf->arena, sizeof(*cache));
+    if (cache == NULL)
+        return rem_conf_nomem(cf);
+    *cache = (struct rem_log_cache){
+        .min_uses = 1, .inactive_ms = CACHE_INACTIVE_MS, .valid_ms = CACHE_VALID_MS};
+    for (size_t i = 1; i < cf->n_args; i++) {
+        int rc = parse_cache_parameter(cf, cf->args[i], cache);
+
+        if (rc != 0)
+            return rc;
+    }
+    if (cache->max == 0)
+        return rem_conf_error(cf, "\"open_log_file_cache\" must have \"max\" parameter");
+    cache->next = main_conf->caches;
+    main_conf->caches = cache;
+    location->cache = cache;
+    return 0;
 }
 
 /* ---- writing ---- */
 
-static void write_line(struct rem_worker *worker, struct rem_log_file *file, struct rem_str text)
+static void write_to_syslog(struct rem_worker *worker, struct rem_syslog *syslog,
+                            struct rem_str line)
 {
     int64_t now = worker->loop.clock.wall_sec;
-    ssize_t n;
 
-    if (file->fd < 0)
+    line.n--; /* a datagram ends without a line feed */
+    if (rem_syslog_send(syslog, syslog->severity, now, line) == REM_OK)
         return;
-    do
-        n = write(file->fd, text.p, text.n);
-    while (n < 0 && errno == EINTR);
-    if (n == (ssize_t)text.n || now - file->full_sec < COMPLAIN_EVERY_SEC)
-        return;
-    file->full_sec = now;
-    if (n < 0)
-        REM_LOG(worker->setup->log, REM_LOG_ALERT, errno, "write() to \"%s\" failed", file->path);
-    else
-        REM_LOG(worker->setup->log, REM_LOG_ALERT, 0,
-                "write() to \"%s\" was incomplete: %zd of %zu", file->path, n, text.n);
-}
-
-static void flush_buffer(struct log_buffer *buffer)
-{
-    if (buffer->n != 0)
-        write_line(buffer->worker, buffer->file, rem_str_make(buffer->p, buffer->n));
-    buffer->n = 0;
-}
-
-static void on_flush(struct rem_timer *timer)
-{
-    flush_buffer(REM_CONTAINER(timer, struct log_buffer, timer));
-}
-
-static void put_in_buffer(struct log_buffer *buffer, struct rem_str line)
-{
-    if (line.n > buffer->size - buffer->n)
-        flush_buffer(buffer);
-    if (line.n > buffer->size) {
-        write_line(buffer->worker, buffer->file, line);
-        return;
-    }
-    memcpy(buffer->p + buffer->n, line.p, line.n);
-    buffer->n += line.n;
-    if (buffer->flush_ms != 0 && !rem_timer_armed(&buffer->timer))
-        rem_timer_set(&buffer->worker->loop.timers, &buffer->timer, (uint64_t)buffer->flush_ms);
+    if (rem_syslog_may_tell(syslog, now))
+        REM_LOG(worker->setup->log, REM_LOG_ERROR, errno, "send() to syslog server \"%.*s\" failed",
+                REM_STR_ARG(syslog->server));
 }
 
 /* A name made of what a client sent must not leave the directory it was meant for. */
@@ -325,22 +372,72 @@ static bool is_safe(struct rem_str path)
     return true;
 }
 
-static void write_to_named(struct rem_request *request, const struct access_log *log,
-                           struct rem_str line)
+/* Who can make up host names (say) is not to fill the disk with files named after them: there has
+ * to be a root for what was asked for. */
+static bool has_root(struct rem_request *request)
 {
+    struct rem_str path;
+    struct stat st;
+    size_t n;
+    char *root;
+
+    if (rem_core_path(request, &path, &n) != 0)
+        return false;
+    root = rem_arena_alloc(&request->arena, n + 1);
+    if (root == NULL)
+        return false;
+    memcpy(root, path.p, n);
+    root[n] = '\0';
+    if (stat(root, &st) != 0) {
+        int code = errno;
+
+        REM_LOG_IN(&request->log, REM_LOG_ERROR, 0,
+                   "testing \"%s\" existence failed (%d: %s) while logging request", root, code,
+                   strerror(code));
+        return false;
+    }
+    return S_ISDIR(st.st_mode);
+}
+
+static int open_named(struct rem_request *request, const char *path)
+{
+    struct rem_log_file file = {.fd = -1, .path = path};
+
+    if (!has_root(request))
+        return -1;
+    if (rem_log_file_open(&file) != 0) {
+        int code = errno;
+
+        REM_LOG_IN(&request->log, REM_LOG_CRIT, 0,
+                   "open() \"%s\" failed (%d: %s) while logging request", path, code,
+                   strerror(code));
+    }
+    return file.fd;
+}
+
+static void write_to_named(struct rem_request *request, const struct access_log *log,
+                           struct rem_log_cache *cache, struct rem_str line)
+{
+    struct rem_timers *timers = &request->worker->loop.timers;
     struct rem_log_file file = {.fd = -1};
     struct rem_str path;
+    bool kept;
 
     if (rem_value_eval_z(log->path, &request->eval, &path) != 0 || path.n == 0 ||
         path.p[path.n - 1] == '/' || !is_safe(path))
         return;
     file.path = path.p;
-    if (rem_log_file_open(&file) != 0) {
-        REM_LOG_IN(&request->log, REM_LOG_CRIT, errno, "open() \"%s\" failed", path.p);
-        return;
+    file.fd = cache != NULL ? rem_log_cache_find(cache, timers, path) : -1;
+    kept = file.fd >= 0;
+    if (!kept) {
+        file.fd = open_named(request, path.p);
+        if (file.fd < 0)
+            return;
+        kept = cache != NULL && rem_log_cache_keep(cache, timers, path, file.fd);
     }
-    write_line(request->worker, &file, line);
-    close(file.fd);
+    rem_log_buffer_write(request->worker, &file, line);
+    if (!kept)
+        close(file.fd);
 }
 
 static bool is_wanted(struct rem_request *request, const struct access_log *log)
@@ -367,12 +464,12 @@ static int on_log(struct rem_request *request)
         if (!is_wanted(request, log) ||
             rem_log_format_line(log->format, &request->eval, room, sizeof(room), &line) != 0)
             continue;
-        if (log->buffer != NULL)
-            put_in_buffer(log->buffer, line);
-        else if (log->file != NULL)
-            write_line(request->worker, log->file, line);
+        if (log->file != NULL)
+            rem_log_buffer_write(request->worker, log->file, line);
+        else if (log->syslog != NULL)
+            write_to_syslog(request->worker, log->syslog, line);
         else
-            write_to_named(request, log, line);
+            write_to_named(request, log, conf->cache, line);
     }
     return REM_HTTP_OK;
 }
@@ -384,37 +481,31 @@ static int install(struct rem_http_setup *setup)
     return rem_http_add_handler(setup, REM_PHASE_LOG, on_log);
 }
 
-static struct log_buffer *buffers_of(const struct rem_worker *worker)
+static const struct log_main *main_of(const struct rem_worker *worker)
 {
     const struct rem_http_main_conf *http = worker->setup->http;
-    const struct log_main *conf = http->ctx->main[rem_log_module.index];
 
-    return conf->buffers;
+    return http->ctx->main[rem_log_module.index];
 }
 
 static int worker_init(struct rem_worker *worker)
 {
-    for (struct log_buffer *buffer = buffers_of(worker); buffer != NULL; buffer = buffer->next) {
-        buffer->worker = worker;
-        buffer->n = 0;
-        buffer->p = malloc(buffer->size);
-        if (buffer->p == NULL)
+    struct rem_log_buffer *buffer = main_of(worker)->buffers;
+
+    for (; buffer != NULL; buffer = buffer->next)
+        if (rem_log_buffer_start(buffer, worker) != 0)
             return REM_ENOMEM;
-        rem_timer_init(&buffer->timer, on_flush);
-    }
     return 0;
 }
 
 static void worker_fini(struct rem_worker *worker)
 {
-    for (struct log_buffer *buffer = buffers_of(worker); buffer != NULL; buffer = buffer->next) {
-        if (buffer->p == NULL)
-            continue;
-        rem_timer_cancel(&worker->loop.timers, &buffer->timer);
-        flush_buffer(buffer);
-        free(buffer->p);
-        buffer->p = NULL;
-    }
+    const struct log_main *conf = main_of(worker);
+
+    for (struct rem_log_buffer *buffer = conf->buffers; buffer != NULL; buffer = buffer->next)
+        rem_log_buffer_stop(buffer);
+    for (struct rem_log_cache *cache = conf->caches; cache != NULL; cache = cache->next)
+        rem_log_cache_stop(cache);
 }
 
 static const struct rem_directive directives[] = {
@@ -422,6 +513,8 @@ static const struct rem_directive directives[] = {
     {"access_log",
      REM_CTX_HTTP | REM_CTX_SERVER | REM_CTX_LOCATION | REM_CTX_LOCATION_IF | REM_CTX_LIMIT_EXCEPT,
      REM_ARGS_1MORE, set_access_log, REM_LEVEL_LOCATION, 0, NULL},
+    {"open_log_file_cache", REM_CTX_HTTP | REM_CTX_SERVER | REM_CTX_LOCATION, REM_ARGS_1234,
+     set_cache, REM_LEVEL_LOCATION, 0, NULL},
     REM_DIRECTIVE_END,
 };
 

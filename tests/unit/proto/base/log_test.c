@@ -63,7 +63,7 @@ static const char *message(void)
 START_TEST(a_line)
 {
     struct rem_log_file file;
-    struct rem_log_target target = {&file, REM_LOG_WARN, NULL};
+    struct rem_log_target target = {.file = &file, .level = REM_LOG_WARN};
     struct rem_log log = {&target, REM_LOG_WARN, &noon};
     char want[200];
 
@@ -90,7 +90,7 @@ static size_t add_client(void *data, char *buf, size_t size)
 START_TEST(a_scope)
 {
     struct rem_log_file file;
-    struct rem_log_target target = {&file, REM_LOG_DEBUG, NULL};
+    struct rem_log_target target = {.file = &file, .level = REM_LOG_DEBUG};
     struct rem_log log = {&target, REM_LOG_DEBUG, &noon};
     char client[] = "127.0.0.1";
     struct rem_log_scope scope = {&log, 5, add_client, client};
@@ -107,8 +107,8 @@ END_TEST
 START_TEST(levels)
 {
     struct rem_log_file quiet, loud;
-    struct rem_log_target second = {&loud, REM_LOG_INFO, NULL};
-    struct rem_log_target first = {&quiet, REM_LOG_ERROR, &second};
+    struct rem_log_target second = {.file = &loud, .level = REM_LOG_INFO};
+    struct rem_log_target first = {.file = &quiet, .level = REM_LOG_ERROR, .next = &second};
     struct rem_log log = {&first, REM_LOG_INFO, NULL};
     int evaluated = 0;
 
@@ -141,7 +141,7 @@ static size_t add_much(void *data, char *buf, size_t size)
 START_TEST(long_lines)
 {
     struct rem_log_file file;
-    struct rem_log_target target = {&file, REM_LOG_INFO, NULL};
+    struct rem_log_target target = {.file = &file, .level = REM_LOG_INFO};
     struct rem_log log = {&target, REM_LOG_INFO, &noon};
     struct rem_log_scope scope = {&log, 0, add_much, NULL};
 
@@ -165,7 +165,7 @@ END_TEST
 START_TEST(reopening)
 {
     struct rem_log_file file;
-    struct rem_log_target target = {&file, REM_LOG_INFO, NULL};
+    struct rem_log_target target = {.file = &file, .level = REM_LOG_INFO};
     struct rem_log log = {&target, REM_LOG_INFO, &noon};
     char moved[300];
     struct stat st;
@@ -205,7 +205,7 @@ END_TEST
 START_TEST(full_disk)
 {
     struct rem_log_file file = {.fd = open("/dev/full", O_WRONLY)};
-    struct rem_log_target target = {&file, REM_LOG_INFO, NULL};
+    struct rem_log_target target = {.file = &file, .level = REM_LOG_INFO};
     struct rem_clock clock = noon;
     struct rem_log log = {&target, REM_LOG_INFO, &clock};
     struct rem_log_file real;
