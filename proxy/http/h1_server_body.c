@@ -212,6 +212,7 @@ int h1_upgrade(struct rem_request *request)
     x->mode = REM_H1_OUT_RAW;
     x->keep = false;
     x->body_due_ms = 0;
+    request->rate.limit = 0; /* it is for responses, not for what both sides say to each other */
     if (rem_core_location(request)->tcp_nodelay)
         rem_conn_nodelay(&x->client->conn);
     h1_goto(x->client, REM_H1_IN_RAW);

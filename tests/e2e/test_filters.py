@@ -282,6 +282,24 @@ def test_limit_rate(site, path, size, least, most):
         assert c.get("/plain/one.txt").body == b"x"
 
 
+def test_limit_rate_is_not_for_tunnels(remora, backend):
+    data = random_bytes(200000)
+
+    def answer(request):
+        request.sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n" + data)
+        request.stream.take(3)
+        return None
+
+    b = backend(answer)
+    r = remora("""http { server { listen 127.0.0.1:@PORT:web@; limit_rate 1k; location / { proxy_pass http://%s;
+        proxy_http_version 1.1; proxy_set_header Upgrade x; proxy_set_header Connection upgrade; } } }""" % b.addr)
+    with r.client() as c:
+        c.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        assert b" 101 " in c.stream.until(b"\r\n\r\n")
+        assert c.stream.take(len(data)) == data
+        c.send("end")
+
+
 def test_limit_rate_is_each_requests_own(site):
     r = site()
     clients = [r.client() for _ in range(4)]
