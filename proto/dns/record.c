@@ -5,7 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER = 12, QUESTION_REST = 4, RECORD_REST = 10, CLASS_IN = 1 };
+enum {
+    HEADER = 12,
+    QUESTION_REST = 4,
+    RECORD_REST = 10,
+    CLASS_IN = 1,
+    NAME_MAX_TEXT = 4 * 255 /* every byte escaped */
+};
 
 /* Where in a message the reader is. */
 struct reading {
@@ -38,7 +44,27 @@ static uint32_t u32(const unsigned char *p)
     return (uint32_t)u16(p) << 16 | u16(p + 2);
 }
 
-/* Takes the name at in->at, compressed or not; `out` NULL: steps over it.  *out is from malloc. */
+/* Steps over the name at in->at, compressed or not. */
+static int skip_name(struct reading *in)
+{
+    while (in->at < in->n) {
+        unsigned length = in->message[in->at];
+
+        if ((length & 0xc0) == 0xc0) {
+            in->at += 2; /* the rest of it stands elsewhere */
+            return in->at <= in->n ? REM_OK : REM_EPROTO;
+        }
+        if ((length & 0xc0) != 0)
+            return REM_EPROTO;
+        in->at += 1 + length;
+        if (length == 0)
+            return REM_OK;
+    }
+    return REM_EPROTO;
+}
+
+/* Takes the name at in->at.  *out is from malloc.  Names that are too long to be any are refused:
+ * compression can make a few bytes mean millions. */
 static int take_name(struct reading *in, char **out)
 {
     char *name;
@@ -51,11 +77,10 @@ static int take_name(struct reading *in, char **out)
     if (rc != ARES_SUCCESS)
         return rc == ARES_ENOMEM ? REM_ENOMEM : REM_EPROTO;
     in->at += (size_t)used;
-    if (out != NULL) {
+    rc = strlen(name) <= NAME_MAX_TEXT ? REM_OK : REM_EPROTO;
+    if (rc == REM_OK) {
         *out = strdup(name);
         rc = *out != NULL ? REM_OK : REM_ENOMEM;
-    } else {
-        rc = REM_OK;
     }
     ares_free_string(name);
     return rc;
@@ -142,7 +167,7 @@ static int take_record(struct rem_dns_records *records, struct reading *in, enum
     const unsigned char *fixed;
     size_t length, end;
     uint32_t ttl;
-    int rc = take_name(in, NULL);
+    int rc = skip_name(in);
 
     if (rc != REM_OK)
         return rc;
@@ -178,8 +203,8 @@ int rem_dns_records_read(struct rem_dns_records *records, const unsigned char *m
     if (n < HEADER || n > UINT16_MAX)
         return REM_EPROTO;
     for (unsigned left = u16(message + 4); left != 0 && rc == REM_OK; left--) {
-        rc = take_name(&in, NULL);
-        if (rc == REM_OK && n - in.at < QUESTION_REST)
+        rc = skip_name(&in);
+        if (rc == REM_OK && (in.at > n || n - in.at < QUESTION_REST))
             rc = REM_EPROTO;
         in.at += QUESTION_REST;
     }
