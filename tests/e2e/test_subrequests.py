@@ -3,12 +3,13 @@
 when somebody leaves."""
 import os
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
-from conftest import Closed, ok, wait_for
-from oracle import Both
+from conftest import Closed, ok, run_remora, wait_for
+from oracle import NGINX, Both
 
 MB = 1 << 20
 
@@ -460,6 +461,40 @@ def test_tunnel_after_a_question(remora, backend):
             data = b"abc" * size
             threading.Thread(target=c.send, args=(data,)).start()
             assert c.stream.take(len(data)) == data.upper()
+
+
+# ---- configuration ----
+
+@pytest.mark.parametrize("lines, message", [
+    ("mirror off; mirror /x;", '"mirror" directive is duplicate'),
+    ("mirror /x; mirror off;", '"mirror" directive is duplicate'),
+    ("mirror /x; mirror /y;", None),
+    ("auth_request /x; auth_request /y;", '"auth_request" directive is duplicate'),
+    ("auth_request_set name value;", 'invalid variable name "name"'),
+    ("auth_request_set $args $uri;", None),
+    ("auth_request_set $request_uri $uri;", 'the duplicate "request_uri" variable'),
+    ("auth_request_set $x $nosuchthing;", 'unknown "nosuchthing" variable'),
+    ("add_before_body /x; add_before_body /y;", '"add_before_body" directive is duplicate'),
+    ("post_action /x; post_action /y;", '"post_action" directive is duplicate'),
+    ("log_subrequest maybe;", 'invalid value "maybe" in "log_subrequest" directive'),
+    ("mirror_request_body 1;", 'invalid value "1" in "mirror_request_body" directive'),
+    ("mirror;", 'invalid number of arguments in "mirror" directive'),
+])
+def test_directives(tmp_path, lines, message):
+    """Both refuse the same, in the same words."""
+    text = f"events {{ }} http {{ server {{ location / {{ {lines} }} }} }}"
+    conf = tmp_path / "x.conf"
+    conf.write_text(text)
+    answers = [run_remora("-t", "-c", str(conf), "-p", str(tmp_path) + "/", "-e", "stderr")]
+    if NGINX is not None:
+        answers.append(subprocess.run([NGINX, "-t", "-c", str(conf), "-p", str(tmp_path), "-e", "stderr"],
+                                      capture_output=True, text=True))
+    for answer in answers:
+        emergencies = [line for line in answer.stderr.splitlines() if "[emerg]" in line and ".pid" not in line]
+        if message is None:
+            assert not emergencies, answer.args
+        else:
+            assert message in "\n".join(emergencies), answer.args
 
 
 # ---- logs, beside nginx ----

@@ -56,7 +56,7 @@ static int set_mirror(struct rem_conf *cf, const struct rem_directive *d, void *
 
     (void)d;
     if (location->off || (off && location->uris != NULL))
-        return rem_conf_error(cf, "\"off\" cannot be combined with other mirrors");
+        return rem_conf_duplicate(cf);
     if (location->uris == NULL)
         location->uris = rem_array_new(cf->arena, sizeof(struct rem_str));
     if (location->uris == NULL)
