@@ -3,6 +3,7 @@
 
 #include "proto/wire/put.h"
 #include "proxy/http/core.h"
+#include "proxy/http/response.h"
 
 struct rem_str rem_special_token(const struct rem_request *request)
 {
@@ -138,6 +139,7 @@ static int answer(struct rem_request *request, int status)
 
     request->error_status = 0;
     request->response.last_modified = -1;
+    rem_response_without_ranges(&request->response);
     if (title.n == 0 || status < 300) /* nothing to say beside the number */
         return rem_http_respond(request, shown_status(status), (struct rem_str){NULL, 0}, page);
     page = rem_arena_printf(&request->arena,

@@ -57,6 +57,39 @@ static int answer_cookie(struct rem_upstream_exchange *x, const struct rem_field
     return rc != 0 ? rc : rem_fields_append(&x->request->response.fields, &changed);
 }
 
+/* Fields that may stand once: of several the first counts, since nobody knows which of them a
+ * client would take. */
+static bool is_repeated(const struct rem_upstream_exchange *x, const struct rem_field *field)
+{
+    const struct rem_field *first;
+
+    switch (field->id) {
+    case REM_FIELD_ACCEPT_RANGES:
+    case REM_FIELD_CONTENT_ENCODING:
+    case REM_FIELD_CONTENT_RANGE:
+    case REM_FIELD_CONTENT_TYPE:
+    case REM_FIELD_DATE:
+    case REM_FIELD_ETAG:
+    case REM_FIELD_EXPIRES:
+    case REM_FIELD_LAST_MODIFIED:
+    case REM_FIELD_LOCATION:
+    case REM_FIELD_REFRESH:
+    case REM_FIELD_SERVER:
+        break;
+    default:
+        return false;
+    }
+    first = rem_fields_find(x->fields, (enum rem_field_id)field->id);
+    if (first == field)
+        return false;
+    REM_LOG_IN(&x->request->log, REM_LOG_WARN, 0,
+               "upstream sent duplicate header line: \"%.*s: %.*s\", previous value: "
+               "\"%.*s: %.*s\", ignored",
+               REM_STR_ARG(field->name), REM_STR_ARG(field->value), REM_STR_ARG(first->name),
+               REM_STR_ARG(first->value));
+    return true;
+}
+
 static int answer_field(struct rem_upstream_exchange *x, const struct rem_field *field)
 {
     const struct rem_proxy_ctx *ctx = x->data;
@@ -64,7 +97,7 @@ static int answer_field(struct rem_upstream_exchange *x, const struct rem_field 
 
     if ((field->flags & REM_FIELD_HOP) != 0 && !(x->upgraded && field->id == REM_FIELD_UPGRADE))
         return 0;
-    if (rem_proxy_names_has(ctx->conf->hidden, field))
+    if (rem_proxy_names_has(ctx->conf->hidden, field) || is_repeated(x, field))
         return 0;
     switch (field->id) {
     case REM_FIELD_CONTENT_LENGTH:
