@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log_cache_test.c - which files stay open, for how long, and when they are looked at again. */
+#include "proxy/http/mod/log_cache.h"
+
+#include "proto/base/attr.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/rem-log-cache-XXXXXX";
+static struct rem_timers timers;
+
+static struct rem_str path_of(const char *name)
+{
+    static char path[200];
+
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    return rem_str_from(path);
+}
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+static int open_file(const char *name)
+{
+    int fd = open(path_of(name).p, O_WRONLY | O_APPEND | O_CREAT, 0600);
+
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
+/* One use as a worker makes it.  Returns whether the cache had the descriptor. */
+static bool use(struct rem_log_cache *cache, const char *name)
+{
+    int fd = rem_log_cache_find(cache, &timers, path_of(name));
+
+    if (fd >= 0) {
+        ck_assert(is_open(fd));
+        return true;
+    }
+    fd = open_file(name);
+    if (!rem_log_cache_keep(cache, &timers, path_of(name), fd))
+        close(fd);
+    return false;
+}
+
+static bool has(struct rem_log_cache *cache, const char *name)
+{
+    return rem_log_cache_find(cache, &timers, path_of(name)) >= 0;
+}
+
+static struct rem_log_cache make(uint32_t max, uint32_t min_uses)
+{
+    rem_timers_init(&timers, 1000000);
+    return (struct rem_log_cache){
+        .max = max, .min_uses = min_uses, .inactive_ms = 10000, .valid_ms = 60000};
+}
+
+static void pass(uint64_t ms)
+{
+    rem_timers_run(&timers, timers.now_ms + ms);
+}
+
+START_TEST(test_kept)
+{
+    struct rem_log_cache cache = make(10, 1);
+
+    rem_log_cache_stop(&cache); /* never used: nothing to do */
+    ck_assert(!has(&cache, "a"));
+    ck_assert(!use(&cache, "a"));
+    ck_assert(use(&cache, "a"));
+    ck_assert(!use(&cache, "b"));
+    ck_assert(use(&cache, "b"));
+    ck_assert(use(&cache, "a"));
+    rem_log_cache_stop(&cache);
+    ck_assert(!has(&cache, "a"));
+    ck_assert(!use(&cache, "a")); /* starts over */
+    rem_log_cache_stop(&cache);
+}
+END_TEST
+
+START_TEST(test_min_uses)
+{
+    struct rem_log_cache cache = make(10, 3);
+
+    ck_assert(!use(&cache, "a"));
+    ck_assert(!use(&cache, "a"));
+    ck_assert(!use(&cache, "a")); /* the third opens it to stay */
+    ck_assert(use(&cache, "a"));
+    ck_assert(!use(&cache, "b"));
+    ck_assert(!use(&cache, "b"));
+    pass(10000); /* uses too far apart do not add up */
+    ck_assert(!use(&cache, "b"));
+    ck_assert(!use(&cache, "b"));
+    ck_assert(!use(&cache, "b"));
+    ck_assert(use(&cache, "b"));
+    rem_log_cache_stop(&cache);
+}
+END_TEST
+
+/* The one unused for longest makes room, and a file that could not be opened takes none. */
+START_TEST(test_max)
+{
+    struct rem_log_cache cache = make(3, 1);
+    int fd;
+
+    use(&cache, "a");
+    use(&cache, "b");
+    use(&cache, "c");
+    fd = rem_log_cache_find(&cache, &timers, path_of("b"));
+    ck_assert(use(&cache, "a"));
+    ck_assert(use(&cache, "c"));
+    ck_assert(!has(&cache, "nothing"));
+    ck_assert(is_open(fd));
+    use(&cache, "d");
+    ck_assert(!is_open(fd));
+    ck_assert(has(&cache, "a") && has(&cache, "c") && has(&cache, "d") && !has(&cache, "b"));
+    ck_assert_uint_eq(cache.n, 3);
+    rem_log_cache_stop(&cache);
+}
+END_TEST
+
+START_TEST(test_many)
+{
+    struct rem_log_cache cache = make(100, 1);
+    char name[16];
+
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "m%d", i);
+        ck_assert(!use(&cache, name));
+        ck_assert_uint_le(cache.n, 100);
+        unlink(path_of(name).p);
+    }
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "m%d", i);
+        ck_assert_int_eq(has(&cache, name), i >= 900);
+    }
+    rem_log_cache_stop(&cache);
+}
+END_TEST
+
+START_TEST(test_inactive)
+{
+    struct rem_log_cache cache = make(10, 1);
+    int fd;
+
+    use(&cache, "a");
+    fd = rem_log_cache_find(&cache, &timers, path_of("a"));
+    pass(6000);
+    use(&cache, "b");
+    pass(3000);
+    ck_assert(is_open(fd));
+    pass(1100); /* closed without anybody asking */
+    ck_assert(!is_open(fd));
+    ck_assert_uint_eq(cache.n, 1);
+    ck_assert(has(&cache, "b"));
+    pass(20000);
+    ck_assert_uint_eq(cache.n, 0);
+    ck_assert_uint_eq(timers.count, 0);
+    ck_assert(!use(&cache, "a"));
+    rem_log_cache_stop(&cache);
+    ck_assert_uint_eq(timers.count, 0);
+}
+END_TEST
+
+/* Renamed files are noticed when `valid` has passed, not before. */
+START_TEST(test_valid)
+{
+    struct rem_log_cache cache = make(10, 1);
+    char moved[200];
+
+    cache.inactive_ms = 1000000;
+    use(&cache, "a");
+    snprintf(moved, sizeof(moved), "%s", path_of("moved").p);
+    pass(60000);
+    ck_assert(use(&cache, "a")); /* still the same: good for another minute */
+    ck_assert_int_eq(rename(path_of("a").p, moved), 0);
+    pass(59000);
+    ck_assert(use(&cache, "a"));
+    pass(1000);
+    ck_assert(!use(&cache, "a")); /* gone */
+    ck_assert(use(&cache, "a"));
+    unlink(path_of("a").p);
+    close(open_file("a")); /* replaced */
+    pass(60000);
+    ck_assert(!use(&cache, "a"));
+    ck_assert(use(&cache, "a"));
+    rem_log_cache_stop(&cache);
+    unlink(moved);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("log_cache");
+    TCase *tc = tcase_create("all");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    if (mkdtemp(dir) == NULL)
+        return 1;
+    suite_add_tcase(suite, tc);
+    tcase_add_test(tc, test_kept);
+    tcase_add_test(tc, test_min_uses);
+    tcase_add_test(tc, test_max);
+    tcase_add_test(tc, test_many);
+    tcase_add_test(tc, test_inactive);
+    tcase_add_test(tc, test_valid);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    for (const char *name = "abcd"; *name != '\0'; name++)
+        unlink(path_of((char[]){*name, '\0'}).p);
+    rmdir(dir);
+    return failed != 0;
+}
