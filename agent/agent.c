@@ -210,8 +210,11 @@ static int start_registry(struct rem_agent *agent, struct rem_err *err)
     const struct rem_handover *handover = agent->handover;
     const struct rem_upstream_spec *specs = handover->upstreams;
     struct rem_arena arena;
-    int rc = rem_writer_new(handover->region, &agent->writer, err);
+    int rc = rem_region_lock_writer(handover->region);
 
+    if (rc != 0)
+        return rem_err_set(err, rc, "cannot lock the registry");
+    rc = rem_writer_new(handover->region, &agent->writer, err);
     if (rc != 0)
         return rc;
     reclaim_at_first(agent->writer);

@@ -2,6 +2,7 @@
 #include "proto/shm/region.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -122,6 +123,16 @@ void rem_region_close(struct rem_region *region)
     region->fd = -1;
 }
 
+int rem_region_lock_writer(const struct rem_region *region)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    while (fcntl(region->fd, F_SETLKW, &lock) != 0)
+        if (errno != EINTR)
+            return REM_EIO;
+    return REM_OK;
+}
+
 /* ---- worker slots ---- */
 
 /* What lies on a line besides free slots, as bits 1 << state. */
@@ -146,22 +157,24 @@ static void zero_gauges(struct rem_shm_worker *worker)
     atomic_store_explicit(&worker->requests_current, 0, memory_order_relaxed);
 }
 
-/* Takes a free slot on a line with none of the `unwanted` states. */
-static bool claim_on(struct rem_region *region, unsigned unwanted, unsigned *out_slot)
+/* Takes a slot in state `from` on a line with none of the `unwanted` states. */
+static bool claim_on(struct rem_region *region, uint32_t from, unsigned unwanted,
+                     unsigned *out_slot)
 {
     for (unsigned slot = 0; slot < REM_SHM_WORKERS; slot++) {
         struct rem_shm_worker *worker = &region->header->workers[slot];
         unsigned line = slot & (region->lines - 1);
+        uint32_t expected = from;
 
-        /* seq_cst throughout, see line_states */
-        if (atomic_load(&worker->state) != REM_WORKER_FREE || line_states(region, line) & unwanted)
+        /* seq_cst throughout, see line_states; the agent may just now begin to clean a dead one */
+        if (line_states(region, line) & unwanted ||
+            !atomic_compare_exchange_strong(&worker->state, &expected, REM_WORKER_LIVE))
             continue;
-        atomic_store(&worker->state, REM_WORKER_LIVE);
         if (!(line_states(region, line) & 1u << REM_WORKER_CLEANING)) {
             *out_slot = slot;
             return true;
         }
-        atomic_store(&worker->state, REM_WORKER_FREE);
+        atomic_store(&worker->state, from);
     }
     return false;
 }
@@ -174,10 +187,13 @@ int rem_region_claim_worker(struct rem_region *region, uint64_t config_generatio
     struct rem_shm_worker *worker;
     unsigned slot;
 
-    /* Best a line of one's own; next one shared with the living; last one that the agent, should it
-     * be away, has not cleaned after a death: it then waits until the whole line is dead. */
-    if (!claim_on(region, live | dead | cleaning, &slot) &&
-        !claim_on(region, dead | cleaning, &slot) && !claim_on(region, cleaning, &slot))
+    /* Best a line of one's own; next one shared with the living; then one that the agent has not
+     * cleaned after a death, be it away or the line alive: it waits until the whole line is dead.
+     * Last the slot of such a dead worker itself, as its line stays to be cleaned either way. */
+    if (!claim_on(region, REM_WORKER_FREE, live | dead | cleaning, &slot) &&
+        !claim_on(region, REM_WORKER_FREE, dead | cleaning, &slot) &&
+        !claim_on(region, REM_WORKER_FREE, cleaning, &slot) &&
+        !claim_on(region, REM_WORKER_DEAD, cleaning, &slot))
         return REM_EFULL;
     worker = &region->header->workers[slot];
     zero_gauges(worker);

@@ -41,11 +41,16 @@ static inline void *rem_region_at(const struct rem_region *region, uint64_t off)
     return (char *)region->header + off;
 }
 
+/* Waits until no other process is the writer, and is it until it ends or closes a descriptor of the
+ * region: the agent of a binary that was killed may still be finishing when its successor starts.
+ * Errors: REM_EIO (errno says why). */
+int rem_region_lock_writer(const struct rem_region *region) REM_MUST_CHECK;
+
 /* ---- worker slots: the master's side ---- */
 
 /* Gives a new worker a slot; prefers lines that no other worker counts on.  To be called before the
  * fork, with the pid set after it.  The counters of the slot go on, the gauges start at zero.
- * Errors: REM_EFULL (all slots taken or not cleaned yet). */
+ * Errors: REM_EFULL (all slots taken or just being cleaned). */
 int rem_region_claim_worker(struct rem_region *region, uint64_t config_generation, uint64_t now_ms,
                             unsigned *out_slot) REM_MUST_CHECK;
 void rem_region_set_worker_pid(struct rem_region *region, unsigned slot, pid_t pid);

@@ -202,12 +202,13 @@ static void line_move(struct rem_writer *writer, uint32_t line, uint32_t from, u
 {
     for (uint32_t slot = line; slot < REM_SHM_WORKERS; slot += writer->region.lines) {
         _Atomic uint32_t *state = &writer->region.header->workers[slot].state;
+        uint32_t expected = from;
 
         if (atomic_load(state) != from)
             continue;
         rem_writer_step(writer);
-        /* seq_cst: as above.  A plain store will do: from dead on, only we move the state. */
-        atomic_store(state, to);
+        /* seq_cst: as above.  The master may give a dead worker's slot to another. */
+        (void)atomic_compare_exchange_strong(state, &expected, to);
     }
 }
 

@@ -109,11 +109,17 @@ START_TEST(worker_slots)
     ck_assert_int_eq(totals.conn_active, 0);
     ck_assert_uint_eq(totals.workers_live, REM_SHM_WORKERS - 1);
     ck_assert_int_eq(rem_region_find_worker(&fix.region, 1234), -1);
-    /* a dead one's slot is not free before the agent has cleaned it, and not while others live on
-     * its line */
-    ck_assert_int_eq(rem_region_claim_worker(&fix.region, 3, 99, &slot), REM_EFULL);
+    /* a dead one's slot is not cleaned while others live on its line, but is better than none */
     rem_writer_reclaim(fix.writer);
+    ck_assert_uint_eq(atomic_load(&worker->state), REM_WORKER_DEAD);
+    ck_assert_int_eq(rem_region_claim_worker(&fix.region, 3, 99, &slot), REM_OK);
+    ck_assert_uint_eq(slot, slots[5]);
     ck_assert_int_eq(rem_region_claim_worker(&fix.region, 3, 99, &slot), REM_EFULL);
+    /* one that is just being cleaned is not taken */
+    rem_region_worker_gone(&fix.region, slots[5]);
+    atomic_store(&worker->state, REM_WORKER_CLEANING);
+    ck_assert_int_eq(rem_region_claim_worker(&fix.region, 3, 99, &slot), REM_EFULL);
+    atomic_store(&worker->state, REM_WORKER_DEAD);
     for (int i = 0; i < REM_SHM_WORKERS; i++)
         if (slots[i] % 8 == slots[5] % 8)
             rem_region_worker_gone(&fix.region, slots[i]);
@@ -136,9 +142,9 @@ START_TEST(no_agent_no_shortage)
     unsigned slot;
 
     fix_init(&fix, 1);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 2 * REM_SHM_WORKERS; i++) {
         ck_assert_int_eq(rem_region_claim_worker(&fix.region, 1, 0, &slot), REM_OK);
-        if (i < 99)
+        if (i < 2 * REM_SHM_WORKERS - 1)
             rem_region_worker_gone(&fix.region, slot);
     }
     rem_writer_reclaim(fix.writer);
