@@ -13,33 +13,46 @@ enum { READY_MS = 5000, QUIT_MS = 3000 };
 
 /* Descriptors that a child keeps. */
 struct keep {
-    int fds[512];
+    int *fds;
     size_t n;
+    size_t room;
 };
 
+/* Without memory the child ends: what it would close are descriptors it goes on to write to. */
 static void keep_fd(struct keep *keep, int fd)
 {
-    if (fd >= 0 && keep->n < REM_COUNT(keep->fds))
+    if (keep->n == keep->room) {
+        keep->room = keep->room * 2 + 64;
+        keep->fds = reallocarray(keep->fds, keep->room, sizeof(*keep->fds));
+        if (keep->fds == NULL)
+            exit(2);
+    }
+    if (fd >= 0)
         keep->fds[keep->n++] = fd;
+}
+
+static int compare_fds(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+
+    return (x > y) - (x < y);
 }
 
 static bool is_kept(const struct keep *keep, int fd)
 {
-    for (size_t i = 0; i < keep->n; i++)
-        if (keep->fds[i] == fd)
-            return true;
-    return false;
+    return bsearch(&fd, keep->fds, keep->n, sizeof(fd), compare_fds) != NULL;
 }
 
 /* The agent is forked while others' sockets are open: listeners that a reload is about to close,
  * and with `master_process off` clients.  It must not hold any of them open. */
-static void close_others(const struct keep *keep)
+static void close_others(struct keep *keep)
 {
     DIR *dir = opendir("/proc/self/fd");
     const struct dirent *entry;
 
     if (dir == NULL)
         return;
+    qsort(keep->fds, keep->n, sizeof(*keep->fds), compare_fds);
     while ((entry = readdir(dir)) != NULL) {
         int fd = atoi(entry->d_name);
 
@@ -89,7 +102,7 @@ static void run_agent(struct rem_master *m, int fd)
     struct rem_clock clock = {0};
     struct rem_admin_listener *listeners;
     struct rem_handover handover;
-    struct keep keep = {.n = 0};
+    struct keep keep = {0};
 
     rem_title_set("agent process");
     for (size_t i = 0; i < REM_COUNT(ignored); i++)
@@ -123,6 +136,7 @@ static void run_agent(struct rem_master *m, int fd)
     for (size_t i = 0; i < handover.listener_count; i++)
         keep_fd(&keep, listeners[i].fd);
     close_others(&keep);
+    free(keep.fds);
     m->signals.fd = -1;
     rem_signals_reset(&m->signals);
     if (listeners == NULL || handover.upstreams == NULL ||
@@ -136,6 +150,7 @@ int rem_agent_start(struct rem_master *m)
     struct rem_child *child = rem_children_add(m, REM_CHILD_AGENT);
     int fds[2];
 
+    m->agent_error[0] = '\0';
     if (child == NULL)
         return REM_EIO;
     if (rem_msg_pair(fds) != REM_OK) {
@@ -158,7 +173,6 @@ int rem_agent_start(struct rem_master *m)
     }
     m->agent_fd = fds[0];
     m->agent = REM_AGENT_STARTING;
-    m->agent_error[0] = '\0';
     REM_LOG(rem_master_log(m), REM_LOG_NOTICE, 0, "start agent process %d", (int)child->pid);
     return REM_OK;
 }

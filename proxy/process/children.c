@@ -10,6 +10,9 @@
 /* A child that lived for less than this died at once: its successor waits, longer each time. */
 enum { AT_ONCE_MS = 1000, DELAY_MIN_MS = 100, DELAY_MAX_MS = 5000 };
 
+/* How often another master's workers are looked for. */
+enum { STRANGERS_MS = 1000 };
+
 struct rem_child *rem_children_add(struct rem_master *m, enum rem_child_role role)
 {
     for (size_t i = 0; i < REM_CHILDREN_MAX; i++)
@@ -105,17 +108,6 @@ static void try_worker(struct rem_master *m, int index)
     schedule(respawn, rem_mono_ms());
 }
 
-void rem_children_start_workers(struct rem_master *m)
-{
-    struct rem_msg msg = {.kind = REM_MSG_WORKERS_UP, .generation = m->gen->number};
-
-    m->no_workers = false;
-    memset(m->worker_respawn, 0, sizeof(m->worker_respawn));
-    for (int i = 0; i < m->gen->setup.worker_processes; i++)
-        try_worker(m, i);
-    rem_agent_tell(m, &msg);
-}
-
 static void signal_child(struct rem_master *m, struct rem_child *child, int number)
 {
     if (number == SIGQUIT || number == SIGTERM || number == SIGKILL)
@@ -125,12 +117,81 @@ static void signal_child(struct rem_master *m, struct rem_child *child, int numb
                 number);
 }
 
-void rem_children_signal_workers(struct rem_master *m, uint64_t before_generation, int number)
+/* Does a worker with this number serve the current configuration? */
+static bool serves(const struct rem_master *m, int index)
+{
+    for (size_t i = 0; i < REM_CHILDREN_MAX; i++) {
+        const struct rem_child *child = &m->children[i];
+
+        if (child->role == REM_CHILD_WORKER && child->index == index && !child->leaving &&
+            child->generation == m->gen->number)
+            return true;
+    }
+    return false;
+}
+
+void rem_children_start_workers(struct rem_master *m)
+{
+    struct rem_msg msg = {.kind = REM_MSG_WORKERS_UP, .generation = m->gen->number};
+
+    m->no_workers = false;
+    memset(m->worker_respawn, 0, sizeof(m->worker_respawn));
+    for (int i = 0; i < m->gen->setup.worker_processes; i++)
+        if (!serves(m, i))
+            try_worker(m, i);
+    rem_agent_tell(m, &msg);
+}
+
+void rem_children_replace_missing(struct rem_master *m)
+{
+    for (int i = 0; i < m->gen->setup.worker_processes && !m->no_workers; i++)
+        if (m->worker_respawn[i].at_ms == 0 && !serves(m, i))
+            m->worker_respawn[i].at_ms = rem_mono_ms();
+}
+
+void rem_children_retire(struct rem_master *m)
+{
+    bool served = false;
+
+    for (int i = 0; i < m->gen->setup.worker_processes && !served; i++)
+        served = serves(m, i);
+    for (size_t i = 0; i < REM_CHILDREN_MAX && served; i++) {
+        struct rem_child *child = &m->children[i];
+
+        if (child->role == REM_CHILD_WORKER && !child->leaving &&
+            child->generation < m->gen->number)
+            signal_child(m, child, SIGQUIT);
+    }
+}
+
+static bool is_ours(const struct rem_master *m, pid_t pid)
 {
     for (size_t i = 0; i < REM_CHILDREN_MAX; i++)
-        if (m->children[i].role == REM_CHILD_WORKER &&
-            m->children[i].generation < before_generation)
-            signal_child(m, &m->children[i], number);
+        if (m->children[i].role == REM_CHILD_WORKER && m->children[i].pid == pid)
+            return true;
+    return false;
+}
+
+bool rem_children_forget_strangers(struct rem_master *m)
+{
+    struct rem_msg msg = {.kind = REM_MSG_WORKER_GONE};
+    struct rem_worker_status workers[REM_SHM_WORKERS];
+    size_t count = rem_region_workers(&m->region, workers);
+    bool any = false;
+
+    for (size_t i = 0; i < count; i++) {
+        if (workers[i].pid == 0 || is_ours(m, workers[i].pid))
+            continue;
+        /* While its master lives, that master reaps it, and may give the slot away again. */
+        if (!rem_upgrade_alone(m) || kill(workers[i].pid, 0) == 0 || errno != ESRCH) {
+            any = true;
+            continue;
+        }
+        msg.slot = workers[i].slot;
+        rem_region_worker_gone(&m->region, msg.slot);
+        rem_agent_tell(m, &msg);
+    }
+    return any;
 }
 
 void rem_children_signal(struct rem_master *m, enum rem_child_role role, int number)
@@ -249,5 +310,8 @@ int rem_children_respawn(struct rem_master *m)
             try_worker(m, i);
         wait = earlier(wait, due_in(&m->worker_respawn[i], now));
     }
+    rem_children_retire(m);
+    if (m->shared && rem_children_forget_strangers(m))
+        wait = earlier(wait, STRANGERS_MS);
     return wait;
 }

@@ -69,6 +69,7 @@ struct rem_master {
     pid_t old_master; /* the former binary's; 0: none */
     pid_t new_binary; /* 0: none */
     bool inherited;   /* listeners came from a former binary */
+    bool shared;      /* the region has known another master */
     struct rem_list inherited_listeners;
     int inherited_region;    /* -1: none */
     char pid_path[PATH_MAX]; /* as written; empty: not yet */
@@ -91,7 +92,14 @@ void rem_master_tell_reload(struct rem_master *m, int result, const char *error)
 
 /* ---- children.c ---- */
 void rem_children_start_workers(struct rem_master *m);
-void rem_children_signal_workers(struct rem_master *m, uint64_t before_generation, int number);
+/* Arranges for workers that died unnoticed while another configuration was tried. */
+void rem_children_replace_missing(struct rem_master *m);
+/* Sends away the workers of earlier configurations, once one of the current serves: where none can
+ * be forked, the old ones go on. */
+void rem_children_retire(struct rem_master *m);
+/* Frees the slots of workers whose master, the other one of an upgrade, died before it could.
+ * Returns whether there are any that still live. */
+bool rem_children_forget_strangers(struct rem_master *m);
 void rem_children_signal(struct rem_master *m, enum rem_child_role role, int number);
 int rem_children_count(const struct rem_master *m, enum rem_child_role role);
 /* Collects the dead; arranges for successors. */

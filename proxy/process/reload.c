@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { AGENT_TRIES = 5 };
+
 /* The directory of an admin socket is made when it is missing: /run is empty after a boot. */
 static void make_socket_dirs(struct rem_list *listeners)
 {
@@ -61,6 +63,23 @@ void rem_master_tell_reload(struct rem_master *m, int result, const char *error)
     rem_agent_tell(m, &msg);
 }
 
+/* One that was killed before it said anything says nothing against the configuration. */
+static int start_agent(struct rem_master *m)
+{
+    int rc = REM_EIO;
+
+    for (int i = 0; i < AGENT_TRIES && rc == REM_EIO && !m->signals.stop; i++) {
+        rc = rem_agent_start(m);
+        if (rc == REM_OK)
+            rc = rem_agent_wait(m);
+        if (rc == REM_EIO && m->agent_error[0] != '\0')
+            break;
+        if (rc == REM_EIO)
+            rem_agent_stop(m);
+    }
+    return rc;
+}
+
 /* The agent of the new configuration takes over the registry; if it cannot, the former one's
  * successor does. */
 static int switch_agent(struct rem_master *m, struct rem_generation *next, struct rem_err *err)
@@ -70,9 +89,7 @@ static int switch_agent(struct rem_master *m, struct rem_generation *next, struc
 
     rem_agent_stop(m);
     m->gen = next;
-    rc = rem_agent_start(m);
-    if (rc == REM_OK)
-        rc = rem_agent_wait(m);
+    rc = start_agent(m);
     if (rc == REM_OK)
         return REM_OK;
     if (rc == REM_ETIMEOUT)
@@ -86,7 +103,34 @@ static int switch_agent(struct rem_master *m, struct rem_generation *next, struc
         (void)!rem_agent_wait(m);
     else
         m->agent_respawn.at_ms = rem_mono_ms();
+    rem_children_replace_missing(m);
     return rc;
+}
+
+/* Later than any that a worker may run, those of a binary that was given up included. */
+static uint64_t next_number(const struct rem_master *m)
+{
+    /* relaxed: written by masters alone, one at a time */
+    uint64_t known =
+        atomic_load_explicit(&m->region.header->config_generation, memory_order_relaxed);
+
+    return (known > m->gen->number ? known : m->gen->number) + 1;
+}
+
+/* Old workers that cannot finish (tunnels) keep their slots.  Better no reload than one that sends
+ * the serving workers away and has no slots for others. */
+static int check_room(const struct rem_master *m, const struct rem_generation *next,
+                      struct rem_err *err)
+{
+    struct rem_worker_status workers[REM_SHM_WORKERS];
+    size_t live = rem_region_workers(&m->region, workers);
+
+    if (live + (size_t)next->setup.worker_processes <= REM_SHM_WORKERS)
+        return REM_OK;
+    return rem_err_set(err, REM_EFULL,
+                       "%zu worker processes are still alive, there is no room for %d more: see "
+                       "\"worker_shutdown_timeout\"",
+                       live, next->setup.worker_processes);
 }
 
 /* Everything that can fail, in an order in which it can be undone. */
@@ -99,7 +143,12 @@ static int prepare(struct rem_master *m, const struct rem_reporter *to, struct r
     rem_err_set(err, rc, "%s", "the configuration is invalid, see the error log");
     if (rc != REM_OK)
         return rc;
-    next->number = m->gen->number + 1;
+    next->number = next_number(m);
+    rc = check_room(m, next, err);
+    if (rc != REM_OK) {
+        rem_report(to, REM_LOG_EMERG, 0, "%s", err->text);
+        goto fail;
+    }
     rc = rem_generation_prepare(next, to);
     if (rc != REM_OK)
         goto fail;
@@ -167,6 +216,6 @@ void rem_reload(struct rem_master *m)
     rem_master_tell_reload(m, REM_OK, "");
     REM_LOG(rem_master_log(m), REM_LOG_NOTICE, 0, "start worker processes");
     rem_children_start_workers(m);
-    rem_children_signal_workers(m, next->number, SIGQUIT);
+    rem_children_retire(m);
     rem_generation_free(old);
 }

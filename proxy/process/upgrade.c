@@ -85,6 +85,7 @@ void rem_upgrade_inherit(struct rem_master *m)
     }
     unsetenv(ENV_NAME);
     m->inherited = true;
+    m->shared = true;
     m->old_master = getppid();
 }
 
@@ -174,6 +175,7 @@ static int fork_binary(struct rem_master *m, const char *fds)
         return REM_EIO;
     }
     m->new_binary = child->pid;
+    m->shared = true;
     REM_LOG(rem_master_log(m), REM_LOG_NOTICE, 0, "start new binary process %d", (int)child->pid);
     return REM_OK;
 }
