@@ -159,6 +159,7 @@ static void learn(struct rem_upstream_exchange *x, const struct rem_sticky_conf 
 static void add_expires(struct rem_sbuf *text, const struct rem_sticky_conf *conf, int64_t now_sec)
 {
     char date[REM_DATE_SIZE];
+    int century;
 
     if (conf->expires == REM_STICKY_EXPIRES_NONE)
         return;
@@ -167,9 +168,10 @@ static void add_expires(struct rem_sbuf *text, const struct rem_sticky_conf *con
         return;
     }
     rem_date_format(date, (time_t)(now_sec + conf->expires));
-    date[7] = date[11] = '-'; /* "Sun, 06-Nov-1994": as cookies are used to */
-    rem_sbuf_addf(text, "; expires=%.*s; max-age=%lld", REM_DATE_SIZE, date,
-                  (long long)conf->expires);
+    /* "Sun, 06-Nov-94": as cookies are used to, as long as two digits can be no other year's. */
+    century = memcmp(date + 12, "2038", 4) < 0 ? 2 : 0;
+    rem_sbuf_addf(text, "; expires=%.7s-%.3s-%.*s; max-age=%lld", date, date + 8,
+                  REM_DATE_SIZE - 12 - century, date + 12 + century, (long long)conf->expires);
 }
 
 /* Errors: REM_ENOMEM, REM_EINVAL. */
