@@ -399,6 +399,8 @@ static void on_gone_while_flushing(struct rem_request *request)
 {
     if (request->client_gone)
         terminate(request, true);
+    else
+        rem_subrequest_hangup(request);
 }
 
 /* The response is complete: waits until the codec has sent it. */

@@ -313,6 +313,23 @@ void rem_subrequest_writable(struct rem_request *request)
         rem_request_writable(active);
 }
 
+void rem_subrequest_hangup(struct rem_request *request)
+{
+    struct rem_family *family = request->family;
+
+    if (family == NULL)
+        return;
+    REM_LIST_EACH(node, &family->children)
+    {
+        struct rem_family *child = REM_LIST_ENTRY(node, struct rem_family, node);
+
+        if (is_waited_for(child) && child->request->on_client_gone != NULL)
+            child->request->on_client_gone(child->request);
+        if (request->over) /* and with it all of them */
+            return;
+    }
+}
+
 /* Members of a family of the background, with whatever they have started. */
 static void take_stub(struct rem_family *family, struct rem_conn *stub)
 {

@@ -65,6 +65,10 @@ bool rem_subrequest_pending(const struct rem_request *request);
 /* The client's codec has room again. */
 void rem_subrequest_writable(struct rem_request *request);
 
+/* The client has closed its side, while the request itself waits for its children alone: those who
+ * want to know are told. */
+void rem_subrequest_hangup(struct rem_request *request);
+
 /* The request is over: children that it does not outlive are aborted, and the others (BACKGROUND)
  * learn that the connection is no longer there. */
 void rem_subrequest_leave(struct rem_request *request);

@@ -208,6 +208,33 @@ def test_client_leaves(remora, backend, when):
     assert len(lines) == 1
 
 
+@pytest.mark.parametrize("more, noticed", [("", True), ("proxy_ignore_client_abort on;", False)])
+def test_client_leaves_before_a_word(remora, backend, more, noticed):
+    """Nothing need be sent to notice."""
+    ended = threading.Event()
+
+    def silent(request):
+        request.sock.settimeout(10 if noticed else 0.5)
+        try:
+            if request.sock.recv(1) == b"":
+                ended.set()
+        except socket.timeout:
+            return ok(b"late")
+        return None
+
+    server = backend(silent)
+    r = remora(conf("""location = /x { add_before_body /before; add_after_body /after; return 200 x; }
+        location = /before { return 200 b; } location = /after { proxy_pass http://%s; %s }""" % (server.addr, more)))
+    with r.client() as c:
+        c.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_for(lambda: server.requests, "the request")
+        c.sock.shutdown(socket.SHUT_WR)
+        if noticed:
+            assert ended.wait(10)
+        else:
+            assert c.response().body == b"bxlate"
+
+
 # ---- auth_request ----
 
 def test_auth_keeps_connections(remora, backend):
