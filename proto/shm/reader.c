@@ -2,6 +2,7 @@
 #include "proto/shm/reader.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 /* For counters and hints that stand alone. */
 #define LOAD(field)         atomic_load_explicit(&(field), memory_order_relaxed)
@@ -49,8 +50,9 @@ void rem_reader_go_online(struct rem_reader *reader)
 
 void rem_upstream_ref_init(struct rem_upstream_ref *ref, struct rem_str name)
 {
-    *ref = (struct rem_upstream_ref){
-        .name = name, .name_hash = rem_hash(name.p, name.n), .dither = 0x9e3779b9u};
+    *ref = (struct rem_upstream_ref){.name = name, .name_hash = rem_hash(name.p, name.n)};
+    /* Workers throw different dice. */
+    ref->dither = (uint32_t)ref->name_hash ^ (uint32_t)getpid() * 2654435761u;
 }
 
 void rem_upstream_ref_fini(struct rem_upstream_ref *ref)
