@@ -133,7 +133,6 @@ struct rem_http_location_conf {
     size_t client_body_buffer_size;
     int64_t client_body_timeout;  /* ms */
     int client_body_in_file_only; /* enum rem_http_in_file */
-    int client_body_in_single_buffer;
     struct rem_str client_body_temp_path; /* absolute */
 
     /* the connection */

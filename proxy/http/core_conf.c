@@ -81,7 +81,6 @@ void *rem_core_create_location(struct rem_conf *cf)
     conf->client_body_buffer_size = REM_CONF_UNSET_SIZE;
     conf->client_body_timeout = REM_CONF_UNSET;
     conf->client_body_in_file_only = REM_CONF_UNSET;
-    conf->client_body_in_single_buffer = REM_CONF_UNSET;
     conf->send_timeout = REM_CONF_UNSET;
     conf->keepalive_timeout = REM_CONF_UNSET;
     conf->keepalive_header = REM_CONF_UNSET;
@@ -155,7 +154,6 @@ static int merge_body(struct rem_conf *cf, struct rem_http_location_conf *prev,
     rem_merge_msec(&conf->client_body_timeout, prev->client_body_timeout, 60000);
     rem_merge_enum(&conf->client_body_in_file_only, prev->client_body_in_file_only,
                    REM_IN_FILE_OFF);
-    rem_merge_flag(&conf->client_body_in_single_buffer, prev->client_body_in_single_buffer, 0);
     if (conf->client_body_temp_path.p == NULL && prev->client_body_temp_path.p == NULL) {
         prev->client_body_temp_path =
             rem_conf_path(cf, REM_STR("client_body_temp"), REM_BASE_PREFIX);

@@ -16,6 +16,12 @@ static int set_without_effect(struct rem_conf *cf, const struct rem_directive *d
     return 0;
 }
 
+/* client_body_in_single_buffer: a body in memory always is in one, which is what "on" asks for. */
+static int set_single_buffer(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    return rem_str_is(cf->args[1], "off") ? set_without_effect(cf, d, conf) : 0;
+}
+
 static int set_keepalive_timeout(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     struct rem_http_location_conf *location = conf;
@@ -154,8 +160,8 @@ const struct rem_directive rem_core_directives[] = {
      NULL},
     {"client_body_in_file_only", HSL, REM_ARGS_1, rem_set_enum,
      LOCATION_FIELD(client_body_in_file_only), in_file_choices},
-    {"client_body_in_single_buffer", HSL, REM_ARGS_FLAG, rem_set_flag,
-     LOCATION_FIELD(client_body_in_single_buffer), NULL},
+    {"client_body_in_single_buffer", HSL, REM_ARGS_FLAG, set_single_buffer, REM_LEVEL_NONE, 0,
+     NULL},
     {"client_body_temp_path", HSL, REM_ARGS_1234, set_temp_path,
      LOCATION_FIELD(client_body_temp_path), NULL},
 

@@ -189,7 +189,7 @@ def make_files(directory):
     os.makedirs(files + "/dir/sub", exist_ok=True)
     for name, text in {"index.html": "<p>index</p>\n", "a.txt": "0123456789" * 10, "dir/index.html": "dir index\n",
                        "dir/b.txt": "b\n", "empty.txt": "", "page.html": "error page\n", "x y.txt": "space\n",
-                       "noext": "noext\n", "packed.txt": "not packed\n", "big.txt": "".join(f"{i:07d}\n" for i in range(10000))}.items():
+                       "noext": "noext\n", "packed.txt": "not packed\n", "users": "user:{PLAIN}secret\n", "big.txt": "".join(f"{i:07d}\n" for i in range(10000))}.items():
         with open(f"{files}/{name}", "w") as f:
             f.write(text)
         os.utime(f"{files}/{name}", (1700000000, 1700000000))
