@@ -299,7 +299,8 @@ int rem_relay_feed(struct rem_upstream_exchange *x)
         if (x->store != NULL)
             rem_store_write(x, at, kept);
         relay->got += kept;
-        x->current->length += kept;
+        if (!x->upgraded) /* what passes a tunnel is no response's body */
+            x->current->length += kept;
         relay->pos += used;
         if (relay->expected > 0)
             relay->expected -= (int64_t)kept < relay->expected ? (int64_t)kept : relay->expected;

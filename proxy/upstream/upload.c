@@ -6,6 +6,8 @@
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/upstream.h"
 
+enum { REM_UPLOAD_WHOLE_MAX = 16384 };
+
 static struct rem_buf buf_of(struct rem_str text)
 {
     char *at = (char *)(uintptr_t)text.p; /* consumers never change bytes */
@@ -112,6 +114,27 @@ static void upload_frame(struct rem_upload *up, struct rem_str data, bool final)
     }
 }
 
+/* A body that came in one piece, with its head perhaps, is as good as a buffered one: a copy makes
+ * it possible to send it again.  Returns REM_OK or a status. */
+static int upload_keep_whole(struct rem_upstream_exchange *x, struct rem_str data)
+{
+    struct rem_upload *up = &x->upload;
+    struct rem_str copy = rem_arena_dup(&x->request->arena, data);
+    bool final = false;
+
+    if (copy.p == NULL)
+        return 500;
+    while (!final) { /* the end, which is here already */
+        int rc = rem_body_next(x->request, &data, &final);
+        if (rc != 0)
+            return rem_body_error_status(rc);
+    }
+    up->whole_buf = buf_of(copy);
+    up->body = &up->whole_buf;
+    up->streamed = false;
+    return upload_copies(x) == 0 ? 0 : 500;
+}
+
 /* Takes the next run from the client, if the last one has been written or copied.  Returns REM_OK,
  * REM_EAGAIN (nothing there yet) or a status. */
 static int upload_take(struct rem_upstream_exchange *x)
@@ -136,6 +159,9 @@ static int upload_take(struct rem_upstream_exchange *x)
     }
     if (rc != 0)
         return rem_body_error_status(rc);
+    if (!up->raw && !up->chunked && !up->consumed && data.n != 0 &&
+        data.n == (uint64_t)request->content_length && data.n <= REM_UPLOAD_WHOLE_MAX)
+        return upload_keep_whole(x, data);
     /* Data and end may come together; the end's chunk then follows in a round of its own. */
     upload_frame(up, data, final && (data.n == 0 || !up->chunked));
     return 0;

@@ -37,7 +37,8 @@ struct rem_upload {
     uint32_t copy_count;
     struct rem_buf data_buf, open_buf, close_buf; /* a streamed run with its chunk framing */
     char open_text[REM_CHUNK_HEAD_MAX];
-    char *stash; /* what the socket did not take of a streamed run */
+    struct rem_buf whole_buf; /* a body that came in one piece, kept for another try */
+    char *stash;              /* what the socket did not take of a streamed run */
     size_t stash_size;
 };
 

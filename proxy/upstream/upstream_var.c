@@ -210,6 +210,16 @@ static int get_cookie(struct rem_eval *e, const struct rem_var *v, struct rem_va
     return 0;
 }
 
+/* Nothing is cached, so no request has to do with a cache: what log formats made for one show then.
+ */
+static int get_cache_status(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    (void)e;
+    (void)v;
+    out->state = REM_VAR_NOT_FOUND;
+    return 0;
+}
+
 int rem_upstream_add_variables(struct rem_conf *cf)
 {
     const uint32_t prefix = REM_VAR_NOCACHE | REM_VAR_PREFIX;
@@ -219,7 +229,9 @@ int rem_upstream_add_variables(struct rem_conf *cf)
             NULL)
             return rem_conf_nomem(cf);
     }
-    if (rem_var_add(cf->vars, REM_STR("upstream_http_"), get_field, NULL, prefix) == NULL ||
+    if (rem_var_add(cf->vars, REM_STR("upstream_cache_status"), get_cache_status, NULL, 0) ==
+            NULL ||
+        rem_var_add(cf->vars, REM_STR("upstream_http_"), get_field, NULL, prefix) == NULL ||
         rem_var_add(cf->vars, REM_STR("upstream_trailer_"), get_trailer, NULL, prefix) == NULL ||
         rem_var_add(cf->vars, REM_STR("upstream_cookie_"), get_cookie, NULL, prefix) == NULL)
         return rem_conf_nomem(cf);

@@ -174,7 +174,11 @@ def test_streamed_body_before_it_was_taken(chunked):
             assert ask(pair.proxy, "/", "PUT", body, chunked=chunked).status == 200
         assert [r.body == body for r in pair.good.requests] == [True] * 4
     with Pair(close, "proxy_request_buffering off;") as pair:
-        assert 502 in [ask(pair.proxy, "/", "PUT", b"z").status for _ in range(2)]
+        assert 502 in [ask(pair.proxy, "/", "PUT", b"z" * 200000, chunked=chunked).status for _ in range(2)]
+    with Pair(close, "proxy_request_buffering off;") as pair:  # one that came in one piece is kept
+        assert ask(pair.proxy, "/", "PUT", b"z" * 200).status == 200
+        assert [ask(pair.proxy, "/", "PUT", b"z" * 200).status for _ in range(2)] == [200, 200]
+        assert pair.good.requests[-1].body == b"z" * 200
 
 
 def test_old_version_needs_a_length():
