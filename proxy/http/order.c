@@ -9,7 +9,7 @@
 
 enum {
     ORDER_HELD_MAX = 65536,    /* bytes that wait before their maker has to */
-    ORDER_DROPPED_MAX = 65536, /* of a body of which only the head counts */
+    ORDER_DROPPED_MAX = 65536, /* of a body that nobody sees */
     ORDER_MEMORY_FIRST = 1024,
 };
 
@@ -191,10 +191,9 @@ static int drop(struct rem_family *root, struct rem_buf *list)
     for (const struct rem_buf *buf = list; buf != NULL; buf = buf->next)
         root->dropped += rem_buf_size(buf);
     give_back(list);
-    /* Whoever waits for a verdict does not wait for an endless explanation. */
-    if (root->spec.kind == REM_SUBREQUEST_HEAD && root->dropped > ORDER_DROPPED_MAX)
-        return REM_ECLOSED;
-    return REM_OK;
+    /* A little is read so that the server's connection can be used again; nobody waits for, or pays
+     * for, an endless body. */
+    return root->dropped > ORDER_DROPPED_MAX ? REM_ECLOSED : REM_OK;
 }
 
 static bool may_pass(const struct rem_family *root)

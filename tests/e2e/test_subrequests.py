@@ -393,6 +393,26 @@ def test_mirror_unbuffered(remora, backend):
     assert sorted(q.body for q in mirror.requests) == sorted([body, body, b"hello"])
 
 
+def test_mirror_of_an_endless_answer(remora, backend):
+    ended = threading.Event()
+
+    def endless(request):
+        try:
+            request.sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            for _ in range(3200):
+                request.sock.sendall(b"x" * 65536)
+        except OSError:
+            ended.set()
+            raise
+
+    mirror = backend(endless)
+    r = remora(conf("""location / { mirror /mirror; } location = /mirror { log_subrequest on;
+        access_log @DIR@/m.log m; proxy_pass http://%s; }""" % mirror.addr, http='log_format m "$status";'))
+    assert r.get(path="/f").status == 404
+    assert ended.wait(10)
+    assert wait_for(lambda: open(r.dir + "/m.log").read().split(), "the log") == ["200"]
+
+
 # ---- post_action ----
 
 def test_post_action(remora, backend):

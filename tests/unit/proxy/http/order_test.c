@@ -42,7 +42,7 @@ static const struct order_case {
 /* Each case with those who pause going on in several orders. */
 static void run_order(const struct order_case *c, unsigned order)
 {
-    char expected[256];
+    char expected[4096];
     const char *body;
     uint64_t end = rem_mono_ms() + FX_TIMEOUT_MS;
 
@@ -72,6 +72,39 @@ START_TEST(test_order)
 {
     for (unsigned order = 0; order < 5; order++)
         run_order(&order_cases[_i], order);
+}
+END_TEST
+
+/* A script that may start those behind it in "mxyz". */
+static void make_script(char *out, unsigned who, uint32_t *state)
+{
+    static const char names[] = "mxyz";
+    unsigned n = 0, at = 0;
+
+    for (*state = *state * 1664525 + 1013904223, n = *state >> 29; n != 0; n--) {
+        *state = *state * 1664525 + 1013904223;
+        if ((*state >> 28) < 4 && who < 3) {
+            out[at++] = '<';
+            out[at++] = names[who + 1 + (*state >> 20) % (3 - who)];
+            out[at++] = '>';
+        } else {
+            out[at++] = (*state >> 28) < 8 ? '!' : (char)('a' + (*state >> 20) % 26);
+        }
+    }
+    out[at] = '\0';
+}
+
+START_TEST(test_any_order)
+{
+    uint32_t state = (uint32_t)_i;
+
+    for (unsigned round = 0; round < 12; round++) {
+        char text[4][32];
+
+        for (unsigned who = 0; who < 4; who++)
+            make_script(text[who], who, &state);
+        run_order(&(struct order_case){text[0], text[1], text[2], text[3]}, state >> 24);
+    }
 }
 END_TEST
 
@@ -193,6 +226,7 @@ int main(void)
 
     tcase_set_timeout(t, 30);
     tcase_add_loop_test(t, test_order, 0, REM_COUNT(order_cases));
+    tcase_add_loop_test(t, test_any_order, 0, 8);
     tcase_add_loop_test(t, test_cut, 0, REM_COUNT(cut_cases));
     tcase_add_test(t, test_client_leaves);
     tcase_add_test(t, test_pressure);

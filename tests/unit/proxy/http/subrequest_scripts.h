@@ -12,7 +12,7 @@
 #include "proxy/http/order.h"
 #include "proxy/http/subrequest.h"
 
-enum { WAITING_MAX = 64 };
+enum { WAITING_MAX = 256 };
 
 static const char *scripts[256];
 
