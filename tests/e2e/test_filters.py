@@ -6,12 +6,14 @@ What filters decide is compared with nginx in differential/filters.txt.
 import gzip
 import os
 import random
+import subprocess
 import threading
 import time
 import zlib
 
 import pytest
-from conftest import Closed, ok, wait_for
+from conftest import Closed, ok, run_remora, wait_for
+from oracle import NGINX
 
 SANITIZED = b"__asan_init" in open(os.environ.get("REMORA", "/dev/null"), "rb").read()
 CONF = """
@@ -341,3 +343,41 @@ def test_reset_when_the_client_does_not_read(remora):
                 assert left < 64 << 20
             except OSError:
                 assert path.startswith("/hard/")
+
+
+REFUSED = [
+    "sub_filter '' x;", "sub_filter x;", "sub_filter_once maybe;", "sub_filter_types;",
+    "gzip maybe;", "gzip on; gzip off;", "gzip_comp_level 0;", "gzip_comp_level 10;", "gzip_buffers 0 4k;",
+    "gzip_buffers 4;", "gzip_http_version 2;", "gzip_proxied sometimes;", "gzip_min_length -1;",
+    "gzip_disable (;", "gzip_static maybe;", "gunzip maybe;", "gunzip_buffers 4k;",
+    "limit_rate fast;", "limit_rate -1;", "limit_rate_after 1x;", "max_ranges -1;", "max_ranges x;",
+    "output_buffers 1;", "output_buffers 0 1k;", "postpone_output x;", "sendfile_max_chunk x;",
+    "if_modified_since sometimes;", "add_trailer X;", "chunked_transfer_encoding maybe;",
+]
+
+
+@pytest.mark.parametrize("directive", REFUSED)
+def test_refused_as_nginx_does(directive, tmp_path):
+    conf = tmp_path / "c.conf"
+    for context in ("http { %s server { listen 127.0.0.1:1; } }", "http { server { location / { %s } } }"):
+        conf.write_text("events { } " + context % directive)
+        ours = run_remora("-t", "-p", str(tmp_path), "-c", str(conf))
+        assert ours.returncode == 1
+        emerg = [line for line in ours.stderr.splitlines() if "[emerg]" in line]
+        assert len(emerg) == 1, ours.stderr
+        if NGINX is not None:
+            theirs = subprocess.run([NGINX, "-t", "-p", str(tmp_path), "-c", str(conf), "-e", str(tmp_path / "log")],
+                                    capture_output=True, text=True)
+            assert theirs.returncode == 1
+            assert emerg[0].split("[emerg] ")[1] in theirs.stderr
+
+
+def test_accepted(tmp_path):
+    conf = tmp_path / "c.conf"
+    conf.write_text("""events { } http { gzip_types text/plain text/plain; sub_filter_types * text/html;
+        server { limit_rate 0; limit_rate_after 0; max_ranges 0; gzip_min_length 0; output_buffers 1 1;
+        location / { limit_rate $arg_l; sub_filter $arg_a ''; gzip_disable msie6 a.*b; if ($arg_x) { gzip on;
+        limit_rate 1k; add_trailer X y always; } } } }""")
+    result = run_remora("-t", "-p", str(tmp_path), "-c", str(conf))
+    assert result.returncode == 0, result.stderr
+    assert 'duplicate MIME type "text/plain"' in result.stderr and "[emerg]" not in result.stderr
