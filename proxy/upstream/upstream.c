@@ -350,8 +350,14 @@ int rem_upstream_start_resolved(struct rem_request *request,
 {
     struct rem_upstream_exchange *x = upstream_new(request, policy, protocol, data);
 
-    if (x == NULL || rem_resolve_init(x, host, port) != 0)
+    if (x == NULL)
         return 500;
+    if (rem_resolve_init(x, host, port) != 0) {
+        x->result = 500;
+        x->state = REM_UPSTREAM_FINALIZE;
+        (void)rem_step_finalize(x);
+        return 500;
+    }
     return upstream_begin(x);
 }
 
