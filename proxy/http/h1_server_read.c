@@ -79,6 +79,27 @@ static struct rem_h1_exchange *new_exchange(struct rem_h1_client *client,
     return x;
 }
 
+/* A client that goes away between two requests, or before its first, is worth an info line. */
+static void log_leaving(const struct rem_h1_client *client)
+{
+    struct rem_log_scope scope = {.log = client->worker->loop.log,
+                                  .connection = client->conn.number};
+    char peer[REM_ADDR_TEXT];
+    char here[REM_ADDR_TEXT];
+
+    if (scope.log->level < REM_LOG_INFO)
+        return;
+    rem_addr_host_text(&client->peer, peer, sizeof(peer));
+    rem_addr_text(&client->listener->addr, here, sizeof(here));
+    if (client->requests != 0)
+        rem_log_write_in(&scope, REM_LOG_INFO, 0, "client %s closed keepalive connection", peer);
+    else
+        rem_log_write_in(&scope, REM_LOG_INFO, 0,
+                         "client closed connection while waiting for request, client: %s, "
+                         "server: %s",
+                         peer, here);
+}
+
 /* The connection's first bytes of a request are here, or come right now.
  * Returns: NULL when there are none, or the connection has been closed. */
 static struct rem_h1_exchange *begin(struct rem_h1_client *client)
@@ -101,8 +122,10 @@ static struct rem_h1_exchange *begin(struct rem_h1_client *client)
             n = rem_conn_recv(&client->conn, block->data, block->size);
         if (n <= 0) {
             h1_block_put(client->worker, block);
-            if (n != REM_EAGAIN)
+            if (n != REM_EAGAIN) {
+                log_leaving(client);
                 h1_close(client);
+            }
             return NULL;
         }
         last = (uint32_t)n;
@@ -235,15 +258,28 @@ static int fill_request(struct rem_h1_exchange *x)
 
 /* ---- requests that cannot be ---- */
 
+/* A head that is complete and wrong all the same has a target that makes no sense. */
+static const char *doing(const struct rem_h1_exchange *x)
+{
+    return x->parse.line.n != 0 && x->request->line.n == 0 ? "reading client request headers"
+                                                           : "reading client request line";
+}
+
+static void show_line(struct rem_h1_exchange *x)
+{
+    if (x->request->line.n == 0)
+        x->request->line =
+            rem_h1_request_seen_line(&x->parse, x->in->data + x->base, x->last - x->base);
+}
+
 static void reject(struct rem_h1_exchange *x, int status, const char *reason)
 {
     struct rem_request *request = x->request;
     struct rem_h1_client *client = x->client;
+    const char *then = doing(x);
 
-    if (request->line.n == 0)
-        request->line =
-            rem_h1_request_seen_line(&x->parse, x->in->data + x->base, x->last - x->base);
-    REM_LOG_IN(&request->log, REM_LOG_INFO, 0, "%s", reason);
+    show_line(x);
+    REM_LOG_IN(&request->log, REM_LOG_INFO, 0, "%s while %s", reason, then);
     request->received = x->last - x->base;
     request->version = request->version != 0 ? request->version : 10;
     client->loc = rem_core_location(request);
@@ -269,12 +305,13 @@ static void head_cut(struct rem_h1_exchange *x, const char *why)
 void h1_head_timeout(struct rem_h1_client *client)
 {
     struct rem_h1_exchange *x = client->x;
+    const char *then = doing(x);
 
     client->loc = rem_core_location(x->request);
     x->timed_out = true;
-    REM_LOG_IN(&x->request->log, REM_LOG_INFO, ETIMEDOUT, "client timed out");
-    x->request->line =
-        rem_h1_request_seen_line(&x->parse, x->in->data + x->base, x->last - x->base);
+    show_line(x);
+    REM_LOG_IN(&x->request->log, REM_LOG_INFO, 0, "client timed out (%d: %s) while %s", ETIMEDOUT,
+               strerror(ETIMEDOUT), then);
     h1_goto(client, REM_H1_IN_BODY);
     rem_request_reject(x->request, 408);
 }
@@ -287,7 +324,7 @@ static void head_complete(struct rem_h1_exchange *x)
     int rc = fill_request(x);
 
     if (rc != REM_OK) {
-        reject(x, rc == REM_ENOMEM ? 500 : 400, "client sent invalid request target");
+        reject(x, rc == REM_ENOMEM ? 500 : 400, "client sent invalid request");
         return;
     }
     x->base += x->parse.head.head_size;
