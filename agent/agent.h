@@ -44,7 +44,8 @@ struct rem_agent {
     struct event *master;
     struct event *deadline; /* of a quit */
     struct event *signals[3];
-    bool swollen; /* a large request or answer has passed through */
+    bool turn_ends; /* what has been staged is being published and answered */
+    bool swollen;   /* a large request or answer has passed through */
     bool quitting;
     bool stopping;
 };

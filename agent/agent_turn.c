@@ -31,9 +31,8 @@ static void arm_ms(struct event *timer, uint32_t ms)
 
 /* ---- requests ---- */
 
-void rem_agent_on_call(void *data, struct rem_admin_call *call)
+static void handle(struct rem_agent *agent, struct rem_admin_call *call)
 {
-    struct rem_agent *agent = data;
     enum rem_api_outcome outcome =
         rem_api_handle(&agent->api, &call->request, &call->response, &call->staged);
 
@@ -50,6 +49,18 @@ void rem_agent_on_call(void *data, struct rem_admin_call *call)
         rem_list_append(&agent->deferred, &call->node);
         break;
     }
+}
+
+/* An answer given at the turn's end may bring its connection's next request at once.  That waits,
+ * or its change would get among those that are just being published. */
+void rem_agent_on_call(void *data, struct rem_admin_call *call)
+{
+    struct rem_agent *agent = data;
+
+    if (agent->turn_ends)
+        rem_list_append(&agent->deferred, &call->node);
+    else
+        handle(agent, call);
 }
 
 void rem_agent_on_abandon(void *data, struct rem_admin_call *call)
@@ -226,6 +237,7 @@ void rem_agent_turn_end(struct rem_agent *agent)
 {
     struct rem_list calls;
 
+    agent->turn_ends = true;
     publish(agent);
     if (rem_resolves_apply(&agent->resolves))
         rem_agent_reclaim(agent);
@@ -233,8 +245,9 @@ void rem_agent_turn_end(struct rem_agent *agent)
     REM_LIST_EACH(node, &calls)
     {
         rem_list_remove(node);
-        rem_agent_on_call(agent, call_at(node));
+        handle(agent, call_at(node));
     }
     answer_applied(agent);
+    agent->turn_ends = false;
     deflate(agent);
 }
