@@ -5,6 +5,7 @@
   chaos.py swap                 swap disjoint server sets of 1 to 50 as fast as the API takes them
   chaos.py kill                 the same, and SIGKILL to a random worker and to the agent every second
   chaos.py reload               HUP every 200 ms under 32 busy keep-alive connections
+  chaos.py storm upgrade stall full   see storms.py
   chaos.py swap kill --seconds 30 --workers 4
   REMORA=build-asan/remora chaos.py reload --seconds 5
 
@@ -101,11 +102,12 @@ def children(pid):
 class Remora:
     """A remora started for one scenario."""
 
-    def __init__(self, name, http, workers, admin=False):
+    def __init__(self, name, http, workers, admin=False, lead=""):
         self.dir = tempfile.mkdtemp(prefix=f"chaos-{name}-")
         self.admin = self.dir + "/admin.sock"
         self.log = self.dir + "/error.log"
         conf = f"""
+            {lead}
             worker_processes {workers}; daemon off; pid {self.dir}/pid; error_log {self.log} notice;
             events {{ worker_connections 8192; }}
             {f'admin {{ listen unix:{self.admin}; write on; }}' if admin else ''}
@@ -144,9 +146,14 @@ class Remora:
         except subprocess.TimeoutExpired:
             self.proc.kill()
             code = "did not stop"
-        text = self.errors()
-        shutil.rmtree(self.dir, ignore_errors=True)
-        return code, text
+        return code, finish(self)[1]
+
+
+def finish(remora):
+    """The exit code and the log of one that has ended."""
+    text = remora.errors()
+    shutil.rmtree(remora.dir, ignore_errors=True)
+    return remora.proc.poll(), text
 
 
 class Wrk:
@@ -177,6 +184,7 @@ class Swapper(threading.Thread):
         self.remora, self.port, self.origin, self.going = remora, port, origin_port, going
         self.swaps = self.unapplied = self.api_breaks = self.checked = 0
         self.wrong, self.slow, self.used_after_1000 = [], 0.0, None
+        self.patience = 1.0  # seconds until the API answers again
 
     def names(self):
         """A set of 1 to 50 servers, disjoint from the last one."""
@@ -227,14 +235,14 @@ class Swapper(threading.Thread):
 
     def _after_break(self, api, acked, trying):
         """The agent died over a PUT: what is published now is the old set or the new one."""
-        end = time.time() + 1.0
+        end = time.time() + self.patience
         while True:
             try:
                 status, answer = api.request("GET", "/v1/http/upstreams/chaos/servers")
                 break
             except ApiError as e:
                 if time.time() > end:
-                    self.wrong.append(f"no API for a second after the agent was killed: {e}")
+                    self.wrong.append(f"no API after the agent was killed: {e}")
                     return acked
                 time.sleep(0.005)
         servers = answer["servers"] if isinstance(answer, dict) else answer
@@ -388,20 +396,28 @@ def run_reload(a):
 
 
 def main():
+    import storms  # which needs what stands above
+
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("scenario", nargs="+", choices=["swap", "kill", "reload"])
+    ap.add_argument("scenario", nargs="+", choices=["swap", "kill", "reload", *storms.SCENARIOS])
     ap.add_argument("--seconds", type=int, default=30)
     ap.add_argument("--workers", type=int, default=4)
     ap.add_argument("--min-rate", type=float, default=0, help="swaps per second that are expected")
+    ap.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     a = ap.parse_args()
+    random.seed(a.seed)
     code = 0
     for scenario in a.scenario:
-        print(f"{scenario}: {a.seconds} s, {a.workers} workers", flush=True)
-        failed = run_reload(a) if scenario == "reload" else run_swap(a, scenario == "kill")
+        print(f"{scenario}: {a.seconds} s, {a.workers} workers, seed {a.seed}", flush=True)
+        if scenario in storms.SCENARIOS:
+            failed = storms.SCENARIOS[scenario](a)
+        else:
+            failed = run_reload(a) if scenario == "reload" else run_swap(a, scenario == "kill")
         print("  ok" if not failed else "  FAILED: " + "\n          ".join(failed), flush=True)
         code = code or bool(failed)
     return int(code)
 
 
 if __name__ == "__main__":
+    sys.modules["chaos"] = sys.modules["__main__"]  # for storms
     sys.exit(main())

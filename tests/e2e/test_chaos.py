@@ -9,7 +9,7 @@ import pytest
 CHAOS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "chaos", "chaos.py")
 
 
-@pytest.mark.parametrize("scenario", ["swap", "kill", "reload"])
+@pytest.mark.parametrize("scenario", ["swap", "kill", "reload", "storm", "upgrade", "stall", "full"])
 def test_chaos(scenario):
     p = subprocess.run([sys.executable, CHAOS, scenario, "--seconds", "8", "--workers", "2"],
                        capture_output=True, text=True, timeout=180)
