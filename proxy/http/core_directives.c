@@ -106,9 +106,9 @@ enum {
 
 #define SERVER_FIELD(field)   REM_LEVEL_SERVER, offsetof(struct rem_http_server_conf, field)
 #define LOCATION_FIELD(field) REM_LEVEL_LOCATION, offsetof(struct rem_http_location_conf, field)
-#define WITHOUT_EFFECT(name)                                                                       \
+#define WITHOUT_EFFECT(name, contexts, args)                                                       \
     {                                                                                              \
-        name, HSL, REM_ARGS_1MORE, set_without_effect, REM_LEVEL_NONE, 0, NULL                     \
+        name, contexts, args, set_without_effect, REM_LEVEL_NONE, 0, NULL                          \
     }
 
 const struct rem_directive rem_core_directives[] = {
@@ -194,27 +194,27 @@ const struct rem_directive rem_core_directives[] = {
 
     /* Hash tables size themselves, memory comes in blocks of one size, files are read by the
      * kernel as it thinks best. */
-    WITHOUT_EFFECT("variables_hash_max_size"),
-    WITHOUT_EFFECT("variables_hash_bucket_size"),
-    WITHOUT_EFFECT("server_names_hash_max_size"),
-    WITHOUT_EFFECT("server_names_hash_bucket_size"),
-    WITHOUT_EFFECT("types_hash_max_size"),
-    WITHOUT_EFFECT("types_hash_bucket_size"),
-    WITHOUT_EFFECT("connection_pool_size"),
-    WITHOUT_EFFECT("request_pool_size"),
-    WITHOUT_EFFECT("read_ahead"),
-    WITHOUT_EFFECT("aio"),
-    WITHOUT_EFFECT("aio_write"),
-    WITHOUT_EFFECT("directio"),
-    WITHOUT_EFFECT("directio_alignment"),
-    WITHOUT_EFFECT("open_file_cache"),
-    WITHOUT_EFFECT("open_file_cache_valid"),
-    WITHOUT_EFFECT("open_file_cache_min_uses"),
-    WITHOUT_EFFECT("open_file_cache_errors"),
-    WITHOUT_EFFECT("msie_padding"),
-    WITHOUT_EFFECT("msie_refresh"),
-    WITHOUT_EFFECT("fastcgi_temp_path"),
-    WITHOUT_EFFECT("uwsgi_temp_path"),
-    WITHOUT_EFFECT("scgi_temp_path"),
+    WITHOUT_EFFECT("variables_hash_max_size", H, REM_ARGS_1),
+    WITHOUT_EFFECT("variables_hash_bucket_size", H, REM_ARGS_1),
+    WITHOUT_EFFECT("server_names_hash_max_size", H, REM_ARGS_1),
+    WITHOUT_EFFECT("server_names_hash_bucket_size", H, REM_ARGS_1),
+    WITHOUT_EFFECT("types_hash_max_size", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("types_hash_bucket_size", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("connection_pool_size", HS, REM_ARGS_1),
+    WITHOUT_EFFECT("request_pool_size", HS, REM_ARGS_1),
+    WITHOUT_EFFECT("read_ahead", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("aio", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("aio_write", HSL, REM_ARGS_FLAG),
+    WITHOUT_EFFECT("directio", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("directio_alignment", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("open_file_cache", HSL, REM_ARGS_12),
+    WITHOUT_EFFECT("open_file_cache_valid", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("open_file_cache_min_uses", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("open_file_cache_errors", HSL, REM_ARGS_FLAG),
+    WITHOUT_EFFECT("msie_padding", HSL, REM_ARGS_FLAG),
+    WITHOUT_EFFECT("msie_refresh", HSL, REM_ARGS_FLAG),
+    WITHOUT_EFFECT("fastcgi_temp_path", HSL, REM_ARGS_1234),
+    WITHOUT_EFFECT("uwsgi_temp_path", HSL, REM_ARGS_1234),
+    WITHOUT_EFFECT("scgi_temp_path", HSL, REM_ARGS_1234),
     REM_DIRECTIVE_END,
 };

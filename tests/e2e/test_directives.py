@@ -70,6 +70,14 @@ def test_refused(entry, tmp_path):
     assert result.returncode == 1 and f'"{entry.directive}" is not supported' in result.stderr
 
 
+def test_forms_of_parameters(tmp_path):
+    with open(ROOT + "/tests/data/forms.conf") as f:
+        text = f.read().replace("@DIR@", str(tmp_path))
+    (tmp_path / "forms.conf").write_text(text)
+    result = run_remora("-t", "-p", f"{tmp_path}/", "-c", str(tmp_path / "forms.conf"))
+    assert result.returncode == 0, result.stderr
+
+
 def test_the_page_is_of_today():
     with open(PAGE) as f:
         assert f.read() == page(), "run tests/e2e/directive_tables.py --write"

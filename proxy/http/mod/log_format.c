@@ -16,6 +16,33 @@ static int parse_escape(struct rem_conf *cf, struct rem_str word, enum rem_log_e
     return 0;
 }
 
+static bool in_name(char c)
+{
+    return c == '_' || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+/* Appends a word; a variable that it ends in gets braces, since its name must not go on with the
+ * next word: "$uri" "x" is not $urix.  Takes two bytes more than the word, at most. */
+static char *put_word(char *at, struct rem_str word)
+{
+    size_t name = word.n;
+
+    while (name > 0 && in_name(word.p[name - 1]))
+        name--;
+    if (name == 0 || name == word.n || word.p[name - 1] != '$')
+        name = word.n;
+    if (name > 0)
+        memcpy(at, word.p, name);
+    at += name;
+    if (name == word.n)
+        return at;
+    *at++ = '{';
+    memcpy(at, word.p + name, word.n - name);
+    at += word.n - name;
+    *at++ = '}';
+    return at;
+}
+
 int rem_log_format_parse(struct rem_conf *cf, struct rem_log_format *out)
 {
     struct rem_str escape = REM_STR("escape=");
@@ -31,17 +58,14 @@ int rem_log_format_parse(struct rem_conf *cf, struct rem_log_format *out)
         first = 3;
     }
     for (size_t i = first; i < cf->n_args; i++)
-        total += cf->args[i].n;
+        total += cf->args[i].n + 2;
     text = at = rem_arena_alloc(cf->arena, total + 1);
     if (text == NULL)
         return rem_conf_nomem(cf);
-    for (size_t i = first; i < cf->n_args; i++) {
-        if (cf->args[i].n != 0)
-            memcpy(at, cf->args[i].p, cf->args[i].n);
-        at += cf->args[i].n;
-    }
+    for (size_t i = first; i < cf->n_args; i++)
+        at = put_word(at, cf->args[i]);
     *at = '\0';
-    return rem_value_compile(cf, rem_str_make(text, total), &out->value);
+    return rem_value_compile(cf, rem_str_make(text, (size_t)(at - text)), &out->value);
 }
 
 int rem_log_format_combined(struct rem_conf *cf, struct rem_log_format *out)

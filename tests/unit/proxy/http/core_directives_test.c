@@ -151,7 +151,7 @@ static const struct {
     {"access_log /tmp/a combined buffer=4k; access_log /tmp/a combined buffer=8k;",
      "access_log \"/tmp/a\" already defined with conflicting parameters"},
     {"access_log off foo;", "invalid parameter \"foo\""},
-    {"access_log syslog:server=127.0.0.1;", "logging to syslog is not supported yet"},
+    {"access_log syslog:server=127.0.0.1,facility=nope;", "unknown syslog facility \"nope\""},
     {"frobnicate on;", "unknown directive \"frobnicate\""},
     {"types { text/html html; include /nonexistent; }",
      "open() \"/nonexistent\" failed (2: No such file or directory)"},

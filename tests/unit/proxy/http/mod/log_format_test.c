@@ -30,6 +30,7 @@ static const struct {
     {{"plain"}, "plain\n"},
     {{""}, "\n"},
     {{"$host ", "$scheme", "!"}, "example.org http!\n"},
+    {{"$scheme", "x", "$host"}, "httpxexample.org\n"}, /* a name ends with its word */
     {{"<$empty>"}, "<->\n"},
     {{"$odd"}, "q\\x22b\\x5Cs\\x1B\\x0A\\x09\\x7F\\xC3z\n"},
     {{"escape=default", "$odd"}, "q\\x22b\\x5Cs\\x1B\\x0A\\x09\\x7F\\xC3z\n"},
