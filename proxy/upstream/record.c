@@ -49,6 +49,15 @@ void rem_record_head(struct rem_upstream_exchange *x)
     x->current->status = x->status;
 }
 
+/* Whether a failure that is about to be counted keeps the server from being asked for a while. */
+static bool is_disabling(const struct rem_pin *pin, enum rem_outcome outcome)
+{
+    /* relaxed: other workers count too, so that this is a guess, good enough for a log */
+    return outcome == REM_OUTCOME_FAIL && pin->slot != NULL && pin->max_fails != 0 &&
+           !(pin->set_flags & REM_SET_SINGLE) &&
+           atomic_load_explicit(&pin->slot->fails, memory_order_relaxed) + 1 >= pin->max_fails;
+}
+
 void rem_record_done(struct rem_upstream_exchange *x, enum rem_outcome outcome)
 {
     struct rem_upstream_try *try = x->current;
@@ -69,6 +78,9 @@ void rem_record_done(struct rem_upstream_exchange *x, enum rem_outcome outcome)
     report.received = try->received;
     report.header_ms = try->header_ms > 0 ? (uint32_t)try->header_ms : 0;
     report.response_ms = (uint32_t)try->response_ms;
+    if (x->group != NULL && is_disabling(&x->balance.pin, outcome))
+        rem_record_log(x, REM_LOG_WARN, 0, "upstream server temporarily disabled",
+                       rem_record_doing(x));
     if (x->group != NULL)
         x->balancer->done(&x->balance, &report, now);
     if (x->group != NULL)
