@@ -137,6 +137,10 @@ static enum rem_upstream_step head_done(struct rem_upstream_exchange *x)
         rc = rem_sticky_on_head(x);
     if (rc == 0)
         rc = rem_http_send_head(request);
+    if (rc == REM_ECLOSED && x->store != NULL) {
+        x->relay.detached = true; /* the client has gone, but the file is wanted */
+        rc = 0;
+    }
     if (rc > 0) /* the client is to get something else */
         return rem_upstream_end(x, rc);
     if (rc != 0)
@@ -283,6 +287,8 @@ static int relay_flush(struct rem_upstream_exchange *x)
     rc = rem_http_send_body(x->request, NULL);
     if (rc == REM_EAGAIN)
         relay->down_full = true;
+    else if (rc == REM_ECLOSED && x->store != NULL)
+        relay->detached = true;
     else if (rc != 0)
         return REM_EACCES;
     else if (relay->starved && codec->queued(x->request) < queued)

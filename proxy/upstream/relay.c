@@ -415,6 +415,10 @@ static int relay_forward(struct rem_upstream_exchange *x)
         relay->down_full = true;
         return 0;
     }
+    if (rc == REM_ECLOSED && x->store != NULL) {
+        relay->detached = true; /* the client has gone, but the file is wanted */
+        return 0;
+    }
     return rc == 0 || rc == REM_ENOMEM ? rc : REM_EACCES;
 }
 

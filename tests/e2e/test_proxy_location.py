@@ -204,18 +204,23 @@ def test_store_of_a_broken_response():
     b.close()
 
 
-def test_store_outlives_the_client():
+@pytest.mark.parametrize("early", [False, True])
+def test_store_outlives_the_client(early):
     body, go = pattern(2000000), threading.Event()
 
     def script(conn, reader, request):
-        conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:1000])
+        data = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        conn.sendall(b"" if early else data[:1000])
         go.wait(10)
-        conn.sendall(body[1000:])
+        conn.sendall(data if early else data[1000:])
     b = Backend(script)
     proxy = store_proxy(b)
     client = Client(proxy)
     client.send(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
-    client.head()
+    if early:
+        wait_for(lambda: b.requests, "the request")
+    else:
+        client.head()
     client.close()
     time.sleep(0.2)
     go.set()
