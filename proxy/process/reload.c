@@ -133,6 +133,17 @@ static int check_room(const struct rem_master *m, const struct rem_generation *n
                        live, next->setup.worker_processes);
 }
 
+/* A file that is just being written is often empty, and that says: close everything. */
+static int check_listeners(const struct rem_master *m, const struct rem_generation *next,
+                           struct rem_err *err)
+{
+    if (!rem_list_empty(&next->setup.listeners) || rem_list_empty(&m->gen->setup.listeners))
+        return REM_OK;
+    return rem_err_set(err, REM_EINVAL,
+                       "the configuration in %s has no \"listen\" any more, it is not taken over",
+                       m->options->conf);
+}
+
 /* Everything that can fail, in an order in which it can be undone. */
 static int prepare(struct rem_master *m, const struct rem_reporter *to, struct rem_generation **out,
                    struct rem_err *err)
@@ -144,7 +155,9 @@ static int prepare(struct rem_master *m, const struct rem_reporter *to, struct r
     if (rc != REM_OK)
         return rc;
     next->number = next_number(m);
-    rc = check_room(m, next, err);
+    rc = check_listeners(m, next, err);
+    if (rc == REM_OK)
+        rc = check_room(m, next, err);
     if (rc != REM_OK) {
         rem_report(to, REM_LOG_EMERG, 0, "%s", err->text);
         goto fail;

@@ -4,14 +4,15 @@ or descriptors to be had."""
 import contextlib
 import os
 import re
-import resource
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
+import conftest
 from conftest import wait_for
 from test_process_upgrade import instance, new_master  # noqa: F401 (a fixture)
 
@@ -131,14 +132,45 @@ def test_a_master_killed_in_an_upgrade(instance, victim):  # noqa: F811
         wait_for(lambda: not os.path.exists(r.pid_file), "the end of the new one")
 
 
-def test_no_workers_can_be_forked_at_a_reload(remora):
-    """Better the old ones than none.  (Limits do not bind root, hence the user.)"""
+@pytest.fixture
+def as_nobody(remora, tmp_path, monkeypatch):
+    """One that runs as nobody from the start, as limits of processes do not bind root."""
     if os.geteuid() == 0:
-        pytest.skip("root may always fork")
-    r = remora(CONF.format(name="one"))
-    resource.prlimit(r.pid, resource.RLIMIT_NPROC, (1, 1))
-    r.reload(ok=False)
-    assert r.get().body == b"one"
+        wrapper, place = tmp_path / "remora", tmp_path / "place"
+        wrapper.write_text(f'#!/bin/sh\nexec setpriv --reuid 65534 --clear-groups {conftest.REMORA} "$@"\n')
+        wrapper.chmod(0o755)
+        place.mkdir()
+        os.chown(place, 65534, -1)
+        for parent in [tmp_path, *tmp_path.parents][:3]:
+            os.chmod(parent, 0o755)
+        monkeypatch.setattr(conftest, "REMORA", str(wrapper))
+        return lambda text: remora(text, directory=str(place))
+    return remora
+
+
+def limit_processes(r, limit):
+    """As root may not, where it lacks the capability."""
+    subprocess.run([*(["setpriv", "--reuid", "65534", "--clear-groups"] if os.geteuid() == 0 else []),
+                    "prlimit", "--pid", str(r.pid), f"--nproc={limit}:"], check=True)
+
+
+def test_forks_fail(as_nobody):
+    """Nobody is sent away while nobody can be had instead; once there may be processes, all is well again."""
+    r = as_nobody(CONF.format(name="one"))
+    r.allow += [KILLED, re.compile(r"fork\(\) failed|\[emerg\].*the agent failed")]
+    limit_processes(r, 1)
+    victim = r.workers()[0]
+    os.kill(victim, signal.SIGKILL)
+    r.wait_log(r"fork\(\) failed while starting a worker")
+    r.write(CONF.format(name="two"))
+    r.signal(signal.SIGHUP)
+    r.wait_log(r"\[emerg\].*the agent failed")
+    assert r.get().body == b"one" and len(r.workers()) == 1
+    limit_processes(r, 10000)
+    wait_for(lambda: len(r.workers()) == 2 and r.agent(), "all of them", 20)
+    r.reload()
+    wait_for(lambda: r.get().body == b"two", "the new configuration")
+    assert r.admin("GET", "/livez").status == 200
 
 
 def test_more_logs_than_a_few_hundred(remora):
@@ -158,11 +190,21 @@ def test_more_logs_than_a_few_hundred(remora):
             c.close()
 
 
+@pytest.mark.parametrize("text", ["", "# soon\n", "http { }"])
+def test_an_empty_file_is_not_taken_for_a_wish(remora, text):
+    r = remora(CONF.format(name="one"), allow=[r"\[emerg\].*has no \"listen\" any more"])
+    with open(r.conf, "w") as f:
+        f.write(text)
+    r.signal(signal.SIGHUP)
+    r.wait_log(r"\[emerg\].*has no \"listen\" any more")
+    assert r.get().body == b"one" and r.admin("GET", "/livez").status == 200
+
+
 @pytest.mark.parametrize("number", range(3))
 def test_a_storm_of_hups(remora, number):
     """Good and bad configurations, faster than they can be carried out: the last one counts."""
     r = remora(CONF.format(name="one"))
-    r.allow.append(re.compile(r"\[emerg\].*(unknown directive|invalid)"))
+    r.allow.append(re.compile(r"\[emerg\].*(unknown directive|invalid|unexpected end|any more)"))
     done = 0
     end = time.monotonic() + 3
     while time.monotonic() < end:
