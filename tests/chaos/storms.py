@@ -17,6 +17,40 @@ import time
 import chaos
 
 
+class Watcher(threading.Thread):
+    """Sees to it that nothing that may only grow ever shrinks, and that an id never means another server."""
+
+    GROWS = re.compile(r'(remora_\w+_total(?:\{(?!upstream="u).*\})?|remora_upstream_revision) (\d+)$')
+
+    def __init__(self, remora, going):
+        super().__init__(daemon=True)
+        self.remora, self.going, self.wrong = remora, going, []
+        self.last, self.ids, self.looks = {}, {}, 0
+
+    def run(self):
+        while self.going() and len(self.wrong) < 5:
+            try:
+                self.look(self.remora.api())
+            except chaos.ApiError:
+                pass  # the agent is being replaced
+            except Exception as e:  # a thread must not die unnoticed
+                self.wrong.append(f"watcher: {e!r}")
+            time.sleep(0.02)
+
+    def look(self, api):
+        for line in api.request("GET", "/metrics")[1].splitlines():
+            m = self.GROWS.match(line)
+            if m and int(m[2]) < self.last.get(m[1], 0):
+                self.wrong.append(f"{m[1]} fell from {self.last[m[1]]} to {m[2]}")
+            if m:
+                self.last[m[1]] = int(m[2])
+        for server in api.request("GET", "/api/9/http/upstreams/chaos/servers")[1]:
+            if self.ids.setdefault(server["id"], server["server"]) != server["server"]:
+                self.wrong.append(f"id {server['id']} was {self.ids[server['id']]}, is {server['server']}")
+        self.looks += 1
+        api.close()
+
+
 class Control:
     """A subject whose configuration changes, under load and swaps, with what it has been done to."""
 
@@ -28,6 +62,8 @@ class Control:
             self.conf = f"shared_memory {shared_memory};\n" + f.read()
         self.wrk = chaos.Wrk(self.port, connections, a.seconds)
         self.swapper = chaos.Swapper(self.subject, self.port, self.origin_port, self.wrk.running)
+        self.watcher = Watcher(self.subject, self.wrk.running)
+        self.watcher.start()
         self.counts, self.failed = {}, []
 
     def count(self, what):
@@ -91,9 +127,13 @@ class Control:
     def load(self):
         load = self.wrk.result()
         self.swapper.join(30)
+        self.watcher.join(30)
+        self.counts["looked"] = self.watcher.looks
         print(f"  load: {load}\n  swaps: {self.swapper.swaps}, not applied: {self.swapper.unapplied}, "
               f"checked: {self.swapper.checked}, slowest: {self.swapper.slow * 1000:.0f} ms\n  done: {self.counts}")
-        self.failed += self.swapper.wrong[:5]
+        self.failed += self.swapper.wrong[:5] + self.watcher.wrong
+        if not self.watcher.looks:
+            self.failed.append("the metrics were never seen")
         if load["bad_status"]:
             self.failed.append("a request was answered with an error")
         if load["requests"] < 100 or self.swapper.swaps < 10:
