@@ -182,6 +182,10 @@ static void on_client_gone(struct rem_request *request)
         rem_relay_detach(x);
         return;
     }
+    if (!x->client_gone && x->peer != NULL && x->state < REM_UPSTREAM_TUNNEL)
+        rem_record_log(x, REM_LOG_INFO, 0,
+                       "client prematurely closed connection, so upstream connection is closed too",
+                       rem_record_doing(x));
     x->client_gone = true;
     rem_upstream_run(x);
 }

@@ -11,7 +11,7 @@ from oracle import Both
 
 CONF = """worker_processes 1;
 http { access_log off; root @DIR@/html; keepalive_timeout 1s; client_max_body_size 1k;
-    client_header_timeout 500ms; client_body_timeout 500ms; proxy_read_timeout 500ms;
+    client_header_timeout 500ms; client_body_timeout 500ms; proxy_read_timeout 500ms; lingering_timeout 100ms;
     upstream dead { server 127.0.0.1:%(dead)d; server 127.0.0.1:%(dead)d; }
     upstream mixed { server 127.0.0.1:%(dead)d; server 127.0.0.1:%(backend)d; }
     server { listen 127.0.0.1:@PORT:web@; server_name a.test;
@@ -96,7 +96,7 @@ class Told:
 
 
 def act(server, data, how):
-    with socket.create_connection(("127.0.0.1", server.port("web")), 5) as s:
+    with socket.create_connection(("127.0.0.1", server.port("web")), 20) as s:
         s.sendall(data)
         if how == "answer":
             assert s.recv(65536)
@@ -122,3 +122,16 @@ def test_beside_nginx(remora, backend):
             if not theirs.lines() or theirs.lines() != ours.lines():
                 wrong.append((name, theirs.lines(), ours.lines()))
     assert not wrong, "\n".join(f"{n}\n  nginx:  {t}\n  remora: {o}" for n, t, o in wrong)
+
+
+def test_a_client_that_does_not_wait(remora, backend):
+    """nginx begins the line with "epoll_wait() reported that" and says that the request is being sent."""
+    b = backend(serve)
+    r = remora("""http { server { listen 127.0.0.1:@PORT:web@; server_name a.test;
+        location / { proxy_pass http://127.0.0.1:%d; } } }""" % b.port)
+    with socket.create_connection(("127.0.0.1", r.port("web"))) as s:
+        s.sendall(get("/slow"))
+        wait_for(lambda: b.requests, "the request at the backend")
+    r.wait_log(r'\[info\] \d+#\d+: \*\d+ client prematurely closed connection, so upstream connection is closed too '
+               r'while reading response header from upstream, client: 127.0.0.1, server: a.test, '
+               r'request: "GET /slow HTTP/1.1", upstream: "http://127.0.0.1:%d/slow", host: "a.test"' % b.port)
