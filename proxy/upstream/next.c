@@ -9,6 +9,9 @@
 #include "proxy/upstream/sticky.h"
 #include "proxy/upstream/upstream_conf.h"
 
+/* In turns of the schedule: how far ahead a connection is fetched, and its place in the table. */
+enum { AHEAD_NEAR = 2, AHEAD_FAR = 6 };
+
 static struct rem_str addr_text_dup(struct rem_upstream_exchange *x, const struct rem_addr *addr)
 {
     char text[REM_ADDR_TEXT];
@@ -89,6 +92,8 @@ int rem_next_pick(struct rem_upstream_exchange *x)
     x->addr_text = text;
     x->key = rem_bind_key(x->policy->bind, x->balance.pin.uid);
     x->upstream_uid = set->upstream_uid;
+    rem_pool_prefetch(worker->upstreams, rem_balance_ahead(&x->balance, AHEAD_NEAR),
+                      rem_balance_ahead(&x->balance, AHEAD_FAR));
     x->keepalive = (struct rem_keepalive_spec){
         .connections = set->keepalive_connections,
         .requests = set->keepalive_requests,

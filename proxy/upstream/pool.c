@@ -271,6 +271,19 @@ struct rem_upstream_conn *rem_pool_get(struct rem_upstream_worker *upstreams, ui
     }
 }
 
+void rem_pool_prefetch(struct rem_upstream_worker *upstreams, uint64_t next, uint64_t later)
+{
+    const struct rem_list *bucket = pool_bucket(upstreams, next);
+    const char *uc = (const char *)REM_LIST_ENTRY(bucket->next, struct rem_upstream_conn, chain);
+
+    if (later != 0)
+        __builtin_prefetch(pool_bucket(upstreams, later));
+    if (next == 0 || rem_list_empty(bucket))
+        return;
+    for (size_t at = 0; at < sizeof(struct rem_upstream_conn); at += REM_CACHE_LINE)
+        __builtin_prefetch(uc + at, 1);
+}
+
 /* Whether nothing more can be waiting on the socket.  When the last read filled its room exactly,
  * nobody knows, and no event would come for bytes that are there already: ask. */
 static bool conn_is_quiet(struct rem_upstream_conn *uc)

@@ -77,6 +77,10 @@ struct rem_upstream_group *rem_pool_group_named(struct rem_upstream_worker *upst
 /* An idle connection to the server `key`, no longer idle; NULL: none. */
 struct rem_upstream_conn *rem_pool_get(struct rem_upstream_worker *upstreams, uint64_t key);
 
+/* Fetches into the cache what rem_pool_get will touch: soon for `next`, later for `later` (0:
+ * nobody). Where thousands of servers take turns, each one's connection has long left the cache. */
+void rem_pool_prefetch(struct rem_upstream_worker *upstreams, uint64_t next, uint64_t later);
+
 /* Starts connecting, from `local` if that is not NULL.  conn->connected says whether that is done
  * already.  Errors: REM_EBUSY (worker_connections), REM_EIO (errno), REM_EACCES (errno: not from
  * there), REM_ENOMEM. */

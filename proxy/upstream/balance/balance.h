@@ -64,6 +64,10 @@ void rem_balance_init(struct rem_balance_state *state, struct rem_reader *reader
 /* Lets go of a server still held, without a verdict. */
 void rem_balance_fini(struct rem_balance_state *state);
 
+/* The uid of the server whose turn comes `ahead` turns after the one just picked, for callers that
+ * fetch early what they will need for it; 0 where nobody can tell or it is not worth it. */
+uint64_t rem_balance_ahead(const struct rem_balance_state *state, uint32_t ahead);
+
 /* The balancer of a set's method; never NULL. */
 const struct rem_balancer *rem_balance_method(uint32_t method);
 

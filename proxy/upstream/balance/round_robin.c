@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 enum {
+    SHORT_ROUND = 16,   /* what a round so short touches stays in the cache */
     SMALL_ROUND = 64,   /* a round so short is simply walked */
     LONG_RUN = 16,      /* so many useless turns in a row are worth remembering */
     SKIP_FOR_MS = 100,  /* for so long; a server that comes back waits no longer than that */
@@ -153,7 +154,7 @@ static void prefetch(const struct walk *walk)
     const struct rem_reader *reader = walk->pick->state->reader;
     uint32_t near = walk->side->at + 4, far = walk->side->at + 8;
 
-    if (schedule->length <= 16)
+    if (schedule->length <= SHORT_ROUND)
         return;
     near = near < schedule->length ? near : near - schedule->length;
     far = far < schedule->length ? far : far - schedule->length;
@@ -163,7 +164,22 @@ static void prefetch(const struct walk *walk)
         rem_set_server(walk->pick->set, rem_set_turn(walk->pick->set, schedule, near));
     struct rem_shm_server_slot *slot = rem_reader_slot(reader, server);
     __builtin_prefetch(slot);
+    __builtin_prefetch(slot->name);
     __builtin_prefetch(rem_slot_lines(slot) + reader->line, 1);
+}
+
+uint64_t rem_balance_ahead(const struct rem_balance_state *state, uint32_t ahead)
+{
+    const struct rem_shm_schedule *schedule = &state->set->primary;
+    uint32_t turn = state->ref->side[REM_SIDE_PRIMARY].at + ahead;
+
+    if (state->set->method != REM_BALANCE_ROUND_ROBIN || schedule->length <= SHORT_ROUND ||
+        ahead >= schedule->length)
+        return 0;
+    turn = turn < schedule->length ? turn : turn - schedule->length;
+    if (REM_UNLIKELY(turn >= schedule->length)) /* the place is of an earlier set */
+        return 0;
+    return rem_set_server(state->set, rem_set_turn(state->set, schedule, turn))->uid;
 }
 
 int rem_round_robin_side(struct rem_pick *pick, unsigned side)
