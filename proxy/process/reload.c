@@ -172,7 +172,8 @@ static int prepare(struct rem_master *m, const struct rem_reporter *to, struct r
     }
     rc = switch_agent(m, next, err);
     if (rc != REM_OK) {
-        rem_report(to, REM_LOG_EMERG, 0, "%s", err->text);
+        if (!m->signals.stop) /* else it was given up, which is no failure */
+            rem_report(to, REM_LOG_EMERG, 0, "%s", err->text);
         rem_listeners_close(&next->setup.listeners, &m->gen->setup.listeners);
         rem_listeners_close(&next->setup.admin_listeners, &m->gen->setup.admin_listeners);
         goto fail;

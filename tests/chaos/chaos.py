@@ -200,7 +200,7 @@ class Swapper(threading.Thread):
 
     def _run(self):
         api = self.remora.api()
-        acked, trying = None, None
+        acked, trying = ["127.0.1.1"], None  # what the file says
         client = None
         while self.going():
             if trying is None:
