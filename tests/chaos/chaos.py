@@ -183,7 +183,7 @@ class Swapper(threading.Thread):
         super().__init__(daemon=True)
         self.remora, self.port, self.origin, self.going = remora, port, origin_port, going
         self.swaps = self.unapplied = self.api_breaks = self.checked = 0
-        self.wrong, self.slow, self.used_after_1000 = [], 0.0, None
+        self.wrong, self.slow, self.away, self.used_after_1000 = [], 0.0, 0.0, None
         self.patience = 1.0  # seconds until the API answers again
 
     def names(self):
@@ -235,7 +235,8 @@ class Swapper(threading.Thread):
 
     def _after_break(self, api, acked, trying):
         """The agent died over a PUT: what is published now is the old set or the new one."""
-        end = time.time() + self.patience
+        at = time.time()
+        end = at + self.patience
         while True:
             try:
                 status, answer = api.request("GET", "/v1/http/upstreams/chaos/servers")
@@ -245,6 +246,9 @@ class Swapper(threading.Thread):
                     self.wrong.append(f"no API after the agent was killed: {e}")
                     return acked
                 time.sleep(0.005)
+        self.away = max(self.away, time.time() - at)
+        if time.time() > end:
+            self.wrong.append(f"the API was away for {time.time() - at:.1f} s after the agent was killed")
         servers = answer["servers"] if isinstance(answer, dict) else answer
         now = sorted(s["server"].rsplit(":", 1)[0] for s in servers)
         if status != 200 or now not in (sorted(acked or []), sorted(trying)):
@@ -296,19 +300,28 @@ def settle(api):
         time.sleep(0.05)
 
 
+def named(remora, title):
+    """Pids of the children that call themselves so."""
+    found = []
+    for pid in children(remora.proc.pid):
+        try:
+            with open(f"/proc/{pid}/cmdline") as f:
+                if title in f.read():
+                    found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
 def killer(remora, going, counts):
     """SIGKILL to a random worker and to the agent, each once a second."""
+    at = time.time()
     while going():
         for kind in ("worker", "agent"):
-            time.sleep(0.5)
-            if not going():
-                return
-            try:
-                status = remora.api().request("GET", "/v1/revision")[1]
-            except ApiError:
-                continue
-            pids = [w["pid"] for w in status["workers"]] if kind == "worker" else [status["agent_pid"]]
-            if pids:
+            at += 0.5
+            time.sleep(max(0, at - time.time()))
+            pids = named(remora, f"{kind} process")
+            if pids and going():
                 os.kill(random.choice(pids), signal.SIGKILL)
                 counts[kind] += 1
 
@@ -329,7 +342,8 @@ def run_swap(a, kill=False):
         rate = swapper.swaps / a.seconds
         print(f"  load: {load}\n  swaps: {swapper.swaps} ({rate:.0f}/s), not applied within 100 ms: {swapper.unapplied}, "
               f"checked after `applied`: {swapper.checked}, slowest: {swapper.slow * 1000:.0f} ms"
-              f"\n  killed: {kills}, API connections broken: {swapper.api_breaks}\n  region: {figures}, "
+              f"\n  killed: {kills}, API connections broken: {swapper.api_breaks}, "
+              f"API away for at most {swapper.away * 1000:.0f} ms\n  region: {figures}, "
               f"after 1000 swaps: {swapper.used_after_1000}")
         failed += swapper.wrong[:5]
         if load["requests"] < 100:
