@@ -4,9 +4,11 @@ or descriptors to be had."""
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -133,19 +135,20 @@ def test_a_master_killed_in_an_upgrade(instance, victim):  # noqa: F811
 
 
 @pytest.fixture
-def as_nobody(remora, tmp_path, monkeypatch):
+def as_nobody(remora, monkeypatch):
     """One that runs as nobody from the start, as limits of processes do not bind root."""
-    if os.geteuid() == 0:
-        wrapper, place = tmp_path / "remora", tmp_path / "place"
-        wrapper.write_text(f'#!/bin/sh\nexec setpriv --reuid 65534 --clear-groups {conftest.REMORA} "$@"\n')
-        wrapper.chmod(0o755)
-        place.mkdir()
-        os.chown(place, 65534, -1)
-        for parent in [tmp_path, *tmp_path.parents][:3]:
-            os.chmod(parent, 0o755)
-        monkeypatch.setattr(conftest, "REMORA", str(wrapper))
-        return lambda text: remora(text, directory=str(place))
-    return remora
+    if os.geteuid() != 0:
+        yield remora
+        return
+    place = tempfile.mkdtemp(prefix="remora-nobody-")  # pytest's own folders are closed to nobody
+    wrapper = place + "/wrapper"
+    shutil.copy(conftest.REMORA, place + "/binary")  # and so may be the folders above it
+    with open(wrapper, "w") as f:
+        f.write(f'#!/bin/sh\nexec setpriv --reuid 65534 --clear-groups {place}/binary "$@"\n')
+    os.chmod(wrapper, 0o755)
+    os.chown(place, 65534, -1)
+    monkeypatch.setattr(conftest, "REMORA", wrapper)
+    yield lambda text: remora(text, directory=place)  # which removes it
 
 
 def limit_processes(r, limit):
