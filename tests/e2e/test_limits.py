@@ -127,8 +127,8 @@ def test_small_zone_many_keys(remora, backend):
 def test_killed_workers_leave_no_lock(remora, backend):
     b = backend()
     r = remora("worker_processes 2;\n" + server(
-        "location / { limit_req zone=f burst=1000 nodelay; limit_conn c 100; proxy_pass http://%s; }" % b.addr,
-        "limit_req_zone $arg_k zone=f:1m rate=1000r/s; limit_conn_zone $arg_k zone=c:1m;"), allow=["signal 9"])
+        "location / { limit_req zone=f burst=100000 nodelay; limit_conn c 100; proxy_pass http://%s; }" % b.addr,
+        "limit_req_zone $arg_k zone=f:1m rate=100000r/s; limit_conn_zone $arg_k zone=c:1m;"), allow=["signal 9"])
     stop = threading.Event()
 
     def traffic():
