@@ -219,10 +219,12 @@ static int start_registry(struct rem_agent *agent, struct rem_err *err)
         return rc;
     reclaim_at_first(agent->writer);
     rem_arena_init(&arena, NULL);
-    rc = rem_resolves_inherit(agent->writer, &arena, handover->upstreams, handover->upstream_count,
-                              &specs);
+    rc = rem_states_inherit(agent->writer, &arena, handover->upstreams, handover->upstream_count,
+                            &specs);
+    if (rc == 0)
+        rc = rem_resolves_inherit(agent->writer, &arena, specs, handover->upstream_count, &specs);
     if (rc != 0)
-        (void)rem_err_set(err, rc, "cannot take over addresses: %s", rem_err_text(rc));
+        (void)rem_err_set(err, rc, "cannot take over servers: %s", rem_err_text(rc));
     else
         rc = rem_writer_reconcile(agent->writer, specs, handover->upstream_count,
                                   handover->config_generation, err);
@@ -254,6 +256,11 @@ static int start(struct rem_agent *agent, struct rem_err *err)
                             agent->handover->upstream_count);
     if (rc != 0)
         return rem_err_set(err, rc, "cannot resolve names: %s", rem_err_text(rc));
+    agent->states = (struct rem_states){.writer = agent->writer, .log = agent->log};
+    rc = rem_states_start(&agent->states, agent->handover->upstreams,
+                          agent->handover->upstream_count);
+    if (rc != 0)
+        return rem_err_set(err, rc, "cannot keep state files: %s", rem_err_text(rc));
     rem_agent_reclaim(agent);
     return 0;
 }
@@ -264,6 +271,7 @@ static void end(struct rem_agent *agent)
                               agent->signals[0], agent->signals[1], agent->signals[2]};
 
     rem_resolves_stop(&agent->resolves);
+    rem_states_stop(&agent->states);
     if (agent->server.base != NULL)
         rem_admin_server_stop(&agent->server);
     for (size_t i = 0; i < REM_COUNT(events); i++)

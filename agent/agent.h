@@ -3,7 +3,8 @@
  *
  * Lifecycle:  rem_agent_run (declared in proto/shm/handover.h) -> start -> turns -> end.
  * A turn:     wait for events -> run their callbacks (requests are answered or staged) -> publish
- *             what was staged, once -> answer those whose change all workers run.
+ *             what was staged, once -> write state files -> answer those whose change all workers
+ *             run.
  * Idle cost:  the loop sleeps without a timeout unless a change waits for workers, memory waits to
  *             be freed, or a connection is open.  */
 #ifndef REM_AGENT_AGENT_H
@@ -11,6 +12,7 @@
 
 #include "agent/admin_server.h"
 #include "agent/resolve.h"
+#include "agent/state.h"
 #include "proto/shm/handover.h"
 
 enum {
@@ -33,6 +35,7 @@ struct rem_agent {
     struct rem_api api;
     struct rem_admin_server server;
     struct rem_resolves resolves;
+    struct rem_states states;
 
     struct rem_list staged;   /* calls whose change is published at the end of this turn */
     struct rem_list deferred; /* calls that must be handled when nothing is staged */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a turn of the agent does with requests: stage, publish once, wait for the workers. */
+/* What a turn of the agent does with requests: stage, publish once, save, wait for the workers. */
 #include "agent/agent.h"
 
 #include <event2/event.h>
@@ -79,10 +79,21 @@ void rem_agent_on_error(void *data, const struct rem_api_request *request, int s
 
 /* ---- publishing ---- */
 
-/* The call's change is published: answers, or has it wait for the workers. */
-static void settle(struct rem_agent *agent, struct rem_admin_call *call,
-                   const struct rem_commit *commit)
+static void settle_failed(struct rem_admin_call *call, int error)
 {
+    rem_api_finish_failed(&call->staged, &call->request, error, &call->response);
+    rem_admin_call_reply(call);
+}
+
+/* The call's change is published: answers, or has it wait for the workers.  One that is not safe
+ * on the disk (`saved`) is in effect, but not acknowledged. */
+static void settle(struct rem_agent *agent, struct rem_admin_call *call,
+                   const struct rem_commit *commit, int saved)
+{
+    if (saved != 0) {
+        settle_failed(call, saved);
+        return;
+    }
     call->staged.commit = *commit;
     if (rem_api_waits(&call->staged)) {
         call->due_ms = agent->clock->mono_ms + REM_AGENT_APPLIED_MS;
@@ -92,10 +103,16 @@ static void settle(struct rem_agent *agent, struct rem_admin_call *call,
     rem_admin_call_reply(call);
 }
 
-static void settle_failed(struct rem_admin_call *call, int error)
+/* Publishes what is staged, and writes the state files of the upstreams that it is about.
+ * Errors: those of rem_api_publish; *saved is REM_EIO when only the writing failed. */
+static int publish_and_save(struct rem_agent *agent, struct rem_commit *commit, int *saved)
 {
-    rem_api_finish_failed(&call->staged, &call->request, error, &call->response);
-    rem_admin_call_reply(call);
+    int rc;
+
+    rem_states_note(&agent->states, agent->api.change);
+    rc = rem_api_publish(&agent->api, commit);
+    *saved = rc == 0 ? rem_states_save(&agent->states) : 0;
+    return rc;
 }
 
 /* The common publish failed, so nothing of it has happened: tries each change on its own, as only
@@ -106,7 +123,7 @@ static void publish_singly(struct rem_agent *agent, struct rem_list *calls)
     {
         struct rem_admin_call *call = call_at(node);
         struct rem_commit commit;
-        int rc;
+        int rc, saved;
         rem_list_remove(node);
         rem_api_forget(&call->staged);
         rem_api_response_reset(&call->response);
@@ -115,9 +132,9 @@ static void publish_singly(struct rem_agent *agent, struct rem_list *calls)
             rem_admin_call_reply(call);
             continue;
         }
-        rc = rem_api_publish(&agent->api, &commit);
+        rc = publish_and_save(agent, &commit, &saved);
         if (rc == 0)
-            settle(agent, call, &commit);
+            settle(agent, call, &commit, saved);
         else
             settle_failed(call, rc);
     }
@@ -127,18 +144,18 @@ static void publish(struct rem_agent *agent)
 {
     struct rem_list calls;
     struct rem_commit commit;
-    int rc;
+    int rc, saved;
 
     if (agent->api.change == NULL)
         return;
     agent->applied_tries = 0;
     take(&agent->staged, &calls);
-    rc = rem_api_publish(&agent->api, &commit);
+    rc = publish_and_save(agent, &commit, &saved);
     if (rc == 0) {
         REM_LIST_EACH(node, &calls)
         {
             rem_list_remove(node);
-            settle(agent, call_at(node), &commit);
+            settle(agent, call_at(node), &commit, saved);
         }
     } else if (calls.next != calls.prev) {
         publish_singly(agent, &calls);

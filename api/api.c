@@ -225,8 +225,14 @@ void rem_api_finish_failed(struct rem_api_staged *staged, const struct rem_api_r
     struct rem_fault fault = {0};
 
     rem_api_forget(staged);
-    (void)rem_fault_set(&fault, error == REM_EFULL ? REM_FAULT_OUT_OF_MEMORY : REM_FAULT_INTERNAL,
-                        "%s", rem_err_text(error));
+    if (error == REM_EIO)
+        (void)rem_fault_set(&fault, REM_FAULT_STATE_NOT_SAVED,
+                            "the change is in effect, but it is not in the state file and will "
+                            "be lost at a restart");
+    else
+        (void)rem_fault_set(&fault,
+                            error == REM_EFULL ? REM_FAULT_OUT_OF_MEMORY : REM_FAULT_INTERNAL, "%s",
+                            rem_err_text(error));
     answer_fault(&fault, request->path, response);
 }
 

@@ -76,7 +76,8 @@ static inline bool rem_api_waits(const struct rem_api_staged *staged)
     return staged->body != NULL;
 }
 
-/* Completes the response of a staged request. */
+/* Completes the response of a staged request.  REM_EIO as the error: it is published, but a state
+ * file could not be written. */
 void rem_api_finish(struct rem_api_staged *staged, bool applied, struct rem_api_response *response);
 void rem_api_finish_failed(struct rem_api_staged *staged, const struct rem_api_request *request,
                            int error, struct rem_api_response *response);

@@ -41,6 +41,14 @@ void rem_change_free(struct rem_change **change)
     *change = NULL;
 }
 
+bool rem_change_names(const struct rem_change *change, struct rem_str name)
+{
+    for (size_t i = 0; i < change->count; i++)
+        if (rem_str_eq(change->items[i].spec.name, name))
+            return true;
+    return false;
+}
+
 /* The upstream's item, made from what is published when it is not there yet. */
 static int item_for(struct rem_change *change, struct rem_str name, struct rem_change_item **out)
 {

@@ -38,7 +38,8 @@ int rem_upstream_spec_copy(struct rem_arena *arena, const struct rem_upstream_sp
 {
     struct rem_upstream_spec copy = *from;
 
-    if (!dup_text(arena, &copy.name) || !dup_text(arena, &copy.zone))
+    if (!dup_text(arena, &copy.name) || !dup_text(arena, &copy.zone) ||
+        !dup_text(arena, &copy.state))
         return REM_ENOMEM;
     copy.servers = NULL;
     if (from->server_count != 0) {

@@ -55,6 +55,7 @@ enum rem_upstream_flag {
     REM_UPSTREAM_RUNTIME = 1 << 2,  /* made through the API, in no configuration file */
     REM_UPSTREAM_ORPHAN = 1 << 3,   /* gone from the configuration, kept for older workers;
                                        set by the writer alone */
+    REM_UPSTREAM_STATE = 1 << 4,    /* its servers are kept in a state file */
 };
 
 enum rem_balance_method {
@@ -106,6 +107,12 @@ struct rem_resolve_spec {
     uint64_t timeout_ms;
 };
 
+/* What was found in a state file. */
+enum rem_state_flag {
+    REM_STATE_EDITED = 1 << 0, /* a text that is not the agent's: it goes before what is running */
+    REM_STATE_BROKEN = 1 << 1, /* partly unreadable: kept aside when it is written again */
+};
+
 struct rem_keepalive_spec {
     uint32_t connections; /* idle ones kept per worker; 0: none */
     uint32_t requests;    /* per connection */
@@ -128,6 +135,8 @@ struct rem_upstream_spec {
     /* For the agent alone, never in the registry; NULL in what is read back from there. */
     const struct rem_resolve_spec *resolves;
     size_t resolve_count;
+    struct rem_str state; /* path, NUL-terminated, with REM_UPSTREAM_STATE; for the agent alone */
+    uint32_t state_flags; /* enum rem_state_flag */
 };
 
 /* A deep copy whose strings and servers live in `arena`.  Errors: REM_ENOMEM. */

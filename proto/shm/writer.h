@@ -48,6 +48,9 @@ int rem_change_get(struct rem_change *change, struct rem_str name,
 int rem_change_put(struct rem_change *change, const struct rem_upstream_spec *spec,
                    struct rem_err *err) REM_MUST_CHECK;
 
+/* Has a step of the change looked at the upstream, or put it? */
+bool rem_change_names(const struct rem_change *change, struct rem_str name);
+
 /* Replaces the servers of an existing upstream and nothing else of it.  Two servers with the same
  * address are refused here (REM_EEXIST), as the API wants, unless the configuration (put) brought
  * them.

@@ -81,6 +81,13 @@ int rem_conf_block(struct rem_conf *cf, enum rem_conf_context context,
 /* Reads a free block: `fn` gets every line.  It may call rem_conf_include for "include". */
 int rem_conf_block_lines(struct rem_conf *cf, rem_conf_line_fn fn, void *data) REM_MUST_CHECK;
 
+/* Reads lines from a text that is not part of the configuration, `file` in messages: `fn` gets each
+ * of them, and that one is wrong does not keep the rest from being read.  What would be reported is
+ * not, nor does it count as an error.
+ * Returns: 0; REM_EINVAL with the first message and its place in `err`; REM_ENOMEM. */
+int rem_conf_text_lines(struct rem_conf *cf, struct rem_str file, struct rem_str bytes,
+                        rem_conf_line_fn fn, void *data, struct rem_err *err) REM_MUST_CHECK;
+
 /* Runs the include line in cf->args (one argument, a path or a glob). */
 int rem_conf_include(struct rem_conf *cf) REM_MUST_CHECK;
 

@@ -168,6 +168,61 @@ int rem_conf_block_lines(struct rem_conf *cf, rem_conf_line_fn fn, void *data)
     return rc;
 }
 
+/* Lines of a text apart from the configuration. */
+struct apart {
+    rem_conf_line_fn fn;
+    void *data;
+    struct rem_err *err; /* of the first that is wrong */
+};
+
+static void on_apart_report(void *data, const struct rem_conf_report *report)
+{
+    struct rem_err *err = data;
+    struct rem_sbuf text;
+
+    if (report->level > REM_LOG_EMERG || err->code != 0)
+        return;
+    rem_sbuf_init(&text);
+    rem_conf_report_text(report, &text);
+    (void)rem_err_set(err, REM_EINVAL, "%.*s", REM_STR_ARG(rem_sbuf_str(&text)));
+    rem_sbuf_fini(&text);
+}
+
+static int apart_line(struct rem_conf *cf, void *data)
+{
+    const struct apart *apart = data;
+    int rc = apart->fn(cf, apart->data);
+
+    if (rc < 0 && rc != REM_ENOMEM && apart->err->code == 0)
+        (void)rem_conf_error(cf, "\"%s\" failed: %s", cf->args[0].p, rem_err_text(rc));
+    return rc == REM_ENOMEM ? rc : 0;
+}
+
+int rem_conf_text_lines(struct rem_conf *cf, struct rem_str file, struct rem_str bytes,
+                        rem_conf_line_fn fn, void *data, struct rem_err *err)
+{
+    struct rem_conf_cycle *cycle = cf->cycle;
+    struct rem_conf saved = *cf;
+    struct apart apart = {fn, data, err};
+    rem_conf_report_fn report = cycle->report;
+    void *report_data = cycle->report_data;
+    uint32_t errors = cycle->errors;
+    int rc;
+
+    *err = (struct rem_err){0};
+    cycle->report = on_apart_report;
+    cycle->report_data = err;
+    cf->context = REM_CTX_FREE;
+    cf->line_fn = apart_line;
+    cf->line_data = &apart;
+    rc = rem_parser_text(cf, file, bytes, REM_PARSER_FILE);
+    *cf = saved;
+    cycle->report = report;
+    cycle->report_data = report_data;
+    cycle->errors = errors;
+    return rc == REM_ENOMEM ? rc : err->code != 0 ? REM_EINVAL : rc;
+}
+
 static int include_glob(struct rem_conf *cf, struct rem_str pattern)
 {
     glob_t found;

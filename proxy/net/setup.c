@@ -42,14 +42,16 @@ int rem_setup_syslog(struct rem_setup *setup, struct rem_str text, struct rem_sy
     return REM_OK;
 }
 
-int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path)
+static int add_dir(struct rem_setup *setup, struct rem_str path, bool written)
 {
     struct rem_setup_dir **end = &setup->dirs;
     struct rem_str copy;
 
     for (; *end != NULL; end = &(*end)->next)
-        if (rem_str_is(path, (*end)->path))
+        if (rem_str_is(path, (*end)->path)) {
+            (*end)->written = (*end)->written || written;
             return REM_OK;
+        }
     copy = rem_arena_dup(setup->arena, path);
     *end = rem_arena_zalloc(setup->arena, sizeof(**end));
     if (copy.p == NULL || *end == NULL) {
@@ -57,5 +59,16 @@ int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path)
         return REM_ENOMEM;
     }
     (*end)->path = copy.p;
+    (*end)->written = written;
     return REM_OK;
+}
+
+int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path)
+{
+    return add_dir(setup, path, false);
+}
+
+int rem_setup_add_written_dir(struct rem_setup *setup, struct rem_str path)
+{
+    return add_dir(setup, path, true);
 }

@@ -72,6 +72,7 @@ struct rem_setup {
 struct rem_setup_dir {
     struct rem_setup_dir *next;
     const char *path;
+    bool written; /* files are made in it later, by the user of `user` */
 };
 
 struct rem_setup_env {
@@ -96,5 +97,9 @@ int rem_setup_syslog(struct rem_setup *setup, struct rem_str text, struct rem_sy
 /* Takes note of a temporary directory (client_body_temp_path ...) to be made before privileges
  * are dropped.  Errors: REM_ENOMEM. */
 int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path) REM_MUST_CHECK;
+
+/* The same of a directory that may be there already: the start then fails if the user of `user`
+ * cannot make files in it. */
+int rem_setup_add_written_dir(struct rem_setup *setup, struct rem_str path) REM_MUST_CHECK;
 
 #endif

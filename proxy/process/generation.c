@@ -2,9 +2,11 @@
 #include "proxy/process/generation.h"
 
 #include "proxy/http/http.h"
+#include "proxy/process/privileges.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -142,11 +144,27 @@ static int make_dir(const struct rem_setup *setup, const char *path)
     return REM_OK;
 }
 
+/* Who children run as. */
+static const char *user_name(const struct rem_setup *setup)
+{
+    const struct passwd *own;
+
+    if (setup->user.n > 0 && geteuid() == 0)
+        return setup->user.p;
+    own = getpwuid(geteuid());
+    return own != NULL ? own->pw_name : "?";
+}
+
 int rem_generation_prepare(struct rem_generation *gen, const struct rem_reporter *to)
 {
     for (const struct rem_setup_dir *dir = gen->setup.dirs; dir != NULL; dir = dir->next)
         if (make_dir(&gen->setup, dir->path) != REM_OK) {
             rem_report(to, REM_LOG_EMERG, errno, "mkdir() \"%s\" failed", dir->path);
+            return REM_EIO;
+        } else if (dir->written && !rem_privileges_can_write(&gen->setup, dir->path)) {
+            rem_report(to, REM_LOG_EMERG, 0,
+                       "directory \"%s\" of a state file is not writable for user \"%s\"",
+                       dir->path, user_name(&gen->setup));
             return REM_EIO;
         }
     for (struct rem_log_file *file = gen->setup.log_files; file != NULL; file = file->next)

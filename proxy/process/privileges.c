@@ -2,10 +2,12 @@
 #include "proxy/process/privileges.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -26,6 +28,23 @@ static int change_user(const struct rem_setup *setup)
         return REM_EIO;
     }
     return REM_OK;
+}
+
+/* Asked in a child, which can take on another user for good. */
+bool rem_privileges_can_write(const struct rem_setup *setup, const char *dir)
+{
+    int status = 0;
+    pid_t pid, got;
+
+    if (setup->user.n == 0 || geteuid() != 0)
+        return faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0;
+    pid = fork();
+    if (pid == 0)
+        _exit(change_user(setup) == REM_OK && access(dir, W_OK | X_OK) == 0 ? 0 : 1);
+    do
+        got = pid > 0 ? waitpid(pid, &status, 0) : -1;
+    while (got < 0 && pid > 0 && errno == EINTR);
+    return got == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 /* The value a name shall have in a child: "NAME=value", or NULL. */

@@ -27,6 +27,7 @@ struct upstream_main {
 static int upstream_block(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 static int upstream_server(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 static int upstream_zone(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+static int upstream_state(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 static int upstream_keepalive(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 
 /* Which field of the keep-alive settings a directive fills. */
@@ -57,6 +58,11 @@ static const struct rem_directive directives[] = {
      .contexts = REM_CTX_UPSTREAM,
      .args = REM_ARGS_12,
      .set = upstream_zone,
+     .level = REM_LEVEL_SERVER},
+    {.name = "state",
+     .contexts = REM_CTX_UPSTREAM,
+     .args = REM_ARGS_1,
+     .set = upstream_state,
      .level = REM_LEVEL_SERVER},
     {.name = "keepalive",
      .contexts = REM_CTX_UPSTREAM,
@@ -166,8 +172,8 @@ void rem_upstream_block_hash(const struct rem_conf *cf, struct rem_upstream_bloc
     }
 }
 
-/* Does what the server says go with the method? */
-static int server_check(struct rem_conf *cf, uint32_t method, const struct rem_server_spec *server)
+int rem_upstream_server_check(struct rem_conf *cf, uint32_t method,
+                              const struct rem_server_spec *server)
 {
     const char *param = NULL;
 
@@ -190,9 +196,9 @@ static int block_check(struct rem_conf *cf, const struct rem_upstream_block *blo
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < spec->server_count; i++)
-        rc = server_check(cf, spec->method, &spec->servers[i]);
+        rc = rem_upstream_server_check(cf, spec->method, &spec->servers[i]);
     for (size_t i = 0; rc == 0 && i < block->resolves.n; i++)
-        rc = server_check(cf, spec->method, &resolves[i].server);
+        rc = rem_upstream_server_check(cf, spec->method, &resolves[i].server);
     return rc;
 }
 
@@ -238,7 +244,19 @@ static int upstream_server(struct rem_conf *cf, const struct rem_directive *d, v
 
     (void)d;
     rem_upstream_block_hash(cf, block);
+    if (block->upstream->spec.state.n != 0)
+        return rem_conf_error(cf, "\"server\" directive is not allowed here: the servers are in "
+                                  "the file of \"state\"");
     return rem_upstream_server_set(cf, block);
+}
+
+static int upstream_state(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    struct rem_upstream_block *block = conf;
+
+    (void)d;
+    rem_upstream_block_hash(cf, block);
+    return rem_upstream_state_set(cf, block);
 }
 
 static int upstream_zone(struct rem_conf *cf, const struct rem_directive *d, void *conf)
@@ -373,6 +391,26 @@ static int block_resolves(struct rem_conf *cf, struct rem_upstream_block *block)
     return 0;
 }
 
+/* The servers that the block's state file has.  No two blocks may write one file. */
+static int state_file(struct rem_conf *cf, const struct upstream_main *all,
+                      struct rem_upstream_block *block)
+{
+    struct rem_upstream *upstream = block->upstream;
+
+    if (upstream->spec.state.n == 0)
+        return 0;
+    for (const struct rem_upstream_block *b = all->blocks; b != NULL; b = b->next)
+        if (b != block && rem_str_eq(b->upstream->spec.state, upstream->spec.state))
+            return rem_conf_error_at(cf, block->state_pos,
+                                     "state file \"%s\" is that of upstream \"%.*s\" too",
+                                     upstream->spec.state.p, REM_STR_ARG(b->upstream->name));
+    if (upstream->spec.flags & REM_UPSTREAM_STATIC)
+        return rem_conf_error_at(cf, block->state_pos,
+                                 "\"state\" requires upstream \"%.*s\" to be in shared memory",
+                                 REM_STR_ARG(upstream->name));
+    return rem_upstream_state_read(cf, block);
+}
+
 static int init_main(struct rem_conf *cf, void *conf)
 {
     struct upstream_main *all = conf;
@@ -385,7 +423,9 @@ static int init_main(struct rem_conf *cf, void *conf)
             return rc;
     }
     for (struct rem_upstream_block *block = all->blocks; block != NULL; block = block->next) {
-        int rc = block_resolves(cf, block);
+        int rc = state_file(cf, all, block);
+        if (rc == 0)
+            rc = block_resolves(cf, block);
         if (rc != 0)
             return rc;
     }

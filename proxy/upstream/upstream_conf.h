@@ -38,8 +38,9 @@ struct rem_upstream {
 /* An `upstream` block while it is read: the upstream module's struct at server level. */
 struct rem_upstream_block {
     struct rem_upstream *upstream;
-    struct rem_array servers;  /* of struct rem_server_spec */
-    struct rem_array resolves; /* of struct rem_resolve_spec */
+    struct rem_array servers;      /* of struct rem_server_spec */
+    struct rem_array resolves;     /* of struct rem_resolve_spec */
+    struct rem_conf_pos state_pos; /* of the `state` directive */
     struct rem_conf_ctx *ctx;
     struct rem_upstream_block *next;
     uint64_t hash;
@@ -62,5 +63,16 @@ const struct rem_upstream *rem_upstream_conf_find(void **main_conf, struct rem_s
 /* server_conf.c: the `server` directive of an upstream block; a name with several addresses
  * makes as many servers, one with `resolve` a question for the agent. */
 int rem_upstream_server_set(struct rem_conf *cf, struct rem_upstream_block *block) REM_MUST_CHECK;
+
+/* Does what the server says go with the block's method?  Errors: reported. */
+int rem_upstream_server_check(struct rem_conf *cf, uint32_t method,
+                              const struct rem_server_spec *server) REM_MUST_CHECK;
+
+/* state_conf.c: the `state` directive. */
+int rem_upstream_state_set(struct rem_conf *cf, struct rem_upstream_block *block) REM_MUST_CHECK;
+
+/* Reads the block's servers from its state file, if it has one; when the http block has been read.
+ * What is wrong in the file is told, and no error. */
+int rem_upstream_state_read(struct rem_conf *cf, struct rem_upstream_block *block) REM_MUST_CHECK;
 
 #endif

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/state.h"
+
+#include "proto/shm/state_mark.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct rem_state_job {
+    const struct rem_upstream_spec *spec;
+    uint64_t written; /* hash of what the file holds, as far as we know */
+    bool known;       /* `written` means something */
+    bool failed;      /* the last attempt did */
+    bool noted;       /* the change that is being published is about it */
+    bool broken;      /* what is there could not be read, and nobody shall lose it */
+};
+
+/* ---- text ---- */
+
+/* A word as the configuration's lexer reads it; quoted only when it must be. */
+static void add_word(struct rem_sbuf *out, const char *lead, struct rem_str value)
+{
+    bool plain = true;
+
+    for (size_t i = 0; i < value.n; i++) {
+        char c = value.p[i];
+        plain = plain && (rem_is_digit(c) || (rem_lower(c) >= 'a' && rem_lower(c) <= 'z') ||
+                          memchr("-._~:/[]%,@+=!", c, 14) != NULL);
+    }
+    if (plain) {
+        rem_sbuf_addf(out, "%s%.*s", lead, REM_STR_ARG(value));
+        return;
+    }
+    rem_sbuf_addf(out, "\"%s", lead);
+    for (size_t i = 0; i < value.n; i++) {
+        char c = value.p[i];
+        if (c == '\n' || c == '\r' || c == '\t') {
+            rem_sbuf_adds(out, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
+            continue;
+        }
+        if (c == '"' || c == '\\')
+            rem_sbuf_addc(out, '\\');
+        rem_sbuf_addc(out, c);
+    }
+    rem_sbuf_addc(out, '"');
+}
+
+static void add_time(struct rem_sbuf *out, const char *name, uint32_t ms)
+{
+    char text[32];
+    size_t n = rem_spec_duration_text(ms, text, sizeof(text));
+
+    rem_sbuf_addf(out, " %s=%.*s", name, (int)n, text);
+}
+
+/* What differs from the directive's defaults. */
+static void add_params(struct rem_sbuf *out, const struct rem_server_spec *server)
+{
+    struct rem_server_spec usual;
+
+    rem_server_spec_init(&usual);
+    if (server->weight != usual.weight)
+        rem_sbuf_addf(out, " weight=%u", server->weight);
+    if (server->max_conns != usual.max_conns)
+        rem_sbuf_addf(out, " max_conns=%u", server->max_conns);
+    if (server->max_fails != usual.max_fails)
+        rem_sbuf_addf(out, " max_fails=%u", server->max_fails);
+    if (server->fail_timeout_ms != usual.fail_timeout_ms)
+        add_time(out, "fail_timeout", server->fail_timeout_ms);
+    if (server->slow_start_ms != usual.slow_start_ms)
+        add_time(out, "slow_start", server->slow_start_ms);
+    if (server->route.n != 0) {
+        rem_sbuf_addc(out, ' ');
+        add_word(out, "route=", server->route);
+    }
+    if (server->flags & REM_SERVER_BACKUP)
+        rem_sbuf_adds(out, " backup");
+    if (server->flags & REM_SERVER_DOWN)
+        rem_sbuf_adds(out, " down");
+    if (server->flags & REM_SERVER_DRAIN)
+        rem_sbuf_adds(out, " drain");
+}
+
+void rem_state_text(const struct rem_upstream_spec *spec, const struct rem_upstream_spec *now,
+                    struct rem_sbuf *out)
+{
+    for (size_t i = 0; i < spec->resolve_count; i++) {
+        const struct rem_resolve_spec *resolve = &spec->resolves[i];
+
+        rem_sbuf_adds(out, "server ");
+        add_word(out, "", resolve->server.name);
+        rem_sbuf_adds(out, " resolve");
+        if (resolve->service.n != 0) {
+            /* "_http._tcp.example.net" of example.net was asked for as "_http._tcp" */
+            rem_sbuf_addc(out, ' ');
+            add_word(out, "service=",
+                     rem_str_make(resolve->service.p, resolve->service.n - resolve->host.n - 1));
+        }
+        add_params(out, &resolve->server);
+        rem_sbuf_adds(out, ";\n");
+    }
+    for (size_t i = 0; i < now->server_count; i++) {
+        const struct rem_server_spec *server = &now->servers[i];
+        char addr[REM_ADDR_TEXT];
+
+        if (server->parent != 0)
+            continue;
+        rem_sbuf_adds(out, "server ");
+        add_word(out, "", rem_str_make(addr, rem_addr_text(&server->addr, addr, sizeof(addr))));
+        add_params(out, server);
+        rem_sbuf_adds(out, ";\n");
+    }
+    rem_state_mark_add(out);
+}
+
+/* ---- files ---- */
+
+static int open_dir(const char *path)
+{
+    char dir[PATH_MAX];
+    char *slash;
+
+    if (snprintf(dir, sizeof(dir), "%s", path) >= (int)sizeof(dir)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    slash = strrchr(dir, '/');
+    if (slash == NULL)
+        slash = dir;
+    slash[slash == dir ? 1 : 0] = '\0';
+    return open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Returns: 0, or -1 with errno.  A write that failed is never tried again on the same file, as the
+ * kernel may have dropped what it could not write. */
+static int write_new(const char *path, struct rem_str text)
+{
+    int fd, rc = 0;
+
+    if (unlink(path) != 0 && errno != ENOENT)
+        return -1;
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return -1;
+    while (rc == 0 && text.n != 0) {
+        ssize_t n = write(fd, text.p, text.n);
+        if (n < 0 && errno != EINTR)
+            rc = -1;
+        else if (n > 0)
+            text = rem_str_skip(text, (size_t)n);
+    }
+    if (rc == 0)
+        rc = fsync(fd);
+    int error = errno;
+    if (close(fd) != 0 && rc == 0)
+        return -1;
+    errno = error;
+    return rc;
+}
+
+/* Puts the new file in the old one's place.  A broken one goes to `aside`, and there is no moment
+ * without a file. */
+static int put_in_place(const char *from, const char *path, const char *aside, bool broken)
+{
+    if (broken && renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_EXCHANGE) == 0)
+        return rename(from, aside);
+    return rename(from, path);
+}
+
+/* Returns: 0, or -1 with errno and *what. */
+static int replace(const char *path, struct rem_str text, bool broken, const char **what)
+{
+    char fresh[PATH_MAX], aside[PATH_MAX];
+    int dir, rc;
+
+    *what = "write";
+    if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh) ||
+        snprintf(aside, sizeof(aside), "%s.broken", path) >= (int)sizeof(aside)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    dir = open_dir(path);
+    if (dir < 0)
+        return -1;
+    rc = write_new(fresh, text);
+    if (rc == 0) {
+        *what = "rename";
+        rc = put_in_place(fresh, path, aside, broken);
+    }
+    if (rc == 0) {
+        *what = "sync the directory of";
+        rc = fsync(dir);
+    }
+    int error = errno;
+    if (rc != 0)
+        (void)unlink(fresh);
+    (void)close(dir);
+    errno = error;
+    return rc;
+}
+
+/* Is the file one that may be written without being asked: our own, or none?  *hash is that of what
+ * it holds. */
+static bool is_ours(const char *path, bool *found, uint64_t *hash)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct rem_sbuf text;
+    char chunk[16384];
+    ssize_t n = 0;
+    bool ours;
+
+    *found = fd >= 0;
+    if (fd < 0)
+        return errno == ENOENT;
+    rem_sbuf_init(&text);
+    while ((n = read(fd, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR))
+        rem_sbuf_add(&text, rem_str_make(chunk, n > 0 ? (size_t)n : 0));
+    (void)close(fd);
+    ours = n == 0 && !text.failed && rem_state_mark_ok(rem_sbuf_str(&text));
+    *hash = rem_hash(text.p, text.n);
+    rem_sbuf_fini(&text);
+    return ours;
+}
+
+/* ---- jobs ---- */
+
+/* What the file should say.  Errors: REM_ENOTFOUND (no such upstream), REM_ENOMEM. */
+static int wanted(const struct rem_states *states, const struct rem_state_job *job,
+                  struct rem_sbuf *out)
+{
+    struct rem_upstream_spec now;
+    struct rem_arena arena;
+    size_t index;
+    int rc = rem_writer_find(states->writer, job->spec->name, &index);
+
+    if (rc != REM_OK)
+        return rc;
+    rem_arena_init(&arena, NULL);
+    rc = rem_writer_spec(states->writer, index, &arena, &now);
+    if (rc == REM_OK)
+        rem_state_text(job->spec, &now, out);
+    rem_arena_reset(&arena);
+    return rc == REM_OK && out->failed ? REM_ENOMEM : rc;
+}
+
+static int save(struct rem_states *states, struct rem_state_job *job)
+{
+    const char *what = "make";
+    struct rem_sbuf text;
+    uint64_t hash;
+    int rc;
+
+    rem_sbuf_init(&text);
+    rc = wanted(states, job, &text);
+    hash = rem_hash(text.p, text.n);
+    errno = rc == REM_ENOMEM ? ENOMEM : 0;
+    if (rc == REM_OK && !(job->known && !job->failed && job->written == hash)) {
+        rc = replace(job->spec->state.p, rem_sbuf_str(&text), job->broken, &what) == 0 ? REM_OK
+                                                                                       : REM_EIO;
+        if (rc == REM_OK)
+            job->broken = false;
+    }
+    if (rc == REM_OK) {
+        job->written = hash;
+        job->known = true;
+    } else {
+        REM_LOG(states->log, REM_LOG_ERROR, errno,
+                "cannot %s state file \"%s\": the servers of upstream \"%.*s\" are not saved", what,
+                job->spec->state.p, REM_STR_ARG(job->spec->name));
+        rc = REM_EIO;
+    }
+    job->failed = rc != REM_OK;
+    rem_sbuf_fini(&text);
+    return rc;
+}
+
+void rem_states_note(struct rem_states *states, const struct rem_change *change)
+{
+    for (size_t i = 0; i < states->job_count; i++)
+        states->jobs[i].noted =
+            change != NULL && rem_change_names(change, states->jobs[i].spec->name);
+}
+
+int rem_states_save(struct rem_states *states)
+{
+    int rc = REM_OK;
+
+    for (size_t i = 0; i < states->job_count; i++) {
+        struct rem_state_job *job = &states->jobs[i];
+        bool noted = job->noted;
+
+        job->noted = false;
+        if ((noted || job->failed) && save(states, job) != REM_OK && noted)
+            rc = REM_EIO;
+    }
+    return rc;
+}
+
+/* ---- beginning and end ---- */
+
+int rem_states_start(struct rem_states *states, const struct rem_upstream_spec *specs, size_t count)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < count; i++)
+        n += specs[i].state.n != 0;
+    if (n == 0)
+        return REM_OK;
+    states->jobs = calloc(n, sizeof(*states->jobs));
+    if (states->jobs == NULL)
+        return REM_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        struct rem_state_job *job = &states->jobs[states->job_count];
+
+        if (specs[i].state.n == 0)
+            continue;
+        states->job_count++;
+        *job = (struct rem_state_job){
+            .spec = &specs[i],
+            .broken = (specs[i].state_flags & REM_STATE_BROKEN) != 0,
+        };
+        if (job->broken)
+            REM_LOG(states->log, REM_LOG_ERROR, 0,
+                    "state file \"%s\" of upstream \"%.*s\" is broken; it is kept as "
+                    "\"%s.broken\" when it is written again",
+                    specs[i].state.p, REM_STR_ARG(specs[i].name), specs[i].state.p);
+        if (is_ours(specs[i].state.p, &job->known, &job->written))
+            (void)save(states, job); /* logged; the next change tries again */
+        else
+            job->known = false;
+    }
+    return REM_OK;
+}
+
+void rem_states_stop(struct rem_states *states)
+{
+    free(states->jobs);
+    states->jobs = NULL;
+    states->job_count = 0;
+}
+
+/* ---- what a changed configuration begins with ---- */
+
+/* The servers of the old set that the new block can have. */
+static int inherit(struct rem_arena *arena, const struct rem_upstream_spec *old,
+                   struct rem_upstream_spec *spec)
+{
+    size_t n = 0;
+
+    spec->servers = rem_arena_alloc(arena, (old->server_count + 1) * sizeof(*spec->servers));
+    if (spec->servers == NULL)
+        return REM_ENOMEM;
+    for (size_t i = 0; i < old->server_count; i++) {
+        const struct rem_server_spec *server = &old->servers[i];
+
+        if (server->parent != 0 ||
+            (server->flags & REM_SERVER_BACKUP && !rem_balance_has_backups(spec->method)))
+            continue;
+        spec->servers[n] = *server;
+        if (!rem_balance_has_slow_start(spec->method))
+            spec->servers[n].slow_start_ms = 0;
+        n++;
+    }
+    spec->server_count = n;
+    return REM_OK;
+}
+
+/* Has somebody edited the file since the agent wrote it last?  The master's word may be older than
+ * a change, so that it is not enough. */
+static bool is_edited(const struct rem_upstream_spec *spec)
+{
+    uint64_t hash;
+    bool found;
+
+    return spec->state_flags & REM_STATE_EDITED && !is_ours(spec->state.p, &found, &hash);
+}
+
+/* Does the block say the same of the servers as what is running? */
+static bool same_servers(const struct rem_upstream_spec *spec, const struct rem_upstream_spec *old)
+{
+    struct rem_sbuf a, b;
+    bool same;
+
+    rem_sbuf_init(&a);
+    rem_sbuf_init(&b);
+    rem_state_text(spec, spec, &a);
+    rem_state_text(spec, old, &b);
+    same = !a.failed && !b.failed && rem_str_eq(rem_sbuf_str(&a), rem_sbuf_str(&b));
+    rem_sbuf_fini(&a);
+    rem_sbuf_fini(&b);
+    return same;
+}
+
+/* Has `spec` either begin with what is running, or replace it. */
+static int inherit_or_edit(struct rem_arena *arena, const struct rem_upstream_spec *old,
+                           struct rem_upstream_spec *spec)
+{
+    bool changed = old->config_hash != spec->config_hash;
+
+    if (!is_edited(spec))
+        return changed ? inherit(arena, old, spec) : REM_OK;
+    /* The text that was edited once and replaced by changes since may be put back. */
+    if (!changed && !same_servers(spec, old))
+        spec->config_hash ^= 1;
+    return REM_OK;
+}
+
+int rem_states_inherit(const struct rem_writer *writer, struct rem_arena *arena,
+                       const struct rem_upstream_spec *specs, size_t count,
+                       const struct rem_upstream_spec **out)
+{
+    struct rem_upstream_spec *copy = rem_arena_alloc(arena, (count + 1) * sizeof(*copy));
+
+    if (copy == NULL)
+        return REM_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        struct rem_upstream_spec old;
+        size_t index;
+        int rc;
+
+        copy[i] = specs[i];
+        if (specs[i].state.n == 0 || rem_writer_find(writer, specs[i].name, &index) != REM_OK)
+            continue;
+        rc = rem_writer_spec(writer, index, arena, &old);
+        if (rc == REM_OK && old.flags & REM_UPSTREAM_STATE && !(old.flags & REM_UPSTREAM_ORPHAN))
+            rc = inherit_or_edit(arena, &old, &copy[i]);
+        if (rc != REM_OK)
+            return rc;
+    }
+    *out = copy;
+    return REM_OK;
+}
