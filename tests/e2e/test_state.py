@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`state FILE`: an upstream's servers survive what ends all processes."""
+import contextlib
 import os
 import re
 import signal
+import threading
+import time
 
 import pytest
-from conftest import ok, processes, run_remora, wait_for
+from conftest import Closed, ok, processes, run_remora, wait_for
 from test_resolve import Dns, A
 
 CONF = """http { access_log off; %s
@@ -226,3 +229,63 @@ def test_what_is_refused(tmp_path, blocks, error):
     (tmp_path / "x.conf").write_text(f"events {{}} pid {tmp_path}/x.pid; http {{ {blocks} }}")
     p = run_remora("-t", "-p", f"{tmp_path}/", "-c", "x.conf")
     assert p.returncode == 1 and error in p.stderr, p.stderr
+
+
+class Writer(threading.Thread):
+    """Puts 127.x.y.z:1, counting up; knows the last that was acknowledged."""
+
+    def __init__(self, r):
+        super().__init__(daemon=True)
+        self.r, self.n, self.acknowledged, self.over = r, 0, 0, False
+
+    def run(self):
+        while not self.over:
+            self.n += 1
+            body = [{"server": f"127.{self.n >> 16}.{self.n >> 8 & 255}.{self.n & 255}:1"}]
+            with contextlib.suppress(OSError, Closed, AssertionError):
+                if self.r.admin("PUT", "/v1/http/upstreams/u/servers", body).status == 200:
+                    self.acknowledged = self.n
+
+    def stop(self):
+        self.over = True
+        self.join()
+
+
+def number(name):
+    _, b, c, d = name.split(":")[0].split(".")
+    return int(b) << 16 | int(c) << 8 | int(d)
+
+
+def test_what_was_acknowledged_is_there_after_any_kill(remora):
+    r = remora(conf())
+    last = 0
+    for i in range(8):
+        writer = Writer(r)
+        writer.n = last
+        writer.start()
+        wait_for(lambda: writer.acknowledged > last + 3, "changes")
+        time.sleep(i * 0.003)
+        writer.over = True  # it has one on the way
+        restart(r, "kill")
+        writer.stop()
+        last = writer.n
+        [name] = names(r)
+        assert writer.acknowledged <= number(name) <= writer.n
+
+
+def test_reloads_with_another_block_lose_no_change(remora):
+    r = remora(conf())
+    writer = Writer(r)
+    writer.start()
+    for i in range(6):
+        before = writer.acknowledged
+        wait_for(lambda: writer.acknowledged > before, "changes")
+        r.reload(conf(f"keepalive {i + 1};"))
+        writer.stop()
+        [name] = names(r)
+        assert writer.acknowledged <= number(name) <= writer.n
+        assert lines(r) == f"server {name};\n"
+        was, writer = writer, Writer(r)
+        writer.n = writer.acknowledged = was.n
+        writer.start()
+    writer.stop()
