@@ -82,7 +82,6 @@ struct rem_str rem_arena_dup(struct rem_arena *arena, struct rem_str s);
 struct rem_str rem_arena_printf(struct rem_arena *arena, const char *format, ...) REM_PRINTF(2, 3);
 
 /* Has `run(data)` called at reset.  Errors: REM_ENOMEM. */
-int rem_arena_on_reset(struct rem_arena *arena, void (*run)(void *data),
-                       void *data) REM_MUST_CHECK;
+int rem_arena_on_reset(struct rem_arena *arena, void (*run)(void *data), void *data) REM_MUST_CHECK;
 
 #endif

@@ -131,8 +131,8 @@ struct rem_http_location_conf {
     /* request bodies */
     int64_t client_max_body_size; /* 0: no limit */
     size_t client_body_buffer_size;
-    int64_t client_body_timeout;  /* ms */
-    int client_body_in_file_only; /* enum rem_http_in_file */
+    int64_t client_body_timeout;          /* ms */
+    int client_body_in_file_only;         /* enum rem_http_in_file */
     struct rem_str client_body_temp_path; /* absolute */
 
     /* the connection */

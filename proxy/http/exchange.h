@@ -3,8 +3,8 @@
  *
  * Runs in:    workers.
  * Direction:  request -> codec through these functions; codec -> request through the request's
- *             on_* members and rem_request_start/reject.  A codec never calls on_* from inside one of
- *             these functions.  */
+ *             on_* members and rem_request_start/reject.  A codec never calls on_* from inside one
+ * of these functions.  */
 #ifndef REM_HTTP_EXCHANGE_H
 #define REM_HTTP_EXCHANGE_H
 

@@ -40,13 +40,13 @@ struct rem_worker {
     struct rem_upstream_worker *upstreams; /* connection pools and cursors */
     struct rem_list clients;               /* all client connections, for draining */
     struct rem_log_file *log_files;
-    struct rem_deflates *deflates; /* recycled compressors */
-    struct rem_timer shutdown; /* worker_shutdown_timeout, while draining */
-    struct rem_post idle;      /* looks whether a draining worker may stop */
-    int64_t limit_logged_sec;  /* when exhaustion was last complained about */
-    uint64_t churn_from_ms;    /* since when connections released are counted */
-    uint32_t churn;            /* so many since then, */
-    uint32_t churn_before;     /* and so many in the interval before */
+    struct rem_deflates *deflates;   /* recycled compressors */
+    struct rem_timer shutdown;       /* worker_shutdown_timeout, while draining */
+    struct rem_post idle;            /* looks whether a draining worker may stop */
+    int64_t limit_logged_sec;        /* when exhaustion was last complained about */
+    uint64_t churn_from_ms;          /* since when connections released are counted */
+    uint32_t churn;                  /* so many since then, */
+    uint32_t churn_before;           /* and so many in the interval before */
     struct rem_resolvers *resolvers; /* see resolver.h; NULL: none used yet */
 };
 

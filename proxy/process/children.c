@@ -7,8 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A child that lived for less than this died at once: its successor waits, longer each time, but never
- * so long that service is missed for more than a second once the cause has gone. */
+/* A child that lived for less than this died at once: its successor waits, longer each time, but
+ * never so long that service is missed for more than a second once the cause has gone. */
 enum { AT_ONCE_MS = 250, DELAY_MIN_MS = 100, DELAY_MAX_MS = 800 };
 
 /* How often another master's workers are looked for. */
