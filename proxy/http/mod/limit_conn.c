@@ -29,17 +29,6 @@ struct limit {
     uint32_t max;
 };
 
-struct limit_conn_main {
-    struct rem_array zones; /* of struct rem_limit_zone * */
-};
-
-struct limit_conn_conf {
-    struct rem_array *limits; /* of struct limit; NULL: inherited */
-    int log_level;
-    int64_t status;
-    int dry_run;
-};
-
 /* What a request has been counted in. */
 struct hold {
     struct rem_zone *zone; /* NULL: given back */
@@ -51,50 +40,10 @@ extern struct rem_module rem_limit_conn_module;
 
 /* ---- configuration ---- */
 
-static void *create_main(struct rem_conf *cf)
-{
-    struct limit_conn_main *conf = rem_arena_zalloc(cf->arena, sizeof(*conf));
-
-    if (conf != NULL)
-        rem_array_init(&conf->zones, sizeof(struct rem_limit_zone *));
-    return conf;
-}
-
-static int init_main(struct rem_conf *cf, void *conf)
-{
-    return rem_limit_zones_check(cf, &((struct limit_conn_main *)conf)->zones);
-}
-
-static void *create_location(struct rem_conf *cf)
-{
-    struct limit_conn_conf *conf = rem_arena_zalloc(cf->arena, sizeof(*conf));
-
-    if (conf == NULL)
-        return NULL;
-    conf->log_level = REM_CONF_UNSET;
-    conf->status = REM_CONF_UNSET;
-    conf->dry_run = REM_CONF_UNSET;
-    return conf;
-}
-
-static int merge_location(struct rem_conf *cf, void *parent, void *child)
-{
-    const struct limit_conn_conf *prev = parent;
-    struct limit_conn_conf *conf = child;
-
-    (void)cf;
-    if (conf->limits == NULL)
-        conf->limits = prev->limits;
-    rem_merge_enum(&conf->log_level, prev->log_level, REM_LOG_ERROR);
-    rem_merge_num(&conf->status, prev->status, 503);
-    rem_merge_flag(&conf->dry_run, prev->dry_run, 0);
-    return 0;
-}
-
 /* limit_conn_zone KEY zone=NAME:SIZE */
 static int set_zone(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    struct limit_conn_main *main = conf;
+    struct rem_limit_main *main = conf;
     struct rem_limit_zone *zone;
 
     (void)d;
@@ -107,8 +56,8 @@ static int set_zone(struct rem_conf *cf, const struct rem_directive *d, void *co
 /* limit_conn NAME NUMBER */
 static int set_limit(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    struct limit_conn_main *main = rem_conf_main(cf, &rem_limit_conn_module);
-    struct limit_conn_conf *location = conf;
+    struct rem_limit_main *main = rem_conf_main(cf, &rem_limit_conn_module);
+    struct rem_limit_conf *location = conf;
     struct rem_limit_zone *zone = rem_limit_zone_named(cf, &main->zones, cf->args[1]);
     struct limit *slot;
     int64_t max;
@@ -219,7 +168,7 @@ static bool keep_living(void *data, void *value)
 static int worker_init(struct rem_worker *worker)
 {
     const struct rem_http_main_conf *http = worker->setup->http;
-    const struct limit_conn_main *main =
+    const struct rem_limit_main *main =
         http != NULL ? http->ctx->main[rem_limit_conn_module.index] : NULL;
 
     for (uint32_t i = 0; main != NULL && i < main->zones.n; i++)
@@ -230,7 +179,7 @@ static int worker_init(struct rem_worker *worker)
 
 /* ---- requests ---- */
 
-static int reject(struct rem_request *request, const struct limit_conn_conf *conf,
+static int reject(struct rem_request *request, const struct rem_limit_conf *conf,
                   const struct limit *limit, struct hold *holds, uint32_t n)
 {
     struct rem_request *root = rem_limit_root(request);
@@ -250,7 +199,7 @@ static int reject(struct rem_request *request, const struct limit_conn_conf *con
 
 static int on_preaccess(struct rem_request *request)
 {
-    const struct limit_conn_conf *conf = request->location_conf[rem_limit_conn_module.index];
+    const struct rem_limit_conf *conf = request->location_conf[rem_limit_conn_module.index];
     struct rem_request *root = rem_limit_root(request);
     uint64_t now_ms = request->worker->loop.clock.mono_ms;
     struct hold *holds;
@@ -306,7 +255,7 @@ static int install(struct rem_http_setup *setup)
 
 enum { HSL = REM_CTX_HTTP | REM_CTX_SERVER | REM_CTX_LOCATION };
 
-#define FIELD(name) REM_LEVEL_LOCATION, offsetof(struct limit_conn_conf, name)
+#define FIELD(name) REM_LEVEL_LOCATION, offsetof(struct rem_limit_conf, name)
 
 static const struct rem_directive directives[] = {
     {"limit_conn_zone", REM_CTX_HTTP, REM_ARGS_2, set_zone, REM_LEVEL_MAIN, 0, NULL},
@@ -327,9 +276,9 @@ struct rem_module rem_limit_conn_module = {
     .name = "limit_conn",
     .kind = REM_MODULE_HTTP,
     .directives = directives,
-    .create_main = create_main,
-    .init_main = init_main,
-    .create_location = create_location,
-    .merge_location = merge_location,
+    .create_main = rem_limit_main_new,
+    .init_main = rem_limit_main_check,
+    .create_location = rem_limit_conf_new,
+    .merge_location = rem_limit_conf_merge,
     .hooks = &hooks,
 };

@@ -17,17 +17,6 @@ struct limit {
     uint64_t delay; /* up to here nobody waits; UINT64_MAX: nodelay */
 };
 
-struct limit_req_main {
-    struct rem_array zones; /* of struct rem_limit_zone * */
-};
-
-struct limit_req_conf {
-    struct rem_array *limits; /* of struct limit; NULL: inherited */
-    int log_level;
-    int64_t status;
-    int dry_run;
-};
-
 /* A limit as one request meets it. */
 struct meeting {
     const struct limit *limit;
@@ -39,46 +28,6 @@ struct meeting {
 extern struct rem_module rem_limit_req_module;
 
 /* ---- configuration ---- */
-
-static void *create_main(struct rem_conf *cf)
-{
-    struct limit_req_main *conf = rem_arena_zalloc(cf->arena, sizeof(*conf));
-
-    if (conf != NULL)
-        rem_array_init(&conf->zones, sizeof(struct rem_limit_zone *));
-    return conf;
-}
-
-static int init_main(struct rem_conf *cf, void *conf)
-{
-    return rem_limit_zones_check(cf, &((struct limit_req_main *)conf)->zones);
-}
-
-static void *create_location(struct rem_conf *cf)
-{
-    struct limit_req_conf *conf = rem_arena_zalloc(cf->arena, sizeof(*conf));
-
-    if (conf == NULL)
-        return NULL;
-    conf->log_level = REM_CONF_UNSET;
-    conf->status = REM_CONF_UNSET;
-    conf->dry_run = REM_CONF_UNSET;
-    return conf;
-}
-
-static int merge_location(struct rem_conf *cf, void *parent, void *child)
-{
-    const struct limit_req_conf *prev = parent;
-    struct limit_req_conf *conf = child;
-
-    (void)cf;
-    if (conf->limits == NULL)
-        conf->limits = prev->limits;
-    rem_merge_enum(&conf->log_level, prev->log_level, REM_LOG_ERROR);
-    rem_merge_num(&conf->status, prev->status, 503);
-    rem_merge_flag(&conf->dry_run, prev->dry_run, 0);
-    return 0;
-}
 
 /* "10r/s", "30r/m". */
 static int parse_rate(struct rem_str text, struct rem_limit_zone *zone)
@@ -104,7 +53,7 @@ static int parse_rate(struct rem_str text, struct rem_limit_zone *zone)
 /* limit_req_zone KEY zone=NAME:SIZE rate=RATE, the last two in any order. */
 static int set_zone(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    struct limit_req_main *main = conf;
+    struct rem_limit_main *main = conf;
     struct rem_limit_zone parsed = {0}, *zone;
     struct rem_str at = {NULL, 0};
     int rc;
@@ -166,8 +115,8 @@ static int parse_limit(struct rem_conf *cf, struct rem_str arg, struct limit *li
 
 static int set_limit(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    struct limit_req_main *main = rem_conf_main(cf, &rem_limit_req_module);
-    struct limit_req_conf *location = conf;
+    struct rem_limit_main *main = rem_conf_main(cf, &rem_limit_req_module);
+    struct rem_limit_conf *location = conf;
     struct rem_str name = {NULL, 0};
     struct limit limit = {0}, *slot;
 
@@ -225,7 +174,7 @@ static enum rem_limit_verdict ask(struct meeting *m, uint64_t now_ms, bool commi
                                 &m->excess);
 }
 
-static int reject(struct rem_request *request, const struct limit_req_conf *conf,
+static int reject(struct rem_request *request, const struct rem_limit_conf *conf,
                   const struct meeting *m, enum rem_limit_verdict verdict)
 {
     struct rem_request *root = rem_limit_root(request);
@@ -263,7 +212,7 @@ static uint64_t longest_wait(const struct meeting *met, uint32_t n, const struct
     return longest;
 }
 
-static int admit(struct rem_request *request, const struct limit_req_conf *conf,
+static int admit(struct rem_request *request, const struct rem_limit_conf *conf,
                  const struct meeting *met, uint32_t n)
 {
     struct rem_request *root = rem_limit_root(request);
@@ -291,7 +240,7 @@ static int admit(struct rem_request *request, const struct limit_req_conf *conf,
 /* Called a second time after a delay, and declines then. */
 static int on_preaccess(struct rem_request *request)
 {
-    const struct limit_req_conf *conf = request->location_conf[rem_limit_req_module.index];
+    const struct rem_limit_conf *conf = request->location_conf[rem_limit_req_module.index];
     uint64_t now_ms = request->worker->loop.clock.mono_ms;
     struct meeting *met;
     uint32_t n = 0;
@@ -346,7 +295,7 @@ static int install(struct rem_http_setup *setup)
 
 enum { HSL = REM_CTX_HTTP | REM_CTX_SERVER | REM_CTX_LOCATION };
 
-#define FIELD(name) REM_LEVEL_LOCATION, offsetof(struct limit_req_conf, name)
+#define FIELD(name) REM_LEVEL_LOCATION, offsetof(struct rem_limit_conf, name)
 
 static const struct rem_directive directives[] = {
     {"limit_req_zone", REM_CTX_HTTP, REM_ARGS_3 | REM_ARGS_4, set_zone, REM_LEVEL_MAIN, 0, NULL},
@@ -363,9 +312,9 @@ struct rem_module rem_limit_req_module = {
     .name = "limit_req",
     .kind = REM_MODULE_HTTP,
     .directives = directives,
-    .create_main = create_main,
-    .init_main = init_main,
-    .create_location = create_location,
-    .merge_location = merge_location,
+    .create_main = rem_limit_main_new,
+    .init_main = rem_limit_main_check,
+    .create_location = rem_limit_conf_new,
+    .merge_location = rem_limit_conf_merge,
     .hooks = &hooks,
 };

@@ -163,3 +163,45 @@ int rem_limit_status_text(struct rem_var_value *out, enum rem_limit_status statu
         return rem_core_var_absent(out);
     return rem_core_var_text(out, rem_str_from(names[status]));
 }
+
+/* ---- what both modules keep ---- */
+
+void *rem_limit_main_new(struct rem_conf *cf)
+{
+    struct rem_limit_main *conf = rem_arena_zalloc(cf->arena, sizeof(*conf));
+
+    if (conf != NULL)
+        rem_array_init(&conf->zones, sizeof(struct rem_limit_zone *));
+    return conf;
+}
+
+int rem_limit_main_check(struct rem_conf *cf, void *conf)
+{
+    return rem_limit_zones_check(cf, &((struct rem_limit_main *)conf)->zones);
+}
+
+void *rem_limit_conf_new(struct rem_conf *cf)
+{
+    struct rem_limit_conf *conf = rem_arena_zalloc(cf->arena, sizeof(*conf));
+
+    if (conf == NULL)
+        return NULL;
+    conf->log_level = REM_CONF_UNSET;
+    conf->status = REM_CONF_UNSET;
+    conf->dry_run = REM_CONF_UNSET;
+    return conf;
+}
+
+int rem_limit_conf_merge(struct rem_conf *cf, void *parent, void *child)
+{
+    const struct rem_limit_conf *prev = parent;
+    struct rem_limit_conf *conf = child;
+
+    (void)cf;
+    if (conf->limits == NULL)
+        conf->limits = prev->limits;
+    rem_merge_enum(&conf->log_level, prev->log_level, REM_LOG_ERROR);
+    rem_merge_num(&conf->status, prev->status, 503);
+    rem_merge_flag(&conf->dry_run, prev->dry_run, 0);
+    return 0;
+}

@@ -28,6 +28,24 @@ struct rem_limit_zone {
     uint64_t period_ms;      /* in this time */
 };
 
+/* What both modules keep of the http block, and of every level. */
+struct rem_limit_main {
+    struct rem_array zones; /* of struct rem_limit_zone * */
+};
+
+struct rem_limit_conf {
+    struct rem_array *limits; /* of the module's struct limit; NULL: inherited */
+    int log_level;
+    int64_t status;
+    int dry_run;
+};
+
+/* For the modules' create_main, init_main, create_location and merge_location. */
+void *rem_limit_main_new(struct rem_conf *cf);
+int rem_limit_main_check(struct rem_conf *cf, void *conf);
+void *rem_limit_conf_new(struct rem_conf *cf);
+int rem_limit_conf_merge(struct rem_conf *cf, void *parent, void *child);
+
 /* An array of struct rem_limit_zone *. */
 
 /* The zone of a name, made undefined if need be; NULL without memory. */
