@@ -81,10 +81,19 @@ class Api:
         self.buf += got
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def free_port(taken=set()):
+    """Below those that the kernel gives to outgoing connections, and beside those of the other tests."""
+    while True:
+        port = random.SystemRandom().randrange(30001, 32700)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+        if port not in taken:
+            taken.add(port)
+            return port
 
 
 def children(pid):
