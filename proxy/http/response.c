@@ -74,3 +74,22 @@ void rem_response_reset(struct rem_request *request)
     rem_fields_init(&request->response.fields, &request->arena);
     rem_fields_init(&request->response.trailers, &request->arena);
 }
+
+bool rem_response_takes_fields(int status)
+{
+    switch (status) {
+    case 200:
+    case 201:
+    case 204:
+    case 206:
+    case 301:
+    case 302:
+    case 303:
+    case 304:
+    case 307:
+    case 308:
+        return true;
+    default:
+        return false;
+    }
+}

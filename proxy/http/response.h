@@ -28,6 +28,10 @@ void rem_response_without_ranges(struct rem_response *response);
  * goes.  Errors: REM_ENOMEM. */
 int rem_response_weaken_tag(struct rem_request *request) REM_MUST_CHECK;
 
+/* Whether a status is among those to which add_header (without `always`), add_trailer and expires
+ * add their fields. */
+bool rem_response_takes_fields(int status);
+
 /* Forgets all that has been said so far: another response follows. */
 void rem_response_reset(struct rem_request *request);
 

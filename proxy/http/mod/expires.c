@@ -6,6 +6,7 @@
 #include "proxy/conf/set.h"
 #include "proxy/conf/value.h"
 #include "proxy/http/core.h"
+#include "proxy/http/response.h"
 
 enum expires_kind {
     EXPIRES_OFF = 0,
@@ -69,25 +70,6 @@ static const char *parse(struct rem_str text, bool modified, struct expires *out
 }
 
 /* ---- responses ---- */
-
-static bool is_fit(int status)
-{
-    switch (status) {
-    case 200:
-    case 201:
-    case 204:
-    case 206:
-    case 301:
-    case 302:
-    case 303:
-    case 304:
-    case 307:
-    case 308:
-        return true;
-    default:
-        return false;
-    }
-}
 
 /* The next time the clock of this place shows that second of the day. */
 static int64_t next_daily(int64_t now, int64_t second)
@@ -196,7 +178,7 @@ static int on_head(struct rem_request *request, const struct rem_header_filter *
     const struct expires_conf *conf = request->location_conf[rem_expires_module.index];
 
     if ((conf->value != NULL || conf->fixed.kind != EXPIRES_OFF) && request->parent == NULL &&
-        is_fit(request->response.status) && apply(request, conf) != 0)
+        rem_response_takes_fields(request->response.status) && apply(request, conf) != 0)
         return REM_ENOMEM;
     return next->run(request, next->next);
 }

@@ -116,18 +116,6 @@ static int emit(struct gunzip_ctx *ctx, const struct rem_body_filter *next)
     return next->run(ctx->request, &block->buf, next->next);
 }
 
-static int get_block(struct gunzip_ctx *ctx, const struct rem_body_filter *next)
-{
-    int rc = rem_transform_out_get(&ctx->out, &ctx->block);
-
-    if (rc != REM_EAGAIN)
-        return rc;
-    rc = next->run(ctx->request, NULL, next->next); /* what is queued may be waiting for company */
-    if (rc != REM_OK && rc != REM_EAGAIN)
-        return rc;
-    return rem_transform_out_get(&ctx->out, &ctx->block);
-}
-
 static int inflate_some(struct gunzip_ctx *ctx)
 {
     struct rem_transform_block *block = ctx->block;
@@ -169,7 +157,8 @@ static bool has_work(const struct gunzip_ctx *ctx)
 /* One step.  Returns: REM_OK to go on, REM_EAGAIN for want of room, or an error. */
 static int step(struct gunzip_ctx *ctx, const struct rem_body_filter *next)
 {
-    int rc = ctx->block == NULL ? get_block(ctx, next) : REM_OK;
+    int rc = ctx->block == NULL ? rem_transform_out_want(&ctx->out, ctx->request, next, &ctx->block)
+                                : REM_OK;
 
     if (rc == REM_OK)
         rc = inflate_some(ctx);

@@ -146,18 +146,6 @@ static int emit(struct gzip_ctx *ctx, bool final, const struct rem_body_filter *
     return next->run(ctx->request, &block->buf, next->next);
 }
 
-static int get_block(struct gzip_ctx *ctx, const struct rem_body_filter *next)
-{
-    int rc = rem_transform_out_get(&ctx->out, &ctx->block);
-
-    if (rc != REM_EAGAIN)
-        return rc;
-    rc = next->run(ctx->request, NULL, next->next); /* what is queued may be waiting for company */
-    if (rc != REM_OK && rc != REM_EAGAIN)
-        return rc;
-    return rem_transform_out_get(&ctx->out, &ctx->block);
-}
-
 /* Runs the compressor once over the bytes at the front and into the block. */
 static int compress_some(struct gzip_ctx *ctx, int *result)
 {
@@ -204,7 +192,8 @@ static bool has_work(const struct gzip_ctx *ctx)
 static int step(struct gzip_ctx *ctx, const struct rem_body_filter *next)
 {
     int mode = mode_of(ctx), result;
-    int rc = ctx->block == NULL ? get_block(ctx, next) : REM_OK;
+    int rc = ctx->block == NULL ? rem_transform_out_want(&ctx->out, ctx->request, next, &ctx->block)
+                                : REM_OK;
 
     if (rc == REM_OK)
         rc = compress_some(ctx, &result);

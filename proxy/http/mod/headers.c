@@ -5,6 +5,7 @@
 #include "proto/wire/put.h"
 #include "proxy/conf/array.h"
 #include "proxy/http/core.h"
+#include "proxy/http/response.h"
 
 struct added {
     struct rem_str name;
@@ -59,25 +60,6 @@ static int set_add(struct rem_conf *cf, const struct rem_directive *d, void *con
 
 /* ---- responses ---- */
 
-static bool is_fit(int status)
-{
-    switch (status) {
-    case 200:
-    case 201:
-    case 204:
-    case 206:
-    case 301:
-    case 302:
-    case 303:
-    case 304:
-    case 307:
-    case 308:
-        return true;
-    default:
-        return false;
-    }
-}
-
 /* Takes out all fields of one name. */
 static void remove_all(struct rem_fields *fields, enum rem_field_id id)
 {
@@ -124,7 +106,7 @@ static int add_header(struct rem_request *request, const struct added *added)
 static int on_head(struct rem_request *request, const struct rem_header_filter *next)
 {
     const struct headers_conf *conf = request->location_conf[rem_headers_module.index];
-    bool fit = is_fit(request->response.status);
+    bool fit = rem_response_takes_fields(request->response.status);
 
     for (uint32_t i = 0; conf->headers != NULL && i < conf->headers->n; i++) {
         const struct added *added = rem_array_at(conf->headers, i);
@@ -158,7 +140,7 @@ static int on_body(struct rem_request *request, struct rem_buf *list,
                    const struct rem_body_filter *next)
 {
     const struct headers_conf *conf = request->location_conf[rem_headers_module.index];
-    bool fit = is_fit(request->response.status);
+    bool fit = rem_response_takes_fields(request->response.status);
 
     if (conf->trailers != NULL && has_final(list)) {
         for (uint32_t i = 0; i < conf->trailers->n; i++) {

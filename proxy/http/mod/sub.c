@@ -211,22 +211,11 @@ static int emit(struct sub_ctx *ctx, const struct rem_body_filter *next)
     return next->run(ctx->request, &block->buf, next->next);
 }
 
-static int get_block(struct sub_ctx *ctx, const struct rem_body_filter *next)
-{
-    int rc = rem_transform_out_get(&ctx->out, &ctx->block);
-
-    if (rc != REM_EAGAIN)
-        return rc;
-    rc = next->run(ctx->request, NULL, next->next); /* what is queued may be waiting for company */
-    if (rc != REM_OK && rc != REM_EAGAIN)
-        return rc;
-    return rem_transform_out_get(&ctx->out, &ctx->block);
-}
-
 /* Copies what fits of the piece into a block, and passes the block on when it is full. */
 static int put_piece(struct sub_ctx *ctx, const struct rem_body_filter *next)
 {
-    int rc = ctx->block == NULL ? get_block(ctx, next) : REM_OK;
+    int rc = ctx->block == NULL ? rem_transform_out_want(&ctx->out, ctx->request, next, &ctx->block)
+                                : REM_OK;
     size_t n;
 
     if (rc != REM_OK)
@@ -289,7 +278,8 @@ static int search(struct sub_ctx *ctx)
 
 static int put_end(struct sub_ctx *ctx, const struct rem_body_filter *next)
 {
-    int rc = ctx->block == NULL ? get_block(ctx, next) : REM_OK;
+    int rc = ctx->block == NULL ? rem_transform_out_want(&ctx->out, ctx->request, next, &ctx->block)
+                                : REM_OK;
 
     if (rc != REM_OK)
         return rc;
@@ -320,7 +310,9 @@ static int step(struct sub_ctx *ctx, const struct rem_body_filter *next)
 /* What stands in the block waits for nobody; a flush goes on even without bytes. */
 static int put_rest(struct sub_ctx *ctx, const struct rem_body_filter *next)
 {
-    int rc = ctx->block == NULL && ctx->marks.flush ? get_block(ctx, next) : REM_OK;
+    int rc = ctx->block == NULL && ctx->marks.flush
+                 ? rem_transform_out_want(&ctx->out, ctx->request, next, &ctx->block)
+                 : REM_OK;
 
     if (rc != REM_OK)
         return rc;

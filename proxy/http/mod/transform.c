@@ -164,3 +164,16 @@ void rem_transform_out_put(struct rem_transform_block *block)
     if (block != NULL)
         on_block_done(&block->buf);
 }
+
+int rem_transform_out_want(struct rem_transform_out *out, struct rem_request *request,
+                           const struct rem_body_filter *next, struct rem_transform_block **block)
+{
+    int rc = rem_transform_out_get(out, block);
+
+    if (rc != REM_EAGAIN)
+        return rc;
+    rc = next->run(request, NULL, next->next); /* what is queued may be waiting for company */
+    if (rc != REM_OK && rc != REM_EAGAIN)
+        return rc;
+    return rem_transform_out_get(out, block);
+}

@@ -11,7 +11,7 @@
 #ifndef REM_HTTP_MOD_TRANSFORM_H
 #define REM_HTTP_MOD_TRANSFORM_H
 
-#include "proxy/http/request.h"
+#include "proxy/http/filter.h"
 
 struct rem_transform_in {
     struct rem_request *request;
@@ -81,6 +81,12 @@ void rem_transform_out_init(struct rem_transform_out *out, struct rem_request *r
 /* An empty block.  Returns: REM_OK, REM_EAGAIN (all are with those behind), REM_ENOMEM. */
 int rem_transform_out_get(struct rem_transform_out *out,
                           struct rem_transform_block **block) REM_MUST_CHECK;
+
+/* As rem_transform_out_get, but has the filters behind write what waits for company when all blocks
+ * are lent.  Errors: of rem_transform_out_get, and what the filters return. */
+int rem_transform_out_want(struct rem_transform_out *out, struct rem_request *request,
+                           const struct rem_body_filter *next,
+                           struct rem_transform_block **block) REM_MUST_CHECK;
 
 /* Gives back a block that has not been passed on; NULL: nothing. */
 void rem_transform_out_put(struct rem_transform_block *block);
