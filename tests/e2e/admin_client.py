@@ -6,6 +6,8 @@ import re
 import socket
 import subprocess
 
+import pytest
+
 import conftest
 from conftest import wait_for
 
@@ -186,3 +188,28 @@ def parse_metrics(text):
         assert (match[1], labels) not in samples, "series twice: " + line
         samples[match[1], labels] = float(line.rsplit(" ", 1)[1])
     return samples
+
+
+# ---- fixtures, for tests to import ----
+
+@pytest.fixture(scope="module")
+def instance():
+    remora = Remora()
+    yield remora
+    remora.stop()
+
+
+@pytest.fixture
+def remora(instance):
+    """The shared instance, with its sets as configured."""
+    sets = {"app": [{"server": "127.0.0.1:8001"}, {"server": "127.0.0.1:8002", "weight": 3}],
+            "fixed": [{"server": "127.0.0.1:8001"}], "empty": []}
+    assert instance.call("POST", "/v1/transactions", {"upstreams": sets}).status == 200
+    return instance
+
+
+@pytest.fixture(scope="module")
+def readonly():
+    remora = Remora(write=False)
+    yield remora
+    remora.stop()

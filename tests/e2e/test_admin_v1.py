@@ -4,32 +4,9 @@ import threading
 
 import pytest
 
-from admin_client import Remora
+from admin_client import instance, readonly, remora  # noqa: F401 (fixtures)
 
 SERVERS = "/v1/http/upstreams/app/servers"
-
-
-@pytest.fixture(scope="module")
-def instance():
-    remora = Remora()
-    yield remora
-    remora.stop()
-
-
-@pytest.fixture
-def remora(instance):
-    """The shared instance, with its sets as configured."""
-    sets = {"app": [{"server": "127.0.0.1:8001"}, {"server": "127.0.0.1:8002", "weight": 3}],
-            "fixed": [{"server": "127.0.0.1:8001"}], "empty": []}
-    assert instance.call("POST", "/v1/transactions", {"upstreams": sets}).status == 200
-    return instance
-
-
-@pytest.fixture(scope="module")
-def readonly():
-    remora = Remora(write=False)
-    yield remora
-    remora.stop()
 
 
 def problem(answer, status, code):

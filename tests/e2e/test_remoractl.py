@@ -5,22 +5,7 @@ import os
 
 import pytest
 
-from admin_client import REMORACTL, Remora, parse_metrics
-
-
-@pytest.fixture(scope="module")
-def instance():
-    remora = Remora()
-    yield remora
-    remora.stop()
-
-
-@pytest.fixture
-def remora(instance):
-    sets = {"app": [{"server": "127.0.0.1:8001"}, {"server": "127.0.0.1:8002", "weight": 3}],
-            "fixed": [{"server": "127.0.0.1:8001"}], "empty": []}
-    assert instance.call("POST", "/v1/transactions", {"upstreams": sets}).status == 200
-    return instance
+from admin_client import REMORACTL, instance, parse_metrics, remora  # noqa: F401 (fixtures)
 
 
 def ok(done):
