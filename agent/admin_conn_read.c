@@ -86,6 +86,8 @@ static int take_head(struct rem_admin_conn *conn)
         .path = rem_arena_dup(&conn->arena, head->uri.path),
         .args = rem_arena_dup(&conn->arena, head->uri.args),
         .local = local_address(conn),
+        .role = REM_ROLE_ADMIN,
+        .who = REM_STR("local"),
         .has_origin = rem_fields_find(&head->head.fields, REM_FIELD_ORIGIN) != NULL,
     };
     field = rem_fields_find(&head->head.fields, REM_FIELD_IF_MATCH);

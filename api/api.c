@@ -118,8 +118,8 @@ static void answer_fault(const struct rem_fault *fault, struct rem_str path,
 /* Finds the route of a path.  Errors: REM_EINVAL with the fault. */
 static int find_route(struct rem_api_call *call, const struct rem_route **out)
 {
-    static const struct rem_route versions = {"",   rem_plus_versions, NULL, NULL, NULL,
-                                              NULL, "GET, HEAD"};
+    static const struct rem_route versions = {
+        .pattern = "", .get = rem_plus_versions, .allow = "GET, HEAD"};
     struct rem_route_path path;
     int rc = rem_route_split(call->request->path, &call->arena, &path);
 
@@ -140,26 +140,54 @@ static int find_route(struct rem_api_call *call, const struct rem_route **out)
     return 0;
 }
 
+/* Who is not known is told nothing, not even which paths there are.
+ * Errors: REM_EINVAL with the fault. */
+static int check_known(struct rem_api_call *call, const struct rem_route *route)
+{
+    const struct rem_api_request *request = call->request;
+
+    if (request->role != REM_ROLE_NONE ||
+        (route != NULL && rem_route_role(route, request->method) == REM_ROLE_NONE))
+        return 0;
+    return rem_fault_set(&call->fault, REM_FAULT_UNAUTHORIZED, "authentication required");
+}
+
+/* Errors: REM_EINVAL with the fault. */
+static int check_role(struct rem_api_call *call, const struct rem_route *route)
+{
+    enum rem_api_role need = rem_route_role(route, call->request->method);
+
+    if (call->request->role >= need)
+        return 0;
+    return rem_fault_set(&call->fault, REM_FAULT_FORBIDDEN,
+                         "this needs the role \"%s\", the client has \"%s\"", rem_role_name(need),
+                         rem_role_name(call->request->role));
+}
+
 /* Runs the request's handler.  Errors: REM_EINVAL with the fault. */
 static int run(struct rem_api_call *call, const char **allow)
 {
     enum rem_method method = call->request->method;
     bool reads = method == REM_METHOD_GET || method == REM_METHOD_HEAD;
-    const struct rem_route *route;
+    bool read_only = !call->api->write || call->request->read_only;
+    const struct rem_route *route = NULL;
     rem_api_handler_fn handler;
     int rc = find_route(call, &route);
 
+    if (check_known(call, route) != 0)
+        return REM_EINVAL;
     if (rc != 0)
         return rc;
     handler = rem_route_handler(route, method);
-    if (handler == NULL || (!reads && !call->api->write)) {
-        *allow = !call->api->write && route->get != NULL ? "GET, HEAD" : route->allow;
+    if (handler == NULL || (!reads && read_only)) {
+        *allow = read_only && route->get != NULL ? "GET, HEAD" : route->allow;
         return rem_fault_set(&call->fault, REM_FAULT_METHOD_DISABLED, "method disabled");
     }
     if (!reads && call->request->has_origin)
         return rem_fault_set(&call->fault, REM_FAULT_ORIGIN,
                              "requests with an Origin field may not write");
-    return handler(call);
+    rc = check_role(call, route);
+    return rc == 0 ? handler(call) : rc;
 }
 
 enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_request *request,

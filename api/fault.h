@@ -36,6 +36,8 @@
     X(CONFLICT, "RevisionMismatch", 412, 412, "Revision does not match")                           \
     X(BAD_PRECONDITION, "BadPrecondition", 400, 400, "Invalid If-Match")                           \
     X(ORIGIN, "OriginRefused", 403, 403, "Requests from browser pages may not write")              \
+    X(UNAUTHORIZED, "Unauthorized", 401, 401, "Authentication required")                           \
+    X(FORBIDDEN, "Forbidden", 403, 403, "Not allowed")                                             \
     X(BAD_REQUEST, "BadRequest", 400, 400, "Bad request")                                          \
     X(TIMEOUT, "RequestTimeout", 408, 408, "Request timeout")                                      \
     X(HEAD_TOO_LARGE, "HeadTooLarge", 431, 431, "Request head too large")                          \

@@ -8,6 +8,7 @@
 #define REM_API_MESSAGE_H
 
 #include "proto/base/sbuf.h"
+#include "proto/shm/role.h"
 #include "proto/wire/h1.h"
 
 struct rem_api_request {
@@ -20,6 +21,9 @@ struct rem_api_request {
     struct rem_str if_match; /* empty without has_if_match */
     bool has_if_match;
     bool has_origin; /* a browser's page asks */
+    enum rem_api_role role;
+    struct rem_str who; /* "token:NAME", "uid:1000", "loopback"...; for history and audit */
+    bool read_only;     /* came by a way that allows no changes: they are answered 405 */
 };
 
 struct rem_api_response {

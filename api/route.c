@@ -7,45 +7,60 @@
 
 /* Below /api/N. */
 static const struct rem_route plus_routes[] = {
-    {"", rem_plus_root, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"nginx", rem_plus_nginx, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"processes", rem_plus_processes, NULL, NULL, NULL, rem_plus_processes_reset,
-     "GET, HEAD, DELETE"},
-    {"connections", rem_plus_connections, NULL, NULL, NULL, rem_plus_connections_reset,
-     "GET, HEAD, DELETE"},
-    {"workers", rem_plus_workers, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"ssl", rem_plus_ssl, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"slabs", rem_plus_none, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"resolvers", rem_plus_resolvers, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"http", rem_plus_http, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"http/requests", rem_plus_requests, NULL, NULL, NULL, rem_plus_requests_reset,
-     "GET, HEAD, DELETE"},
-    {"http/server_zones", rem_plus_none, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"http/location_zones", rem_plus_none, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"http/caches", rem_plus_none, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"http/limit_conns", rem_plus_none, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"http/limit_reqs", rem_plus_none, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"http/upstreams", rem_plus_upstreams, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"http/upstreams/*", rem_plus_upstream, NULL, NULL, NULL, rem_plus_upstream_reset,
-     "GET, HEAD, DELETE"},
-    {"http/upstreams/*/servers", rem_plus_servers, rem_plus_servers_post, NULL, NULL, NULL,
-     "GET, HEAD, POST"},
-    {"http/upstreams/*/servers/*", rem_plus_server, NULL, NULL, rem_plus_server_patch,
-     rem_plus_server_delete, "GET, HEAD, PATCH, DELETE"},
+    {.pattern = "", .get = rem_plus_root, .allow = GET_ONLY},
+    {.pattern = "nginx", .get = rem_plus_nginx, .allow = GET_ONLY},
+    {.pattern = "processes",
+     .get = rem_plus_processes,
+     .del = rem_plus_processes_reset,
+     .allow = "GET, HEAD, DELETE"},
+    {.pattern = "connections",
+     .get = rem_plus_connections,
+     .del = rem_plus_connections_reset,
+     .allow = "GET, HEAD, DELETE"},
+    {.pattern = "workers", .get = rem_plus_workers, .allow = GET_ONLY},
+    {.pattern = "ssl", .get = rem_plus_ssl, .allow = GET_ONLY},
+    {.pattern = "slabs", .get = rem_plus_none, .allow = GET_ONLY},
+    {.pattern = "resolvers", .get = rem_plus_resolvers, .allow = GET_ONLY},
+    {.pattern = "http", .get = rem_plus_http, .allow = GET_ONLY},
+    {.pattern = "http/requests",
+     .get = rem_plus_requests,
+     .del = rem_plus_requests_reset,
+     .allow = "GET, HEAD, DELETE"},
+    {.pattern = "http/server_zones", .get = rem_plus_none, .allow = GET_ONLY},
+    {.pattern = "http/location_zones", .get = rem_plus_none, .allow = GET_ONLY},
+    {.pattern = "http/caches", .get = rem_plus_none, .allow = GET_ONLY},
+    {.pattern = "http/limit_conns", .get = rem_plus_none, .allow = GET_ONLY},
+    {.pattern = "http/limit_reqs", .get = rem_plus_none, .allow = GET_ONLY},
+    {.pattern = "http/upstreams", .get = rem_plus_upstreams, .allow = GET_ONLY},
+    {.pattern = "http/upstreams/*",
+     .get = rem_plus_upstream,
+     .del = rem_plus_upstream_reset,
+     .allow = "GET, HEAD, DELETE"},
+    {.pattern = "http/upstreams/*/servers",
+     .get = rem_plus_servers,
+     .post = rem_plus_servers_post,
+     .allow = "GET, HEAD, POST"},
+    {.pattern = "http/upstreams/*/servers/*",
+     .get = rem_plus_server,
+     .patch = rem_plus_server_patch,
+     .del = rem_plus_server_delete,
+     .allow = "GET, HEAD, PATCH, DELETE"},
 };
 
 static const struct rem_route own_routes[] = {
-    {"v1/http/upstreams", rem_v1_upstreams, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"v1/http/upstreams/*", rem_v1_upstream, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"v1/http/upstreams/*/servers", rem_v1_servers, NULL, rem_v1_servers_put, NULL, NULL,
-     "GET, HEAD, PUT"},
-    {"v1/transactions", NULL, rem_v1_transaction, NULL, NULL, NULL, "POST"},
-    {"v1/revision", rem_v1_revision, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"v1/status", rem_v1_status, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"metrics", rem_metrics_get, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"livez", rem_health_live, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"readyz", rem_health_ready, NULL, NULL, NULL, NULL, GET_ONLY},
-    {"startupz", rem_health_startup, NULL, NULL, NULL, NULL, GET_ONLY},
+    {.pattern = "v1/http/upstreams", .get = rem_v1_upstreams, .allow = GET_ONLY},
+    {.pattern = "v1/http/upstreams/*", .get = rem_v1_upstream, .allow = GET_ONLY},
+    {.pattern = "v1/http/upstreams/*/servers",
+     .get = rem_v1_servers,
+     .put = rem_v1_servers_put,
+     .allow = "GET, HEAD, PUT"},
+    {.pattern = "v1/transactions", .post = rem_v1_transaction, .allow = "POST"},
+    {.pattern = "v1/revision", .get = rem_v1_revision, .allow = GET_ONLY},
+    {.pattern = "v1/status", .get = rem_v1_status, .allow = GET_ONLY},
+    {.pattern = "metrics", .get = rem_metrics_get, .allow = GET_ONLY, .read = REM_ROLE_METRICS},
+    {.pattern = "livez", .get = rem_health_live, .allow = GET_ONLY, .open = true},
+    {.pattern = "readyz", .get = rem_health_ready, .allow = GET_ONLY, .open = true},
+    {.pattern = "startupz", .get = rem_health_startup, .allow = GET_ONLY, .open = true},
 };
 
 int rem_route_split(struct rem_str path, struct rem_arena *arena, struct rem_route_path *out)
@@ -122,4 +137,13 @@ rem_api_handler_fn rem_route_handler(const struct rem_route *route, enum rem_met
     default:
         return NULL;
     }
+}
+
+enum rem_api_role rem_route_role(const struct rem_route *route, enum rem_method method)
+{
+    if (method != REM_METHOD_GET && method != REM_METHOD_HEAD)
+        return route->write != REM_ROLE_NONE ? route->write : REM_ROLE_WRITE;
+    if (route->open)
+        return REM_ROLE_NONE;
+    return route->read != REM_ROLE_NONE ? route->read : REM_ROLE_READ;
 }

@@ -17,6 +17,9 @@ struct rem_route {
     const char *pattern; /* "http/upstreams/" + "*" for a parameter; no slash around it */
     rem_api_handler_fn get, post, put, patch, del; /* NULL: not allowed */
     const char *allow;                             /* for 405 */
+    enum rem_api_role read;                        /* needed for GET; NONE: REM_ROLE_READ */
+    enum rem_api_role write;                       /* for the others; NONE: REM_ROLE_WRITE */
+    bool open;                                     /* GET needs no role: probes */
 };
 
 /* Errors: REM_ENOTFOUND (an empty segment, too many: no path of ours), REM_ENOMEM. */
@@ -31,5 +34,8 @@ const struct rem_route *rem_route_own(const struct rem_route_path *path,
 
 /* NULL: the path has no such method. */
 rem_api_handler_fn rem_route_handler(const struct rem_route *route, enum rem_method method);
+
+/* The role that a request must have at least. */
+enum rem_api_role rem_route_role(const struct rem_route *route, enum rem_method method);
 
 #endif

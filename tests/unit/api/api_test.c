@@ -12,6 +12,7 @@ struct world {
     struct rem_api api;
     struct rem_api_response response;
     struct rem_api_staged staged;
+    enum rem_api_role role; /* of whoever asks */
 };
 
 static void world_init(struct world *w)
@@ -27,7 +28,7 @@ static void world_init(struct world *w)
     };
     struct rem_err err = {0};
 
-    *w = (struct world){0};
+    *w = (struct world){.role = REM_ROLE_ADMIN};
     for (size_t i = 0; i < 2; i++) {
         rem_server_spec_init(&servers[i]);
         servers[i].server = i == 0 ? REM_STR("127.0.0.1:1") : REM_STR("127.0.0.1:2");
@@ -61,6 +62,7 @@ static enum rem_api_outcome ask(struct world *w, enum rem_method method, const c
         .body = rem_str_from(body),
         .if_match = rem_str_from(if_match),
         .has_if_match = if_match != NULL,
+        .role = w->role,
     };
 
     rem_api_forget(&w->staged);
@@ -230,6 +232,44 @@ START_TEST(test_refuse)
 }
 END_TEST
 
+static const struct {
+    enum rem_api_role role;
+    enum rem_method method;
+    const char *path;
+    int status;
+} permissions[] = {
+    {REM_ROLE_NONE, REM_METHOD_GET, "/livez", 200},
+    {REM_ROLE_NONE, REM_METHOD_POST, "/livez", 401},
+    {REM_ROLE_NONE, REM_METHOD_GET, "/metrics", 401},
+    {REM_ROLE_NONE, REM_METHOD_GET, "/v1/status", 401},
+    {REM_ROLE_NONE, REM_METHOD_GET, "/api/9/nowhere", 401},
+    {REM_ROLE_NONE, REM_METHOD_GET, "/nowhere", 401},
+    {REM_ROLE_METRICS, REM_METHOD_GET, "/livez", 200},
+    {REM_ROLE_METRICS, REM_METHOD_GET, "/metrics", 200},
+    {REM_ROLE_METRICS, REM_METHOD_GET, "/v1/status", 403},
+    {REM_ROLE_METRICS, REM_METHOD_GET, "/nowhere", 404},
+    {REM_ROLE_READ, REM_METHOD_GET, "/v1/status", 200},
+    {REM_ROLE_READ, REM_METHOD_HEAD, "/api/9/nginx", 200},
+    {REM_ROLE_READ, REM_METHOD_POST, "/v1/transactions", 403},
+    {REM_ROLE_READ, REM_METHOD_DELETE, POST_A "/0", 403},
+    {REM_ROLE_WRITE, REM_METHOD_POST, "/v1/transactions", 400},
+    {REM_ROLE_WRITE, REM_METHOD_DELETE, POST_A "/0", 200},
+};
+
+START_TEST(test_permissions)
+{
+    struct world w;
+
+    world_init(&w);
+    w.role = permissions[_i].role;
+    (void)ask(&w, permissions[_i].method, permissions[_i].path, NULL, NULL);
+    ck_assert_msg(w.response.status == permissions[_i].status, "%s %s: %d instead of %d",
+                  rem_role_name(w.role), permissions[_i].path, w.response.status,
+                  permissions[_i].status);
+    world_fini(&w);
+}
+END_TEST
+
 /* ---- without memory ---- */
 
 static long allocations_left;
@@ -308,6 +348,7 @@ int main(void)
     tcase_add_test(tc, test_precondition);
     tcase_add_test(tc, test_finish);
     tcase_add_test(tc, test_refuse);
+    tcase_add_loop_test(tc, test_permissions, 0, REM_COUNT(permissions));
     tcase_add_loop_test(tc, test_no_memory, 0, REM_COUNT(requests));
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);

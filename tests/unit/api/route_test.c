@@ -103,6 +103,37 @@ START_TEST(test_nowhere)
 }
 END_TEST
 
+static const struct {
+    const char *path;
+    enum rem_method method;
+    enum rem_api_role need;
+} roles[] = {
+    {"/livez", REM_METHOD_GET, REM_ROLE_NONE},
+    {"/readyz", REM_METHOD_HEAD, REM_ROLE_NONE},
+    {"/startupz", REM_METHOD_GET, REM_ROLE_NONE},
+    {"/livez", REM_METHOD_POST, REM_ROLE_WRITE},
+    {"/metrics", REM_METHOD_GET, REM_ROLE_METRICS},
+    {"/v1/status", REM_METHOD_GET, REM_ROLE_READ},
+    {"/v1/transactions", REM_METHOD_POST, REM_ROLE_WRITE},
+    {"/v1/http/upstreams/u/servers", REM_METHOD_PUT, REM_ROLE_WRITE},
+};
+
+START_TEST(test_roles)
+{
+    struct rem_str params[REM_CALL_PARAMS];
+    const struct rem_route *route;
+    struct rem_route_path path;
+    struct rem_arena arena;
+
+    rem_arena_init(&arena, NULL);
+    ck_assert_int_eq(rem_route_split(rem_str_from(roles[_i].path), &arena, &path), 0);
+    route = rem_route_own(&path, params);
+    ck_assert_msg(route != NULL, "%s", roles[_i].path);
+    ck_assert_int_eq(rem_route_role(route, roles[_i].method), roles[_i].need);
+    rem_arena_reset(&arena);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("route");
@@ -113,6 +144,7 @@ int main(void)
     tcase_add_loop_test(tc, test_split, 0, REM_COUNT(paths));
     tcase_add_loop_test(tc, test_routes, 0, REM_COUNT(routes));
     tcase_add_loop_test(tc, test_nowhere, 0, REM_COUNT(nowhere));
+    tcase_add_loop_test(tc, test_roles, 0, REM_COUNT(roles));
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
