@@ -17,6 +17,8 @@ struct rem_admin_listener {
     struct rem_addr addr;
 };
 
+struct rem_check_spec;
+
 struct rem_handover {
     const struct rem_region *region;
     int master_fd; /* SOCK_SEQPACKET; end of file: the master is gone */
@@ -37,6 +39,8 @@ struct rem_handover {
     const char *build;   /* "remora-0.1.0 (gcc ...)"; may be empty */
     bool last_reload_ok;
     int64_t last_reload_sec;
+    const struct rem_check_spec *checks; /* check_spec.h */
+    size_t check_count;
 };
 
 /* Runs the agent until it is told to quit or the master is gone.  Defined in agent/.

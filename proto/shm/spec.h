@@ -50,12 +50,13 @@ struct rem_server_spec {
 void rem_server_spec_init(struct rem_server_spec *spec);
 
 enum rem_upstream_flag {
-    REM_UPSTREAM_STATIC = 1 << 0,   /* no `zone`: the API must not change it */
-    REM_UPSTREAM_IMPLICIT = 1 << 1, /* made for a proxy_pass to an address, not shown */
-    REM_UPSTREAM_RUNTIME = 1 << 2,  /* made through the API, in no configuration file */
-    REM_UPSTREAM_ORPHAN = 1 << 3,   /* gone from the configuration, kept for older workers;
-                                       set by the writer alone */
-    REM_UPSTREAM_STATE = 1 << 4,    /* its servers are kept in a state file */
+    REM_UPSTREAM_STATIC = 1 << 0,    /* no `zone`: the API must not change it */
+    REM_UPSTREAM_IMPLICIT = 1 << 1,  /* made for a proxy_pass to an address, not shown */
+    REM_UPSTREAM_RUNTIME = 1 << 2,   /* made through the API, in no configuration file */
+    REM_UPSTREAM_ORPHAN = 1 << 3,    /* gone from the configuration, kept for older workers;
+                                        set by the writer alone */
+    REM_UPSTREAM_STATE = 1 << 4,     /* its servers are kept in a state file */
+    REM_UPSTREAM_MANDATORY = 1 << 5, /* new servers get no request before a check has passed */
 };
 
 enum rem_balance_method {

@@ -5,7 +5,7 @@
 #ifndef REM_CONF_CAPTURE_H
 #define REM_CONF_CAPTURE_H
 
-#include "proxy/conf/regex.h"
+#include "proto/base/regex.h"
 #include "proxy/conf/var.h"
 
 struct rem_capture {

@@ -66,7 +66,9 @@ struct rem_setup {
     uint32_t (*worker_reclaim)(struct rem_worker *worker, uint32_t n);
     void *http;             /* set by http: its struct rem_http_main_conf; NULL: no http block */
     struct rem_zone *zones; /* shared memory that workers write (proto/shm/zone.h) */
-    struct rem_syslog *syslogs; /* every one that logs go to */
+    struct rem_syslog *syslogs;    /* every one that logs go to */
+    struct rem_check_spec *checks; /* health checks, for the agent (proto/shm/check_spec.h) */
+    size_t check_count;
 };
 
 struct rem_setup_dir {

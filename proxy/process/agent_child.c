@@ -131,6 +131,8 @@ static void run_agent(struct rem_master *m, int fd)
         .build = "remora-" REM_VERSION,
         .last_reload_ok = m->reload_result == REM_OK,
         .last_reload_sec = m->reload_sec,
+        .checks = setup->checks,
+        .check_count = setup->check_count,
     };
     handover.listeners = listeners;
     for (size_t i = 0; i < handover.listener_count; i++)

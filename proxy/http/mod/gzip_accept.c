@@ -2,7 +2,7 @@
 #include "proxy/http/mod/gzip_accept.h"
 
 #include "proto/wire/date.h"
-#include "proxy/conf/regex.h"
+#include "proto/base/regex.h"
 #include "proxy/conf/set.h"
 #include "proxy/http/core.h"
 #include "proxy/http/response.h"

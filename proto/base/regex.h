@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* regex.h - regular expressions: PCRE2 with JIT, bounded.
  *
- * Runs in:    compiled in the master, matched in workers (each has its own copy after fork; a regex
- *             is not for two threads at a time).
+ * Runs in:    compiled in the master, matched in its children (each has its own copy after fork; a
+ *             regex is not for two threads at a time).
  * Lifecycle:  freed with the arena it was compiled in.
- * Not here:   captures as variables (see capture.h).  */
-#ifndef REM_CONF_REGEX_H
-#define REM_CONF_REGEX_H
+ * Not here:   captures as variables (see proxy/conf/capture.h).  */
+#ifndef REM_BASE_REGEX_H
+#define REM_BASE_REGEX_H
 
 #include "proto/base/arena.h"
 #include "proto/base/err.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* regex.c - see regex.h. */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "proxy/conf/regex.h"
+#include "proto/base/regex.h"
 
 #include <pcre2.h>
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "proxy/conf/regex.h"
+#include "proto/base/regex.h"
 
-#include "tests/unit/proxy/conf/helper.h"
+#include "proto/base/sbuf.h"
+
+#include <check.h>
+#include <stdlib.h>
 
 static const struct {
     const char *pattern;
@@ -147,12 +150,20 @@ END_TEST
 
 int main(void)
 {
+    Suite *suite = suite_create("regex");
     TCase *tc = tcase_create("regex");
+    SRunner *runner;
+    int failed;
 
     tcase_add_loop_test(tc, matches, 0, REM_COUNT(cases));
     tcase_add_loop_test(tc, bad_patterns, 0, REM_COUNT(bad));
     tcase_add_test(tc, names);
     tcase_add_test(tc, bounded);
     tcase_add_test(tc, deep_stack);
-    return run_tests(tc);
+    suite_add_tcase(suite, tc);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
 }
