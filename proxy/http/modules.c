@@ -29,6 +29,7 @@ extern struct rem_module rem_sticky_module;
 extern struct rem_module rem_proxy_module;
 extern struct rem_module rem_index_module;
 extern struct rem_module rem_gzip_static_module;
+extern struct rem_module rem_file_module;
 extern struct rem_module rem_static_module;
 extern struct rem_module rem_auth_request_module;
 extern struct rem_module rem_mirror_module;
@@ -80,6 +81,7 @@ struct rem_module *const rem_modules[] = {
     &rem_try_files_module,
     &rem_mirror_module,
     &rem_proxy_module,
+    &rem_file_module,
     &rem_index_module,
     &rem_gzip_static_module,
     &rem_static_module,

@@ -39,49 +39,45 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
     return 0;
 }
 
-/* Returns: the descriptor of a regular file, -1 where there is none. */
-static int open_packed(struct rem_request *request, const char *path, bool vary, struct stat *st)
+/* Whether there is a regular file, which is open then. */
+static bool open_packed(struct rem_request *request, struct rem_str path, bool vary,
+                        struct rem_file *file)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int error = rem_file_open(request, path, file);
 
-    if (fd < 0) {
-        if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
-            REM_LOG_IN(&request->log, REM_LOG_ERROR, errno, "open() \"%s\" failed", path);
-        return -1;
+    if (error != 0) {
+        if (error != ENOENT && error != ENOTDIR && error != ENAMETOOLONG)
+            REM_LOG_IN(&request->log, REM_LOG_ERROR, error, "open() \"%s\" failed", path.p);
+        return false;
     }
-    if (vary && rem_gzip_vary(request) != 0) {
-        close(fd);
-        return -1;
-    }
-    if (fstat(fd, st) == 0 && S_ISREG(st->st_mode))
-        return fd;
-    close(fd);
-    return -1;
+    if ((!vary || rem_gzip_vary(request) == 0) && S_ISREG(file->st.st_mode))
+        return true;
+    rem_file_close(file);
+    return false;
 }
 
-static int answer(struct rem_request *request, int fd, const struct stat *st)
+static int answer(struct rem_request *request, struct rem_file *file)
 {
     struct rem_response *response = &request->response;
     int status = rem_body_discard(request);
 
     if (status == REM_HTTP_OK &&
-        (rem_static_describe(request, st) != 0 ||
+        (rem_static_describe(request, &file->st) != 0 ||
          rem_fields_add(&response->fields, REM_STR("Content-Encoding"), REM_STR("gzip")) != 0))
         status = 500;
     if (status != REM_HTTP_OK) {
-        close(fd);
+        rem_file_close(file);
         return status;
     }
     response->allow_ranges = false; /* of which file, the client could not say */
-    return rem_static_send(request, fd, st->st_size);
+    return rem_static_send(request, file);
 }
 
 static int on_content(struct rem_request *request)
 {
     const struct gzip_static_conf *conf = request->location_conf[rem_gzip_static_module.index];
+    struct rem_file file;
     struct rem_str path;
-    struct stat st;
-    int fd;
 
     if (conf->mode == MODE_OFF ||
         (request->method != REM_METHOD_GET && request->method != REM_METHOD_HEAD) ||
@@ -94,14 +90,13 @@ static int on_content(struct rem_request *request)
     path = rem_arena_printf(&request->arena, "%.*s.gz", REM_STR_ARG(path));
     if (path.p == NULL)
         return 500;
-    fd = open_packed(request, path.p, conf->mode == MODE_ON, &st);
-    if (fd < 0)
+    if (!open_packed(request, path, conf->mode == MODE_ON, &file))
         return REM_HTTP_DECLINED;
     if (conf->mode == MODE_ON && !rem_gzip_accepted(request)) {
-        close(fd);
+        rem_file_close(&file);
         return REM_HTTP_DECLINED;
     }
-    return answer(request, fd, &st);
+    return answer(request, &file);
 }
 
 static int install(struct rem_http_setup *setup)

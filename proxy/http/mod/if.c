@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* if.c - the `if` directive: its condition, and the part of a server or location it guards. */
+#include "proxy/http/mod/file.h"
 #include "proxy/http/mod/rewrite.h"
 
 #include <errno.h>
@@ -189,19 +190,18 @@ static int test_file(struct rem_request *request, const struct rem_if *condition
 {
     struct rem_str path;
     struct stat st;
-    int rc = rem_rewrite_eval(request, &condition->value, &path);
+    int error, rc = rem_rewrite_eval(request, &condition->value, &path);
 
     if (rc != 0)
         return rc;
     path = rem_arena_dup(&request->arena, path);
     if (path.p == NULL)
         return REM_ENOMEM;
-    if (memchr(path.p, '\0', path.n) != NULL)
-        return 0;
-    if (stat(path.p, &st) == 0)
+    error = rem_file_stat(request, path, &st);
+    if (error == 0)
         return is_what(condition->kind, &st);
-    if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG && errno != EACCES)
-        REM_LOG_IN(&request->log, REM_LOG_CRIT, errno, "stat() \"%s\" failed", path.p);
+    if (error != ENOENT && error != ENOTDIR && error != ENAMETOOLONG && error != EACCES)
+        REM_LOG_IN(&request->log, REM_LOG_CRIT, error, "stat() \"%s\" failed", path.p);
     return 0;
 }
 

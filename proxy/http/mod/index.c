@@ -2,6 +2,7 @@
 /* index.c - index: which file a URI ending in "/" means. */
 #include "proxy/conf/array.h"
 #include "proxy/http/core.h"
+#include "proxy/http/mod/file.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -89,12 +90,13 @@ static int test_directory(struct rem_request *request, struct rem_str directory,
 {
     struct stat st;
     struct rem_str copy = rem_arena_dup(&request->arena, directory);
+    int error = copy.p != NULL ? rem_file_stat(request, copy, &st) : ENOMEM;
 
     if (copy.p == NULL)
         return 500;
-    if (stat(copy.p, &st) == 0)
-        return S_ISDIR(st.st_mode) ? REM_HTTP_OK : refuse(request, path, ENOTDIR);
-    return refuse(request, path, errno);
+    if (error == 0 && !S_ISDIR(st.st_mode))
+        error = ENOTDIR;
+    return error == 0 ? REM_HTTP_OK : refuse(request, path, error);
 }
 
 /* Returns REM_HTTP_DECLINED where there is no such file. */
@@ -103,20 +105,21 @@ static int try_name(struct rem_request *request, struct rem_str name, struct rem
 {
     struct rem_str path, uri;
     struct stat st;
-    int status;
+    int error, status;
 
     if (name.n != 0 && name.p[0] == '/')
         return rem_request_redirect(request, name, request->args);
     path = rem_arena_printf(&request->arena, "%.*s%.*s", REM_STR_ARG(directory), REM_STR_ARG(name));
     if (path.p == NULL)
         return 500;
-    if (memchr(path.p, '\0', path.n) == NULL && stat(path.p, &st) == 0) {
+    error = rem_file_stat(request, path, &st);
+    if (error == 0) {
         uri = rem_arena_printf(&request->arena, "%.*s%.*s", REM_STR_ARG(request->uri),
                                REM_STR_ARG(name));
         return uri.p != NULL ? rem_request_redirect(request, uri, request->args) : 500;
     }
-    if (!is_missing(errno))
-        return refuse(request, path, errno);
+    if (!is_missing(error))
+        return refuse(request, path, error);
     if (!*tested) {
         status = test_directory(request, directory, path);
         if (status != REM_HTTP_OK)

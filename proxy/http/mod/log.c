@@ -3,15 +3,15 @@
  *
  * Files:      those with a fixed name are the setup's (opened by the master, reopened on USR1), and
  *             may be written in portions (log_buffer.h).  A name with variables is opened for its
- *             line and closed again, unless open_log_file_cache keeps it (log_cache.h).
+ *             line and closed again, unless open_log_file_cache keeps it (path_cache.h).
  * Syslog:     a datagram per line, without waiting (proto/base/syslog.h).  */
 #include "proto/base/syslog.h"
 #include "proxy/conf/array.h"
 #include "proxy/conf/set.h"
 #include "proxy/http/core.h"
 #include "proxy/http/mod/log_buffer.h"
-#include "proxy/http/mod/log_cache.h"
 #include "proxy/http/mod/log_format.h"
+#include "proxy/http/path_cache.h"
 #include "proxy/net/error_log.h"
 #include "proxy/net/setup.h"
 
@@ -38,14 +38,14 @@ struct access_log {
 struct log_main {
     struct rem_array formats; /* of struct rem_log_format * */
     struct rem_log_buffer *buffers;
-    struct rem_log_cache *caches;
+    struct rem_path_cache *caches;
 };
 
 struct log_conf {
     struct rem_array *logs; /* of struct access_log; NULL: inherited */
     bool off;
-    struct rem_log_cache *cache; /* of files whose names have variables; NULL: none */
-    bool cache_given;            /* here, not inherited; perhaps "off" */
+    struct rem_path_cache *cache; /* of files whose names have variables; NULL: none */
+    bool cache_given;             /* here, not inherited; perhaps "off" */
 };
 
 extern struct rem_module rem_log_module;
@@ -294,52 +294,22 @@ static int set_access_log(struct rem_conf *cf, const struct rem_directive *d, vo
     return options.size != 0 ? add_buffer(cf, log, &options) : 0;
 }
 
-static int parse_cache_parameter(struct rem_conf *cf, struct rem_str arg,
-                                 struct rem_log_cache *cache)
-{
-    struct rem_str value;
-    int64_t n;
-
-    if (take_prefix(arg, "max=", &value) && rem_conf_parse_num(value, &n) == 0 && n <= UINT32_MAX)
-        cache->max = (uint32_t)n;
-    else if (take_prefix(arg, "min_uses=", &value) && rem_conf_parse_num(value, &n) == 0 &&
-             n <= UINT32_MAX)
-        cache->min_uses = (uint32_t)n;
-    else if (take_prefix(arg, "inactive=", &value) && rem_conf_parse_sec(value, &n) == 0)
-        cache->inactive_ms = (uint64_t)n * 1000;
-    else if (take_prefix(arg, "valid=", &value) && rem_conf_parse_sec(value, &n) == 0)
-        cache->valid_ms = (uint64_t)n * 1000;
-    else
-        return rem_conf_error(cf, "invalid \"open_log_file_cache\" parameter \"%.*s\"",
-                              REM_STR_ARG(arg));
-    return 0;
-}
-
 static int set_cache(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     struct log_main *main_conf = rem_conf_main(cf, &rem_log_module);
+    static const struct rem_path_cache defaults = {
+        .min_uses = 1, .inactive_ms = CACHE_INACTIVE_MS, .valid_ms = CACHE_VALID_MS};
     struct log_conf *location = conf;
-    struct rem_log_cache *cache;
+    struct rem_path_cache *cache;
+    int rc;
 
     (void)d;
     if (location->cache_given)
         return rem_conf_duplicate(cf);
     location->cache_given = true;
-    if (cf->n_args == 2 && rem_str_is(cf->args[1], "off"))
-        return 0;
-    cache = rem_arena_zalloc(cf->arena, sizeof(*cache));
-    if (cache == NULL)
-        return rem_conf_nomem(cf);
-    *cache = (struct rem_log_cache){
-        .min_uses = 1, .inactive_ms = CACHE_INACTIVE_MS, .valid_ms = CACHE_VALID_MS};
-    for (size_t i = 1; i < cf->n_args; i++) {
-        int rc = parse_cache_parameter(cf, cf->args[i], cache);
-
-        if (rc != 0)
-            return rc;
-    }
-    if (cache->max == 0)
-        return rem_conf_error(cf, "\"open_log_file_cache\" must have \"max\" parameter");
+    rc = rem_path_cache_parse(cf, &defaults, true, &cache);
+    if (rc != 0 || cache == NULL)
+        return rc;
     cache->next = main_conf->caches;
     main_conf->caches = cache;
     location->cache = cache;
@@ -415,26 +385,43 @@ static int open_named(struct rem_request *request, const char *path)
     return file.fd;
 }
 
+/* The descriptor of a file that is not open yet; *kept: it is the cache's. */
+static int open_and_keep(struct rem_request *request, struct rem_path_cache *cache,
+                         struct rem_path_entry *entry, struct rem_str path, bool *kept)
+{
+    int fd = open_named(request, path.p);
+    struct stat st;
+
+    *kept = false;
+    if (fd < 0 || cache == NULL || fstat(fd, &st) != 0)
+        return fd;
+    if (entry == NULL) /* only files that can be opened take a place */
+        entry = rem_path_cache_add(cache, &request->worker->loop.timers, path);
+    *kept = entry != NULL && rem_path_keep(cache, entry, fd, &st);
+    return fd;
+}
+
 static void write_to_named(struct rem_request *request, const struct access_log *log,
-                           struct rem_log_cache *cache, struct rem_str line)
+                           struct rem_path_cache *cache, struct rem_str line)
 {
     struct rem_timers *timers = &request->worker->loop.timers;
+    struct rem_path_entry *entry = NULL;
     struct rem_log_file file = {.fd = -1};
     struct rem_str path;
-    bool kept;
+    bool kept = true;
 
     if (rem_value_eval_z(log->path, &request->eval, &path) != 0 || path.n == 0 ||
         path.p[path.n - 1] == '/' || !is_safe(path))
         return;
     file.path = path.p;
-    file.fd = cache != NULL ? rem_log_cache_find(cache, timers, path) : -1;
-    kept = file.fd >= 0;
-    if (!kept) {
-        file.fd = open_named(request, path.p);
-        if (file.fd < 0)
-            return;
-        kept = cache != NULL && rem_log_cache_keep(cache, timers, path, file.fd);
-    }
+    if (cache != NULL)
+        entry = rem_path_cache_find(cache, timers, path);
+    if (entry != NULL)
+        file.fd = rem_path_current(cache, entry);
+    if (file.fd < 0)
+        file.fd = open_and_keep(request, cache, entry, path, &kept);
+    if (file.fd < 0)
+        return;
     rem_log_buffer_write(request->worker, &file, line);
     if (!kept)
         close(file.fd);
@@ -504,8 +491,8 @@ static void worker_fini(struct rem_worker *worker)
 
     for (struct rem_log_buffer *buffer = conf->buffers; buffer != NULL; buffer = buffer->next)
         rem_log_buffer_stop(buffer);
-    for (struct rem_log_cache *cache = conf->caches; cache != NULL; cache = cache->next)
-        rem_log_cache_stop(cache);
+    for (struct rem_path_cache *cache = conf->caches; cache != NULL; cache = cache->next)
+        rem_path_cache_stop(cache);
 }
 
 static const struct rem_directive directives[] = {

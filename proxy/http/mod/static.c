@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* static.c - answers with the file that the URI names.
  *
- * Cost:       open, fstat, and for files of a page or two one read: head and body then go out in
- * one write.  Larger files are handed to the codec, which sends them as the client takes them.
- * Not here:   preconditions (not_modified.c) and ranges (range.c): filters do them.  */
+ * Cost:       open, fstat (neither with open_file_cache, file.h), and for files of a page or two
+ * one read: head and body then go out in one write.  Larger files are handed to the codec, which
+ * sends them as the client takes them. Not here:   preconditions (not_modified.c) and ranges
+ * (range.c): filters do them.  */
 #include "proxy/http/mod/static.h"
 #include "proxy/http/body.h"
 #include "proxy/http/core.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 enum {
     IN_MEMORY_MAX = 8192, /* below this a copy costs less than another system call */
 };
 
-/* ---- opening ---- */
+/* ---- what there is ---- */
 
 static int refuse(struct rem_request *request, struct rem_str path, int error)
 {
@@ -33,26 +33,6 @@ static int refuse(struct rem_request *request, struct rem_str path, int error)
     if (status != 404 || rem_core_location(request)->log_not_found)
         REM_LOG_IN(&request->log, level, error, "open() \"%.*s\" failed", REM_STR_ARG(path));
     return status;
-}
-
-/* Returns REM_HTTP_OK or a status. */
-static int open_file(struct rem_request *request, struct rem_str path, int *fd, struct stat *st)
-{
-    if (memchr(path.p, '\0', path.n) != NULL)
-        return 404;
-    /* Not waiting for the other end of a FIFO. */
-    *fd = open(path.p, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (*fd < 0)
-        return refuse(request, path, errno);
-    if (fstat(*fd, st) != 0) {
-        int error = errno;
-
-        close(*fd);
-        REM_LOG_IN(&request->log, REM_LOG_CRIT, error, "fstat() \"%.*s\" failed",
-                   REM_STR_ARG(path));
-        return 500;
-    }
-    return REM_HTTP_OK;
 }
 
 /* A directory's URI ends in a slash, so that what its pages refer to is found. */
@@ -102,19 +82,22 @@ int rem_static_describe(struct rem_request *request, const struct stat *st)
 
 static void on_sent(struct rem_buf *buf)
 {
-    close(buf->fd);
+    struct rem_file file = {.fd = buf->fd, .shared = buf->owner};
+
+    rem_file_close(&file);
     buf->fd = -1;
 }
 
 /* Small: a copy, so that head and body leave in one write.  Returns 0, or negative with the reason
  * logged. */
-static int fill_from_memory(struct rem_request *request, int fd, size_t n, struct rem_buf *buf)
+static int fill_from_memory(struct rem_request *request, struct rem_file *file, struct rem_buf *buf)
 {
+    size_t n = (size_t)file->st.st_size;
     char *copy = rem_arena_alloc(&request->arena, n);
-    ssize_t got = copy != NULL ? pread(fd, copy, n, 0) : -1;
+    ssize_t got = copy != NULL ? pread(file->fd, copy, n, 0) : -1;
     int error = errno;
 
-    close(fd);
+    rem_file_close(file);
     if (got != (ssize_t)n) {
         REM_LOG_IN(&request->log, REM_LOG_CRIT, got < 0 ? error : 0, "a file could not be read");
         return REM_EIO;
@@ -124,34 +107,59 @@ static int fill_from_memory(struct rem_request *request, int fd, size_t n, struc
 }
 
 /* The body is one buf, so that filters may send any part of it. */
-int rem_static_send(struct rem_request *request, int fd, off_t size)
+int rem_static_send(struct rem_request *request, struct rem_file *file)
 {
     struct rem_buf *buf = rem_arena_alloc(&request->arena, sizeof(*buf));
+    off_t size = file->st.st_size;
     int rc = buf != NULL ? rem_http_send_head(request) : REM_ENOMEM;
 
     if (rc != REM_OK) {
-        close(fd);
+        rem_file_close(file);
         return rc > 0 ? rc : REM_HTTP_ERROR;
     }
     if (request->response.no_body || size == 0) {
-        close(fd);
+        rem_file_close(file);
         *buf = (struct rem_buf){.fd = -1, .final = true};
     } else if (size <= IN_MEMORY_MAX) {
-        if (fill_from_memory(request, fd, (size_t)size, buf) != 0)
+        if (fill_from_memory(request, file, buf) != 0)
             return REM_HTTP_ERROR;
     } else {
-        *buf = (struct rem_buf){
-            .fd = fd, .in_file = true, .file_last = size, .final = true, .done = on_sent};
+        *buf = (struct rem_buf){.fd = file->fd,
+                                .in_file = true,
+                                .file_last = size,
+                                .final = true,
+                                .done = on_sent,
+                                .owner = file->shared};
     }
     rc = rem_http_send_body(request, buf);
     return rc == REM_OK || rc == REM_EAGAIN ? REM_HTTP_OK : REM_HTTP_ERROR;
 }
 
+/* Whether what was found can be sent; the response's head is filled in then. */
+static int prepare(struct rem_request *request, struct rem_str path, const struct stat *st)
+{
+    int status;
+
+    if (S_ISDIR(st->st_mode))
+        return redirect_to_directory(request);
+    if (!S_ISREG(st->st_mode)) {
+        REM_LOG_IN(&request->log, REM_LOG_CRIT, 0, "\"%.*s\" is not a regular file",
+                   REM_STR_ARG(path));
+        return 404;
+    }
+    if (request->method == REM_METHOD_POST)
+        return 405;
+    status = rem_body_discard(request);
+    if (status == REM_HTTP_OK && rem_static_describe(request, st) != 0)
+        status = 500;
+    return status;
+}
+
 static int on_content(struct rem_request *request)
 {
+    struct rem_file file;
     struct rem_str path;
-    struct stat st;
-    int fd, status;
+    int error, status;
 
     if (request->method != REM_METHOD_GET && request->method != REM_METHOD_HEAD &&
         request->method != REM_METHOD_POST)
@@ -160,27 +168,14 @@ static int on_content(struct rem_request *request)
         return REM_HTTP_DECLINED;
     if (rem_core_path(request, &path, NULL) != 0)
         return 500;
-    status = open_file(request, path, &fd, &st);
-    if (status != REM_HTTP_OK)
-        return status;
-    if (S_ISDIR(st.st_mode)) {
-        status = redirect_to_directory(request);
-    } else if (!S_ISREG(st.st_mode)) {
-        REM_LOG_IN(&request->log, REM_LOG_CRIT, 0, "\"%.*s\" is not a regular file",
-                   REM_STR_ARG(path));
-        status = 404;
-    } else if (request->method == REM_METHOD_POST) {
-        status = 405;
-    } else {
-        status = rem_body_discard(request);
-        if (status == REM_HTTP_OK && rem_static_describe(request, &st) != 0)
-            status = 500;
-    }
-    if (status != REM_HTTP_OK) {
-        close(fd);
-        return status;
-    }
-    return rem_static_send(request, fd, st.st_size);
+    error = rem_file_open(request, path, &file);
+    if (error != 0)
+        return refuse(request, path, error);
+    status = prepare(request, path, &file.st);
+    if (status == REM_HTTP_OK)
+        return rem_static_send(request, &file);
+    rem_file_close(&file);
+    return status;
 }
 
 static int install(struct rem_http_setup *setup)

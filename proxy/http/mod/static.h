@@ -3,15 +3,13 @@
 #ifndef REM_HTTP_MOD_STATIC_H
 #define REM_HTTP_MOD_STATIC_H
 
-#include "proxy/http/request.h"
-
-#include <sys/stat.h>
+#include "proxy/http/mod/file.h"
 
 /* Fills in the response's head for a file: date, tag, length, the type of the URI.
  * Errors: REM_ENOMEM. */
 int rem_static_describe(struct rem_request *request, const struct stat *st) REM_MUST_CHECK;
 
-/* Sends the head, and `size` bytes of the file.  Takes: fd.  Returns what a handler returns. */
-int rem_static_send(struct rem_request *request, int fd, off_t size);
+/* Sends the head and the file.  Takes: file.  Returns what a handler returns. */
+int rem_static_send(struct rem_request *request, struct rem_file *file);
 
 #endif

@@ -4,6 +4,7 @@
 #include "proxy/conf/array.h"
 #include "proxy/conf/set.h"
 #include "proxy/http/core.h"
+#include "proxy/http/mod/file.h"
 
 #include <sys/stat.h>
 
@@ -101,7 +102,7 @@ static int test_item(struct rem_request *request, const struct try_item *item, s
         rc = path_of(request, *uri, &path);
     if (rc != 0)
         return rc;
-    if (memchr(path.p, '\0', path.n) != NULL || stat(path.p, &st) != 0)
+    if (rem_file_stat(request, path, &st) != 0)
         return 0;
     return S_ISDIR(st.st_mode) == item->directory;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* log_cache_test.c - which files stay open, for how long, and when they are looked at again. */
-#include "proxy/http/mod/log_cache.h"
+/* path_cache_test.c - which files stay open, for how long, and when they are looked at again. */
+#include "proxy/http/path_cache.h"
 
 #include "proto/base/attr.h"
 
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/rem-log-cache-XXXXXX";
+static char dir[] = "/tmp/rem-path-cache-XXXXXX";
 static struct rem_timers timers;
 
 static struct rem_str path_of(const char *name)
@@ -36,30 +36,43 @@ static int open_file(const char *name)
     return fd;
 }
 
-/* One use as a worker makes it.  Returns whether the cache had the descriptor. */
-static bool use(struct rem_log_cache *cache, const char *name)
+static int find(struct rem_path_cache *cache, const char *name)
 {
-    int fd = rem_log_cache_find(cache, &timers, path_of(name));
+    struct rem_path_entry *entry = rem_path_cache_find(cache, &timers, path_of(name));
+
+    return entry != NULL ? rem_path_current(cache, entry) : -1;
+}
+
+/* One use as a worker makes it.  Returns whether the cache had the descriptor. */
+static bool use(struct rem_path_cache *cache, const char *name)
+{
+    struct rem_path_entry *entry = rem_path_cache_find(cache, &timers, path_of(name));
+    int fd = entry != NULL ? rem_path_current(cache, entry) : -1;
+    struct stat st;
 
     if (fd >= 0) {
         ck_assert(is_open(fd));
         return true;
     }
     fd = open_file(name);
-    if (!rem_log_cache_keep(cache, &timers, path_of(name), fd))
+    if (entry == NULL)
+        entry = rem_path_cache_add(cache, &timers, path_of(name));
+    ck_assert_ptr_nonnull(entry);
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    if (!rem_path_keep(cache, entry, fd, &st))
         close(fd);
     return false;
 }
 
-static bool has(struct rem_log_cache *cache, const char *name)
+static bool has(struct rem_path_cache *cache, const char *name)
 {
-    return rem_log_cache_find(cache, &timers, path_of(name)) >= 0;
+    return find(cache, name) >= 0;
 }
 
-static struct rem_log_cache make(uint32_t max, uint32_t min_uses)
+static struct rem_path_cache make(uint32_t max, uint32_t min_uses)
 {
     rem_timers_init(&timers, 1000000);
-    return (struct rem_log_cache){
+    return (struct rem_path_cache){
         .max = max, .min_uses = min_uses, .inactive_ms = 10000, .valid_ms = 60000};
 }
 
@@ -70,25 +83,25 @@ static void pass(uint64_t ms)
 
 START_TEST(test_kept)
 {
-    struct rem_log_cache cache = make(10, 1);
+    struct rem_path_cache cache = make(10, 1);
 
-    rem_log_cache_stop(&cache); /* never used: nothing to do */
+    rem_path_cache_stop(&cache); /* never used: nothing to do */
     ck_assert(!has(&cache, "a"));
     ck_assert(!use(&cache, "a"));
     ck_assert(use(&cache, "a"));
     ck_assert(!use(&cache, "b"));
     ck_assert(use(&cache, "b"));
     ck_assert(use(&cache, "a"));
-    rem_log_cache_stop(&cache);
+    rem_path_cache_stop(&cache);
     ck_assert(!has(&cache, "a"));
     ck_assert(!use(&cache, "a")); /* starts over */
-    rem_log_cache_stop(&cache);
+    rem_path_cache_stop(&cache);
 }
 END_TEST
 
 START_TEST(test_min_uses)
 {
-    struct rem_log_cache cache = make(10, 3);
+    struct rem_path_cache cache = make(10, 3);
 
     ck_assert(!use(&cache, "a"));
     ck_assert(!use(&cache, "a"));
@@ -101,20 +114,20 @@ START_TEST(test_min_uses)
     ck_assert(!use(&cache, "b"));
     ck_assert(!use(&cache, "b"));
     ck_assert(use(&cache, "b"));
-    rem_log_cache_stop(&cache);
+    rem_path_cache_stop(&cache);
 }
 END_TEST
 
 /* The one unused for longest makes room, and a file that could not be opened takes none. */
 START_TEST(test_max)
 {
-    struct rem_log_cache cache = make(3, 1);
+    struct rem_path_cache cache = make(3, 1);
     int fd;
 
     use(&cache, "a");
     use(&cache, "b");
     use(&cache, "c");
-    fd = rem_log_cache_find(&cache, &timers, path_of("b"));
+    fd = find(&cache, "b");
     ck_assert(use(&cache, "a"));
     ck_assert(use(&cache, "c"));
     ck_assert(!has(&cache, "nothing"));
@@ -123,13 +136,13 @@ START_TEST(test_max)
     ck_assert(!is_open(fd));
     ck_assert(has(&cache, "a") && has(&cache, "c") && has(&cache, "d") && !has(&cache, "b"));
     ck_assert_uint_eq(cache.n, 3);
-    rem_log_cache_stop(&cache);
+    rem_path_cache_stop(&cache);
 }
 END_TEST
 
 START_TEST(test_many)
 {
-    struct rem_log_cache cache = make(100, 1);
+    struct rem_path_cache cache = make(100, 1);
     char name[16];
 
     for (int i = 0; i < 1000; i++) {
@@ -142,17 +155,17 @@ START_TEST(test_many)
         snprintf(name, sizeof(name), "m%d", i);
         ck_assert_int_eq(has(&cache, name), i >= 900);
     }
-    rem_log_cache_stop(&cache);
+    rem_path_cache_stop(&cache);
 }
 END_TEST
 
 START_TEST(test_inactive)
 {
-    struct rem_log_cache cache = make(10, 1);
+    struct rem_path_cache cache = make(10, 1);
     int fd;
 
     use(&cache, "a");
-    fd = rem_log_cache_find(&cache, &timers, path_of("a"));
+    fd = find(&cache, "a");
     pass(6000);
     use(&cache, "b");
     pass(3000);
@@ -165,7 +178,7 @@ START_TEST(test_inactive)
     ck_assert_uint_eq(cache.n, 0);
     ck_assert_uint_eq(timers.count, 0);
     ck_assert(!use(&cache, "a"));
-    rem_log_cache_stop(&cache);
+    rem_path_cache_stop(&cache);
     ck_assert_uint_eq(timers.count, 0);
 }
 END_TEST
@@ -173,7 +186,7 @@ END_TEST
 /* Renamed files are noticed when `valid` has passed, not before. */
 START_TEST(test_valid)
 {
-    struct rem_log_cache cache = make(10, 1);
+    struct rem_path_cache cache = make(10, 1);
     char moved[200];
 
     cache.inactive_ms = 1000000;
@@ -192,14 +205,61 @@ START_TEST(test_valid)
     pass(60000);
     ck_assert(!use(&cache, "a"));
     ck_assert(use(&cache, "a"));
-    rem_log_cache_stop(&cache);
+    rem_path_cache_stop(&cache);
     unlink(moved);
+}
+END_TEST
+
+/* Who shares a file keeps it, whatever the cache does meanwhile. */
+START_TEST(test_shared)
+{
+    struct rem_path_cache cache = make(1, 1);
+    struct rem_path_entry *entry;
+    struct rem_open_file *file;
+
+    use(&cache, "a");
+    entry = rem_path_cache_find(&cache, &timers, path_of("a"));
+    file = rem_open_file_share(entry->file);
+    use(&cache, "b"); /* takes the only place */
+    ck_assert(!has(&cache, "a"));
+    ck_assert(is_open(file->fd));
+    rem_path_cache_stop(&cache);
+    ck_assert(is_open(file->fd));
+    int fd = file->fd;
+    rem_open_file_release(file);
+    ck_assert(!is_open(fd));
+}
+END_TEST
+
+/* Failures are remembered as long as files are, and a failure ends a file that was kept. */
+START_TEST(test_failures)
+{
+    struct rem_path_cache cache = make(10, 1);
+    struct rem_path_entry *entry = rem_path_cache_add(&cache, &timers, path_of("never"));
+
+    ck_assert(!rem_path_is_fresh(&cache, entry)); /* nothing is known yet */
+    rem_path_note(&cache, entry, ENOENT, NULL);
+    ck_assert(rem_path_is_fresh(&cache, entry));
+    ck_assert_int_eq(entry->error, ENOENT);
+    cache.inactive_ms = 1000000;
+    pass(60000);
+    entry = rem_path_cache_find(&cache, &timers, path_of("never"));
+    ck_assert(!rem_path_is_fresh(&cache, entry));
+    use(&cache, "a");
+    entry = rem_path_cache_find(&cache, &timers, path_of("a"));
+    ck_assert_ptr_nonnull(entry->file);
+    rem_path_note(&cache, entry, EACCES, NULL);
+    ck_assert_ptr_null(entry->file);
+    rem_path_look(&cache, entry);
+    ck_assert_int_eq(entry->error, 0);
+    ck_assert_int_eq(rem_path_current(&cache, entry), -1);
+    rem_path_cache_stop(&cache);
 }
 END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("log_cache");
+    Suite *suite = suite_create("path_cache");
     TCase *tc = tcase_create("all");
     SRunner *runner = srunner_create(suite);
     int failed;
@@ -213,6 +273,8 @@ int main(void)
     tcase_add_test(tc, test_many);
     tcase_add_test(tc, test_inactive);
     tcase_add_test(tc, test_valid);
+    tcase_add_test(tc, test_shared);
+    tcase_add_test(tc, test_failures);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
