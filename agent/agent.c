@@ -226,8 +226,14 @@ static int start_registry(struct rem_agent *agent, struct rem_err *err)
     if (rc != 0)
         (void)rem_err_set(err, rc, "cannot take over servers: %s", rem_err_text(rc));
     else
-        rc = rem_writer_reconcile(agent->writer, specs, handover->upstream_count,
-                                  handover->config_generation, err);
+        rc = rem_writer_reconcile(
+            agent->writer,
+            &(struct rem_registry_conf){.upstreams = specs,
+                                        .upstream_count = handover->upstream_count,
+                                        .tables = handover->tables,
+                                        .table_count = handover->table_count,
+                                        .generation = handover->config_generation},
+            err);
     rem_arena_reset(&arena);
     if (rc != 0)
         return rc;

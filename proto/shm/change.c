@@ -399,8 +399,8 @@ static int mark_orphans(struct rem_change *change, size_t named)
     return REM_OK;
 }
 
-int rem_writer_reconcile(struct rem_writer *writer, const struct rem_upstream_spec *specs,
-                         size_t count, uint64_t config_generation, struct rem_err *err)
+int rem_writer_reconcile(struct rem_writer *writer, const struct rem_registry_conf *conf,
+                         struct rem_err *err)
 {
     struct rem_change *change;
     struct rem_commit commit;
@@ -408,8 +408,8 @@ int rem_writer_reconcile(struct rem_writer *writer, const struct rem_upstream_sp
 
     if (rc != REM_OK)
         return rem_err_set(err, rc, "cannot change the registry: %s", rem_err_text(rc));
-    change->config_generation = config_generation;
-    rc = take_over(change, specs, count, err);
+    change->config_generation = conf->generation;
+    rc = take_over(change, conf->upstreams, conf->upstream_count, err);
     if (rc == REM_OK)
         rc = mark_orphans(change, change->count);
     if (rc == REM_OK)

@@ -10,6 +10,7 @@
 #include "proto/base/log.h"
 #include "proto/shm/region.h"
 #include "proto/shm/spec.h"
+#include "proto/shm/table.h"
 
 /* A socket of the `admin` block, bound and listening, non-blocking. */
 struct rem_admin_listener {
@@ -27,6 +28,8 @@ struct rem_handover {
     bool write; /* may the API change anything? */
     const struct rem_upstream_spec *upstreams;
     size_t upstream_count;
+    const struct rem_table_spec *tables;
+    size_t table_count;
     uint64_t config_generation;
     const struct rem_log *log;
     struct rem_log_file *log_files; /* to reopen on REM_MSG_REOPEN; linked by .next */

@@ -159,6 +159,8 @@ static void fill_set(struct rem_shm_set *set, const struct rem_upstream_spec *sp
     set->method = spec->method;
     set->method_flags = spec->method_flags;
     set->sticky = spec->sticky;
+    set->limits = spec->limits;
+    set->outlier = spec->outlier;
     set->config_hash = spec->config_hash;
     set->zone_size = spec->zone_size;
     set->keepalive_connections = spec->keepalive.connections;
@@ -169,6 +171,7 @@ static void fill_set(struct rem_shm_set *set, const struct rem_upstream_spec *sp
     texts.at = fill_turns(set, &set->primary, &turns[0], texts.at);
     texts.at = fill_turns(set, &set->backup, &turns[1], texts.at);
     texts.at = rem_extras_fill(extras, set, texts.at);
+    set->texts_off = texts.at;
     set->name = put_text(&texts, spec->name);
     set->zone = put_text(&texts, spec->zone);
     servers = (void *)((char *)set + set->servers_off);

@@ -21,13 +21,14 @@
 #define REM_SHM_LAYOUT_H
 
 #include "proto/base/attr.h"
+#include "proto/shm/limits.h"
 
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
 #define REM_SHM_MAGIC  0x0061726f6d657272ULL
-#define REM_SHM_LAYOUT 3u /* raise with every change in this file */
+#define REM_SHM_LAYOUT 4u /* raise with every change in this file */
 
 enum {
     REM_SHM_UNIT = 64,       /* what the allocator counts in */
@@ -40,6 +41,8 @@ enum {
     REM_SHM_RESOLVERS = 32,  /* status zones of resolvers */
     REM_SHM_RESOLVER_NAME = 56,
     REM_SHM_RESOLVER_COUNTERS = 16, /* of enum rem_dns_counter */
+    REM_SHM_CODES = 8,              /* status codes counted one by one, per struct rem_shm_codes */
+    REM_SHM_BUCKETS = 13,           /* of a histogram, the one without a bound included */
 };
 
 #define REM_SHM_NONE 0xffffffffu
@@ -56,6 +59,21 @@ struct rem_shm_totals {
     uint64_t responses[REM_SHM_CLASSES]; /* [0] is 1xx */
     uint64_t fails, unavail;
     uint64_t header_ms, response_ms; /* summed */
+};
+
+/* ---- what several kinds of lines are made of ---- */
+
+/* Durations: [i] counts those up to rem_histogram_bounds[i] ms that no bucket before it has, the
+ * last one all others. */
+struct rem_shm_histogram {
+    _Atomic uint64_t buckets[REM_SHM_BUCKETS];
+    _Atomic uint64_t sum_ms;
+};
+
+/* Responses by status code, each entry code << 48 | count; 0: free.  200 is never stored: it is
+ * what remains of all 2xx.  A ninth code counts in its class alone. */
+struct rem_shm_codes {
+    alignas(64) _Atomic uint64_t entries[REM_SHM_CODES];
 };
 
 /* ---- runtime slots: outlive sets ---- */
@@ -84,11 +102,12 @@ static inline unsigned rem_shm_class(unsigned status_class)
     return (status_class + 3) % REM_SHM_CLASSES;
 }
 
-/* A server, as long as anybody knows it.  Followed by `lines` struct rem_shm_line. */
+/* A server, as long as anybody knows it.  Followed by `lines` struct rem_shm_line, and these by as
+ * many struct rem_shm_codes. */
 struct rem_shm_server_slot {
     alignas(64) uint64_t uid;      /* never reused in the region's life; 0: not a slot */
     _Atomic uint32_t fails;        /* failures that count towards max_fails */
-    _Atomic uint32_t health;       /* enum rem_shm_health */
+    _Atomic uint32_t health;       /* enum rem_shm_health, and REM_HEALTH_EJECTED */
     _Atomic uint64_t failed_ms;    /* when the last failure was */
     _Atomic uint64_t checked_ms;   /* when the failure window was last opened */
     _Atomic uint64_t slow_from_ms; /* when the server last came back; 0: long ago */
@@ -96,6 +115,19 @@ struct rem_shm_server_slot {
     _Atomic uint64_t downtime_ms;  /* past unavailability, summed */
     uint32_t name_len;
     uint32_t reserved;
+    /* Active checks: the agent counts. */
+    alignas(64) _Atomic uint32_t checks;
+    _Atomic uint32_t check_fails; /* checks that failed */
+    _Atomic uint32_t unhealthy;   /* times it became so */
+    _Atomic uint32_t last_passed; /* enum rem_shm_verdict */
+    _Atomic uint64_t checked_wall_ms;
+    /* Outlier detection: workers count and eject, see rem_server_eject. */
+    _Atomic uint32_t consecutive_5xx;
+    _Atomic uint32_t consecutive_gateway;
+    _Atomic uint64_t ejected_until_ms; /* monotonic; with REM_HEALTH_EJECTED */
+    _Atomic uint32_t ejections;        /* in all */
+    _Atomic uint32_t ejection_level;   /* the next one lasts so many times as long */
+    uint64_t reserved2[2];
     char name[REM_SHM_NAME]; /* the address's text; identity within an upstream */
 };
 
@@ -104,21 +136,61 @@ enum rem_shm_health {
     REM_HEALTH_UP,
     REM_HEALTH_CHECKING,
     REM_HEALTH_DOWN,
+    REM_HEALTH_MASK = 0xff,
+    REM_HEALTH_EJECTED = 1 << 8, /* a bit beside them */
 };
 
+enum rem_shm_verdict {
+    REM_VERDICT_NONE = 0,
+    REM_VERDICT_PASSED,
+    REM_VERDICT_FAILED,
+};
+
+/* Why a request went to another server. */
+enum rem_retry_reason {
+    REM_RETRY_ERROR = 0, /* connecting, sending or receiving failed */
+    REM_RETRY_TIMEOUT,
+    REM_RETRY_INVALID, /* not a response */
+    REM_RETRY_STATUS,  /* a status that proxy_next_upstream names */
+    REM_RETRY_REASONS
+};
+
+/* Which limit a request met. */
+enum rem_overflow {
+    REM_OVERFLOW_CONNECTIONS = 0,
+    REM_OVERFLOW_PENDING,
+    REM_OVERFLOW_REQUESTS,
+    REM_OVERFLOW_RETRIES,
+    REM_OVERFLOW_QUEUE,
+    REM_OVERFLOWS
+};
+
+/* Gauges may be off by what workers do at the same moment, and are zeroed when a worker dies. */
 struct rem_shm_upstream_line {
     alignas(64) _Atomic int32_t idle; /* pooled connections */
+    _Atomic int32_t requests;         /* gauge: under way */
+    _Atomic int32_t pending;          /* gauge: waiting for a connection to be made, or queued */
+    _Atomic int32_t retrying;         /* gauge: under way, and not at their first server */
+    _Atomic int32_t connections;      /* gauge: open, pooled ones included */
     uint32_t reserved;
     _Atomic uint64_t no_live; /* picks that found no server */
     _Atomic uint64_t retries;
     _Atomic uint64_t opened, reused; /* connections */
-    uint64_t reserved2[3];
+    uint64_t reserved2;
+    alignas(64) struct rem_shm_histogram request_ms;
+    _Atomic uint64_t retries_by[REM_RETRY_REASONS];
+    _Atomic uint64_t overflows[REM_OVERFLOWS];
+    _Atomic uint64_t budget_exhausted; /* retries the budget did not allow */
+    struct rem_shm_histogram connect_ms;
+    uint64_t reserved3[2];
 };
 
 /* An upstream's slot.  Followed by `lines` struct rem_shm_upstream_line. */
 struct rem_shm_upstream_slot {
     alignas(64) uint64_t uid;
-    uint64_t reserved[7];
+    _Atomic int32_t ejected; /* servers with REM_HEALTH_EJECTED */
+    uint32_t reserved;
+    uint64_t reserved2[6];
 };
 
 /* ---- immutable sets ---- */
@@ -180,7 +252,24 @@ struct rem_shm_set {
     uint32_t ring_off, ring_length;   /* struct rem_shm_point, hashes ascending */
     uint32_t routes_off, routes_mask; /* uint32_t[mask + 1]: server index or REM_SHM_NONE */
     uint32_t sticky_ids_off;          /* REM_STICKY_ID bytes per server; 0: none */
-    uint32_t reserved[7];
+    struct rem_limits_spec limits;
+    struct rem_outlier_spec outlier;
+    uint32_t texts_off;  /* all texts lie from here on, and nothing else */
+    uint32_t texts_dead; /* bytes of them that nothing names any more */
+    uint32_t reserved[6];
+};
+
+/* ---- immutable tables: what maps and splits of a configuration look things up in ---- */
+
+/* Followed by the name, and by the bytes at `bytes_off`. */
+struct rem_shm_table {
+    alignas(64) uint64_t size; /* of the whole allocation */
+    uint64_t uid;              /* never reused in the region's life */
+    uint32_t kind;             /* enum rem_table_kind of table.h */
+    uint32_t name_len;
+    uint64_t bytes_off; /* from the table's start, a multiple of 64 */
+    uint64_t bytes_len;
+    uint64_t reserved[3];
 };
 
 /* A point on the ring of consistent hashing. */
@@ -195,6 +284,19 @@ struct rem_shm_dir_entry {
     uint64_t set; /* offset */
     uint64_t name_hash;
     struct rem_shm_totals folded; /* of servers that are gone for good */
+};
+
+enum rem_shm_table_flag {
+    REM_TABLE_DECLARED = 1 << 0, /* a configuration names it */
+    REM_TABLE_ORPHAN = 1 << 1,   /* the present one does not; kept for older workers */
+};
+
+struct rem_shm_dir_table {
+    uint64_t table; /* offset */
+    uint64_t name_hash;
+    uint64_t config_hash;
+    uint32_t kind;
+    uint32_t flags; /* enum rem_shm_table_flag */
 };
 
 /* A removed server that requests may still hold. */
@@ -216,7 +318,8 @@ struct rem_shm_dir {
     uint32_t zombie_count;
     uint32_t zombies_off;
     uint64_t config_generation; /* of the configuration it was last reconciled with */
-    uint64_t reserved;
+    uint32_t table_count;       /* struct rem_shm_dir_table at tables_off */
+    uint32_t tables_off;
 };
 
 /* ---- processes ---- */
@@ -272,6 +375,8 @@ struct rem_shm_header {
     uint32_t lines;                    /* per runtime slot, a power of two */
     uint32_t sizes;                    /* a mix of the sizes of the structs here */
     uint64_t data;                     /* offset of the first byte the allocator may give out */
+    uint64_t stats;                    /* offset of the statistics, which end at `data` */
+    _Atomic uint64_t stats_end;        /* of those in use; release (master) - acquire */
     alignas(64) _Atomic uint64_t root; /* offset of the directory; 0: none yet */
     _Atomic uint64_t epoch;            /* root stores so far, 1 from the start */
     _Atomic uint64_t recoveries;       /* raised when a failed server is found well again */
@@ -288,14 +393,17 @@ struct rem_shm_header {
 };
 
 _Static_assert(sizeof(struct rem_shm_line) == 128, "layout");
-_Static_assert(sizeof(struct rem_shm_server_slot) == 192, "layout");
-_Static_assert(sizeof(struct rem_shm_upstream_line) == 64, "layout");
+_Static_assert(sizeof(struct rem_shm_server_slot) == 256, "layout");
+_Static_assert(sizeof(struct rem_shm_upstream_line) == 384, "layout");
 _Static_assert(sizeof(struct rem_shm_upstream_slot) == 64, "layout");
 _Static_assert(sizeof(struct rem_shm_server) == 128, "layout");
-_Static_assert(sizeof(struct rem_shm_set) == 256, "layout");
+_Static_assert(sizeof(struct rem_shm_set) == 320, "layout");
 _Static_assert(sizeof(struct rem_shm_dir) == 64, "layout");
 _Static_assert(sizeof(struct rem_shm_dir_entry) == 112, "layout");
 _Static_assert(sizeof(struct rem_shm_zombie) == 24, "layout");
+_Static_assert(sizeof(struct rem_shm_dir_table) == 32, "layout");
+_Static_assert(sizeof(struct rem_shm_table) == 64, "layout");
+_Static_assert(sizeof(struct rem_shm_codes) == 64, "layout");
 _Static_assert(sizeof(struct rem_shm_worker) == 256, "layout");
 _Static_assert(sizeof(struct rem_shm_resolver) == 192, "layout");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "lock-free atomics");

@@ -9,7 +9,8 @@
 
 static inline uint64_t rem_object_server_slot_size(const struct rem_region *region)
 {
-    return sizeof(struct rem_shm_server_slot) + region->lines * sizeof(struct rem_shm_line);
+    return sizeof(struct rem_shm_server_slot) +
+           region->lines * (sizeof(struct rem_shm_line) + sizeof(struct rem_shm_codes));
 }
 
 static inline uint64_t rem_object_upstream_slot_size(const struct rem_region *region)

@@ -14,6 +14,7 @@
 #include "proto/base/str.h"
 #include "proto/shm/region.h"
 #include "proto/shm/spec.h"
+#include "proto/shm/table.h"
 
 struct rem_reader {
     struct rem_shm_header *header;
@@ -119,6 +120,12 @@ static inline struct rem_shm_line *rem_slot_lines(struct rem_shm_server_slot *sl
     return (struct rem_shm_line *)(void *)(slot + 1);
 }
 
+/* The codes that are counted beside a line; behind the last of `lines` lines. */
+static inline struct rem_shm_codes *rem_slot_codes(struct rem_shm_server_slot *slot, uint32_t lines)
+{
+    return (struct rem_shm_codes *)(void *)(rem_slot_lines(slot) + lines);
+}
+
 /* The weights of the servers before `index`, and its own, summed. */
 static inline uint32_t rem_shm_share_end(const struct rem_shm_set *set, uint32_t index)
 {
@@ -199,6 +206,33 @@ static inline struct rem_str rem_pin_name(const struct rem_pin *pin)
 {
     return (struct rem_str){pin->slot->name, pin->slot->name_len};
 }
+
+/* Puts a server aside until `until_ms`, as an outlier; any process.  Who finds it ejected after
+ * that time lets it in again (rem_server_available). Returns: false if it is ejected already. */
+bool rem_server_eject(const struct rem_shm_set *set, const struct rem_shm_server *server,
+                      struct rem_shm_server_slot *slot, uint64_t until_ms);
+
+/* Ends an ejection before its time, or at it.  Returns: false if the server is not ejected. */
+bool rem_server_uneject(const struct rem_shm_set *set, const struct rem_shm_server *server,
+                        struct rem_shm_server_slot *slot, uint64_t now_ms);
+
+/* ---- tables ---- */
+
+/* A worker's private memory of one table. */
+struct rem_table_ref {
+    enum rem_table_kind kind;
+    struct rem_str name; /* borrowed; outlives the ref */
+    uint64_t hash;
+    uint64_t epoch; /* of the directory that `table` is of; 0: never looked */
+    uint32_t at;    /* where in a directory it was last found */
+    const struct rem_shm_table *table;
+};
+
+void rem_table_ref_init(struct rem_table_ref *ref, enum rem_table_kind kind, struct rem_str name);
+
+/* The table's bytes, aligned to 64, or NULL when there is no such table.  Enters by itself.  O(1),
+ * no lock.  Returns: borrowed until quiesce. */
+const void *rem_reader_table(struct rem_reader *reader, struct rem_table_ref *ref, size_t *size);
 
 /* Counts on the upstream: find first, in the same turn; relaxed, see layout.h.  `idle` is a gauge:
  * add and remove only while `uid` (rem_shm_set.upstream_uid) is still the one it was added to. */

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/shm/region.h"
 
+#include "proto/shm/stat.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { STATS_PART = 16, STATS_MAX = 64 << 20 };
 
 /* Catches a region made by a build whose structs differ though its layout number does not. */
 static uint32_t layout_sizes(void)
@@ -17,7 +21,10 @@ static uint32_t layout_sizes(void)
         sizeof(struct rem_shm_set),           sizeof(struct rem_shm_server),
         sizeof(struct rem_shm_dir),           sizeof(struct rem_shm_dir_entry),
         sizeof(struct rem_shm_zombie),        sizeof(struct rem_shm_upstream_slot),
-        sizeof(struct rem_shm_upstream_line), sizeof(struct rem_shm_resolver)};
+        sizeof(struct rem_shm_upstream_line), sizeof(struct rem_shm_resolver),
+        sizeof(struct rem_shm_codes),         sizeof(struct rem_shm_table),
+        sizeof(struct rem_shm_dir_table),     sizeof(struct rem_stat),
+        sizeof(struct rem_stat_http_line)};
     uint32_t mix = 0;
 
     for (size_t i = 0; i < REM_COUNT(sizes); i++)
@@ -46,6 +53,12 @@ static uint32_t lines_for(unsigned workers)
     return lines;
 }
 
+/* Behind the header; only what is used of it costs memory. */
+static size_t stats_room(size_t size)
+{
+    return size / STATS_PART < STATS_MAX ? size / STATS_PART : STATS_MAX;
+}
+
 int rem_region_create(struct rem_region *region, size_t size, unsigned workers)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -70,7 +83,9 @@ int rem_region_create(struct rem_region *region, size_t size, unsigned workers)
     made.header->size = size;
     made.header->lines = made.lines = lines_for(workers);
     made.header->sizes = layout_sizes();
-    made.header->data = (sizeof(*made.header) + page - 1) / page * page;
+    made.header->stats = sizeof(*made.header);
+    made.header->data = (sizeof(*made.header) + stats_room(size) + page - 1) / page * page;
+    atomic_init(&made.header->stats_end, made.header->stats);
     atomic_init(&made.header->epoch, 1);
     atomic_init(&made.header->next_uid, 1);
     atomic_init(&made.header->high_water, made.header->data);
@@ -87,7 +102,8 @@ static int check_header(const struct rem_shm_header *header, size_t size)
         return REM_EUNSUPPORTED;
     if (header->size != size || header->data < sizeof(*header) || header->data > size ||
         header->lines < REM_SHM_LINES_MIN || header->lines > REM_SHM_LINES_MAX ||
-        (header->lines & (header->lines - 1)) != 0)
+        (header->lines & (header->lines - 1)) != 0 || header->stats != sizeof(*header) ||
+        atomic_load_explicit(&header->stats_end, memory_order_relaxed) > header->data)
         return REM_EINVAL;
     return REM_OK;
 }

@@ -10,6 +10,7 @@
 #include "proto/base/addr.h"
 #include "proto/base/arena.h"
 #include "proto/base/str.h"
+#include "proto/shm/limits.h"
 
 struct rem_dns_spec;
 
@@ -133,6 +134,8 @@ struct rem_upstream_spec {
     size_t server_count;
     uint32_t method_flags; /* enum rem_method_flag */
     uint32_t sticky;       /* enum rem_sticky_kind */
+    struct rem_limits_spec limits;
+    struct rem_outlier_spec outlier;
     /* For the agent alone, never in the registry; NULL in what is read back from there. */
     const struct rem_resolve_spec *resolves;
     size_t resolve_count;

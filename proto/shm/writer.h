@@ -10,8 +10,11 @@
 #define REM_SHM_WRITER_H
 
 #include "proto/base/err.h"
+#include "proto/shm/codes.h"
 #include "proto/shm/region.h"
 #include "proto/shm/spec.h"
+#include "proto/shm/stat.h"
+#include "proto/shm/table.h"
 
 struct rem_writer;
 struct rem_change;
@@ -62,6 +65,86 @@ int rem_change_servers(struct rem_change *change, struct rem_str name,
 /* Errors: REM_ENOTFOUND, REM_ENOMEM. */
 int rem_change_remove(struct rem_change *change, struct rem_str name) REM_MUST_CHECK;
 
+/* ---- one server at a time: no copy of the whole set is made where that can be avoided ---- */
+
+/* The upstream without its servers (.servers is NULL, .server_count is right), as the change would
+ * leave it.  Returns: texts borrowed from the change until its next step, commit or free.
+ * Errors: REM_ENOTFOUND, REM_ENOMEM. */
+int rem_change_head(struct rem_change *change, struct rem_str name,
+                    struct rem_upstream_spec *out) REM_MUST_CHECK;
+
+/* A server by its id, as the change would leave it; texts borrowed as above.
+ * Errors: REM_ENOTFOUND (no such upstream, or no such server), REM_ENOMEM. */
+int rem_change_server_get(struct rem_change *change, struct rem_str name, uint32_t id,
+                          struct rem_server_spec *out) REM_MUST_CHECK;
+
+/* Replaces the server with the id `server->id`.
+ * Errors: as rem_change_servers; REM_ENOTFOUND as above. */
+int rem_change_server_put(struct rem_change *change, struct rem_str name,
+                          const struct rem_server_spec *server, struct rem_err *err) REM_MUST_CHECK;
+
+/* Adds a server behind the others; its id is set in *out_id.  Errors: as rem_change_servers. */
+int rem_change_server_add(struct rem_change *change, struct rem_str name,
+                          const struct rem_server_spec *server, uint32_t *out_id,
+                          struct rem_err *err) REM_MUST_CHECK;
+
+/* Errors: REM_ENOTFOUND as above, REM_ENOMEM. */
+int rem_change_server_remove(struct rem_change *change, struct rem_str name,
+                             uint32_t id) REM_MUST_CHECK;
+
+/* ---- tables ---- */
+
+/* Makes, replaces or (bytes.p == NULL) removes a table; name and bytes are copied.  With the
+ * config_hash that it has, it keeps these bytes over a reload of the same configuration.
+ * Errors: REM_EINVAL (the name is empty or too long), REM_ENOTFOUND (nothing to remove),
+ * REM_ENOMEM. */
+int rem_change_table(struct rem_change *change, enum rem_table_kind kind, struct rem_str name,
+                     struct rem_str bytes, uint64_t config_hash,
+                     struct rem_err *err) REM_MUST_CHECK;
+
+/* The table as the change would leave it.  Returns: borrowed until its next step, commit or free.
+ * Errors: REM_ENOTFOUND. */
+int rem_change_table_get(struct rem_change *change, enum rem_table_kind kind, struct rem_str name,
+                         struct rem_table *out) REM_MUST_CHECK;
+
+/* ---- what a change is about ---- */
+
+enum rem_touched_kind {
+    REM_TOUCHED_UPSTREAM = 0,
+    REM_TOUCHED_TABLE,
+};
+
+struct rem_touched {
+    enum rem_touched_kind kind;
+    enum rem_table_kind table_kind; /* of a table */
+    struct rem_str name;            /* borrowed from the change */
+    bool existed, exists;           /* before it, and after it */
+};
+
+/* Goes over what the change's steps have altered, in the order in which they did; *cursor is 0 at
+ * first.  Works after the commit as well, until the change is freed.  Returns: false at the end. */
+bool rem_change_next(const struct rem_change *change, size_t *cursor, struct rem_touched *out);
+
+/* An upstream as it was before the change, and as the change leaves it; also after the commit, but
+ * not after a rem_writer_reclaim that follows it.  Texts are copied into `arena`.
+ * Errors: REM_ENOTFOUND (there is none, or no step has named it), REM_ENOMEM. */
+int rem_change_before(const struct rem_change *change, struct rem_str name, struct rem_arena *arena,
+                      struct rem_upstream_spec *out) REM_MUST_CHECK;
+int rem_change_after(const struct rem_change *change, struct rem_str name, struct rem_arena *arena,
+                     struct rem_upstream_spec *out) REM_MUST_CHECK;
+
+/* The same for a table, without copying: borrowed from the change or the registry. */
+int rem_change_table_before(const struct rem_change *change, enum rem_table_kind kind,
+                            struct rem_str name, struct rem_table *out) REM_MUST_CHECK;
+int rem_change_table_after(const struct rem_change *change, enum rem_table_kind kind,
+                           struct rem_str name, struct rem_table *out) REM_MUST_CHECK;
+
+/* Which servers a step may have altered, when all steps about the upstream were for single servers:
+ * their ids, in no order, those of removed and of new ones included.
+ * Returns: false when the upstream was replaced as a whole; compare all then. */
+bool rem_change_ids(const struct rem_change *change, struct rem_str name, const uint32_t **out_ids,
+                    size_t *out_count);
+
 #define REM_REVISION_ANY UINT64_MAX
 
 struct rem_commit {
@@ -75,14 +158,22 @@ struct rem_commit {
 int rem_change_commit(struct rem_change *change, uint64_t expected, struct rem_commit *out,
                       struct rem_err *err) REM_MUST_CHECK;
 
+/* What a configuration says about the registry; all borrowed. */
+struct rem_registry_conf {
+    const struct rem_upstream_spec *upstreams;
+    size_t upstream_count;
+    const struct rem_table_spec *tables;
+    size_t table_count;
+    uint64_t generation;
+};
+
 /* Takes over the upstreams of a configuration: an upstream whose config_hash is unchanged keeps its
  * servers as they are now; a changed or new one becomes what the file says; one that is gone stays
  * while workers of older generations live (rem_writer_reclaim removes it); one made at run time
- * stays.  One publish; the revision rises only if an upstream changed.  With the generation that
- * was last reconciled, and nothing to do, publishes nothing.  Errors: as rem_change_put and
- * rem_change_commit. */
-int rem_writer_reconcile(struct rem_writer *writer, const struct rem_upstream_spec *specs,
-                         size_t count, uint64_t config_generation,
+ * stays.  Tables likewise, with their bytes for servers.  One publish; the revision rises only if
+ * an upstream or a table changed.  With the generation that was last reconciled, and nothing to do,
+ * publishes nothing.  Errors: as rem_change_put and rem_change_commit. */
+int rem_writer_reconcile(struct rem_writer *writer, const struct rem_registry_conf *conf,
                          struct rem_err *err) REM_MUST_CHECK;
 
 /* Have all live workers left every turn that began before `epoch` was published? */
@@ -96,9 +187,19 @@ bool rem_writer_reclaim(struct rem_writer *writer);
 
 struct rem_server_status {
     struct rem_server_spec spec;
-    struct rem_str state; /* up, down, draining, unavail, checking, unhealthy */
+    struct rem_str state; /* up, down, draining, unavail, checking, unhealthy, ejected */
     int64_t active;
     struct rem_shm_totals totals;
+    const struct rem_code *codes; /* ascending, 200 included */
+    size_t code_count;
+    uint64_t header_avg, response_avg; /* sixteenths of a ms, over the workers; 0: not measured */
+    uint32_t health;                   /* enum rem_shm_health, without the bit */
+    uint32_t checks, check_fails, unhealthy;
+    uint32_t last_passed; /* enum rem_shm_verdict */
+    uint64_t checked_wall_ms;
+    bool ejected;
+    uint64_t ejected_until_ms; /* monotonic; with `ejected` */
+    uint32_t ejections;
     uint64_t selected_ms;  /* monotonic, 0: never */
     uint64_t down_from_ms; /* monotonic, 0: it is not */
     uint64_t downtime_ms;
@@ -110,7 +211,13 @@ struct rem_upstream_status {
     size_t server_count;
     size_t zombies;
     int64_t idle; /* pooled connections */
+    int64_t requests, pending, retrying, connections;
+    int64_t ejected; /* servers */
     uint64_t no_live, retries, opened, reused;
+    uint64_t retries_by[REM_RETRY_REASONS];
+    uint64_t overflows[REM_OVERFLOWS];
+    uint64_t budget_exhausted;
+    struct rem_histogram request_ms, connect_ms;
     struct rem_shm_totals totals; /* of all servers it ever had; never goes back */
 };
 
@@ -128,6 +235,18 @@ int rem_writer_spec(const struct rem_writer *writer, size_t index, struct rem_ar
 /* Description, counters and states.  Strings are copied into `arena`.  Errors: REM_ENOMEM. */
 int rem_writer_status(const struct rem_writer *writer, size_t index, uint64_t now_ms,
                       struct rem_arena *arena, struct rem_upstream_status *out) REM_MUST_CHECK;
+
+/* One server's description, by its id; texts borrow from the registry until the next commit or
+ * reclaim.  Errors: REM_ENOTFOUND. */
+int rem_writer_server(const struct rem_writer *writer, size_t index, uint32_t id,
+                      struct rem_server_spec *out) REM_MUST_CHECK;
+
+/* Tables, orphans not among them: how many, one by its number, one by its name; borrowed until the
+ * next commit or reclaim.  Errors: REM_ENOTFOUND. */
+size_t rem_writer_tables(const struct rem_writer *writer);
+void rem_writer_table_at(const struct rem_writer *writer, size_t index, struct rem_table *out);
+int rem_writer_table(const struct rem_writer *writer, enum rem_table_kind kind, struct rem_str name,
+                     struct rem_table *out) REM_MUST_CHECK;
 
 struct rem_writer_stats {
     uint64_t size;       /* of the region */

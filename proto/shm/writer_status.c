@@ -118,6 +118,8 @@ static void upstream_spec(const struct rem_shm_set *set, struct rem_upstream_spe
         .method = set->method,
         .method_flags = set->method_flags,
         .sticky = set->sticky,
+        .limits = set->limits,
+        .outlier = set->outlier,
         .keepalive = {.connections = set->keepalive_connections,
                       .requests = set->keepalive_requests,
                       .timeout_ms = set->keepalive_timeout_ms,

@@ -51,7 +51,12 @@ static void world_init(struct world *w)
                                          .state = rem_str_from(w->path)};
     ck_assert_int_eq(rem_region_create(&w->region, REM_REGION_MIN, 1), 0);
     ck_assert_int_eq(rem_writer_new(&w->region, &w->writer, &err), 0);
-    ck_assert_int_eq(rem_writer_reconcile(w->writer, &w->spec, 1, 1, &err), 0);
+    ck_assert_int_eq(rem_writer_reconcile(w->writer,
+                                          &(struct rem_registry_conf){.upstreams = &w->spec,
+                                                                      .upstream_count = 1,
+                                                                      .generation = 1},
+                                          &err),
+                     0);
 }
 
 static void start(struct world *w)
@@ -371,7 +376,12 @@ START_TEST(a_method_without_backups_leaves_them_out)
     w.spec.servers = two;
     w.spec.server_count = 2;
     w.spec.config_hash = 2;
-    ck_assert_int_eq(rem_writer_reconcile(w.writer, &w.spec, 1, 2, &err), 0);
+    ck_assert_int_eq(
+        rem_writer_reconcile(
+            w.writer,
+            &(struct rem_registry_conf){.upstreams = &w.spec, .upstream_count = 1, .generation = 2},
+            &err),
+        0);
     w.spec.config_hash = 3;
     w.spec.method = REM_BALANCE_IP_HASH;
     w.spec.server_count = 0;
@@ -379,7 +389,12 @@ START_TEST(a_method_without_backups_leaves_them_out)
     ck_assert_int_eq(rem_states_inherit(w.writer, &arena, &w.spec, 1, &out), 0);
     ck_assert_uint_eq(out->server_count, 1);
     ck_assert_uint_eq(out->servers[0].slow_start_ms, 0);
-    ck_assert_int_eq(rem_writer_reconcile(w.writer, out, 1, 3, &err), 0);
+    ck_assert_int_eq(
+        rem_writer_reconcile(
+            w.writer,
+            &(struct rem_registry_conf){.upstreams = out, .upstream_count = 1, .generation = 3},
+            &err),
+        0);
     rem_arena_reset(&arena);
     world_fini(&w);
 }

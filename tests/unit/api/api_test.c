@@ -36,7 +36,12 @@ static void world_init(struct world *w)
     }
     ck_assert_int_eq(rem_region_create(&w->region, REM_REGION_MIN, 1), 0);
     ck_assert_int_eq(rem_writer_new(&w->region, &w->writer, &err), 0);
-    ck_assert_int_eq(rem_writer_reconcile(w->writer, specs, 2, 1, &err), 0);
+    ck_assert_int_eq(
+        rem_writer_reconcile(
+            w->writer,
+            &(struct rem_registry_conf){.upstreams = specs, .upstream_count = 2, .generation = 1},
+            &err),
+        0);
     rem_clock_update(&w->clock);
     rem_api_init(&w->api, &w->region, w->writer, &w->clock, true);
     w->api.info.version = "1";

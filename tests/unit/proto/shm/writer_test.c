@@ -405,9 +405,19 @@ START_TEST(reconciles_with_a_configuration)
     fix_server(&one[0], 1);
     fix_server(&two[0], 2);
     fix_server(&two[1], 3);
-    ck_assert_int_eq(rem_writer_reconcile(fix.writer, specs, 3, 1, NULL), REM_OK);
+    ck_assert_int_eq(
+        rem_writer_reconcile(
+            fix.writer,
+            &(struct rem_registry_conf){.upstreams = specs, .upstream_count = 3, .generation = 1},
+            NULL),
+        REM_OK);
     ck_assert_uint_eq(rem_writer_revision(fix.writer), 1);
-    ck_assert_int_eq(rem_writer_reconcile(fix.writer, specs, 3, 1, NULL), REM_OK);
+    ck_assert_int_eq(
+        rem_writer_reconcile(
+            fix.writer,
+            &(struct rem_registry_conf){.upstreams = specs, .upstream_count = 3, .generation = 1},
+            NULL),
+        REM_OK);
     ck_assert_uint_eq(rem_writer_revision(fix.writer), 1);
     /* the API changes all of them, and makes one */
     struct rem_change *change;
@@ -424,7 +434,12 @@ START_TEST(reconciles_with_a_configuration)
     /* a worker of the first configuration lives on through the reload */
     ck_assert_int_eq(rem_region_claim_worker(&fix.region, 1, 0, &slot), REM_OK);
     specs[1].config_hash = 21;
-    ck_assert_int_eq(rem_writer_reconcile(fix.writer, specs, 2, 2, NULL), REM_OK);
+    ck_assert_int_eq(
+        rem_writer_reconcile(
+            fix.writer,
+            &(struct rem_registry_conf){.upstreams = specs, .upstream_count = 2, .generation = 2},
+            NULL),
+        REM_OK);
     fix_settle(&fix);
     ck_assert_uint_eq(rem_writer_count(fix.writer), 4);
     struct rem_upstream_status status = fix_status(&fix, "keep", &arena);
@@ -441,7 +456,12 @@ START_TEST(reconciles_with_a_configuration)
     ck_assert_uint_eq(rem_writer_count(fix.writer), 3);
     ck_assert_uint_eq(rem_writer_revision(fix.writer), revision);
     /* a reload that changes nothing: no new revision */
-    ck_assert_int_eq(rem_writer_reconcile(fix.writer, specs, 2, 3, NULL), REM_OK);
+    ck_assert_int_eq(
+        rem_writer_reconcile(
+            fix.writer,
+            &(struct rem_registry_conf){.upstreams = specs, .upstream_count = 2, .generation = 3},
+            NULL),
+        REM_OK);
     ck_assert_uint_eq(rem_writer_revision(fix.writer), revision);
 }
 END_TEST
