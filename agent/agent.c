@@ -262,11 +262,14 @@ static int start(struct rem_agent *agent, struct rem_err *err)
                             agent->handover->upstream_count);
     if (rc != 0)
         return rem_err_set(err, rc, "cannot resolve names: %s", rem_err_text(rc));
-    agent->states = (struct rem_states){.writer = agent->writer, .log = agent->log};
+    agent->states =
+        (struct rem_states){.writer = agent->writer, .log = agent->log, .persist = &agent->persist};
     rc = rem_states_start(&agent->states, agent->handover->upstreams,
                           agent->handover->upstream_count);
     if (rc != 0)
         return rem_err_set(err, rc, "cannot keep state files: %s", rem_err_text(rc));
+    rem_persist_run(&agent->persist); /* before anybody is told that we are ready */
+    agent->persist.base = agent->base;
     rem_agent_reclaim(agent);
     return 0;
 }
@@ -277,6 +280,8 @@ static void end(struct rem_agent *agent)
                               agent->signals[0], agent->signals[1], agent->signals[2]};
 
     rem_resolves_stop(&agent->resolves);
+    rem_persist_drain(&agent->persist);
+    rem_persist_stop(&agent->persist);
     rem_states_stop(&agent->states);
     if (agent->server.base != NULL)
         rem_admin_server_stop(&agent->server);
@@ -323,6 +328,9 @@ int rem_agent_run(const struct rem_handover *handover)
     rem_list_init(&agent.staged);
     rem_list_init(&agent.deferred);
     rem_list_init(&agent.waiting);
+    rem_persist_init(&agent.persist, agent.log);
+    agent.persist.on_saved = rem_agent_on_saved;
+    agent.persist.data = &agent;
     rem_clock_update(agent.clock);
     /* Large blocks are the system's own, and go back to it when they are freed. */
     (void)mallopt(M_MMAP_THRESHOLD, REM_AGENT_LARGE);

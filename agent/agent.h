@@ -3,8 +3,8 @@
  *
  * Lifecycle:  rem_agent_run (declared in proto/shm/handover.h) -> start -> turns -> end.
  * A turn:     wait for events -> run their callbacks (requests are answered or staged) -> publish
- *             what was staged, once -> write state files -> answer those whose change all workers
- *             run.
+ *             what was staged, once -> hand state files to the thread that writes them -> answer
+ *             those whose change is saved and run by all workers.
  * Idle cost:  the loop sleeps without a timeout unless a change waits for workers, memory waits to
  *             be freed, or a connection is open.  */
 #ifndef REM_AGENT_AGENT_H
@@ -36,6 +36,7 @@ struct rem_agent {
     struct rem_admin_server server;
     struct rem_resolves resolves;
     struct rem_states states;
+    struct rem_persist persist;
 
     struct rem_list staged;   /* calls whose change is published at the end of this turn */
     struct rem_list deferred; /* calls that must be handled when nothing is staged */
@@ -64,6 +65,9 @@ void rem_agent_on_call(void *data, struct rem_admin_call *call);
 void rem_agent_on_abandon(void *data, struct rem_admin_call *call);
 void rem_agent_on_error(void *data, const struct rem_api_request *request, int status,
                         struct rem_api_response *response);
+
+/* What rem_persist calls: the changes that waited for `save` are on the disk, or (rc) are not. */
+void rem_agent_on_saved(void *data, struct rem_save *save, int rc);
 
 /* Events of the turn's own timers. */
 void rem_agent_on_applied(int fd, short what, void *data);

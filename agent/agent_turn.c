@@ -4,6 +4,7 @@
 
 #include <event2/event.h>
 #include <malloc.h>
+#include <stdlib.h>
 
 static struct rem_admin_call *call_at(struct rem_list *node)
 {
@@ -85,45 +86,84 @@ static void settle_failed(struct rem_admin_call *call, int error)
     rem_admin_call_reply(call);
 }
 
-/* The call's change is published: answers, or has it wait for the workers.  One that is not safe
- * on the disk (`saved`) is in effect, but not acknowledged. */
+/* The call's change is published, and saved if that is asked for: answers, or has it wait for the
+ * workers. */
 static void settle(struct rem_agent *agent, struct rem_admin_call *call,
-                   const struct rem_commit *commit, int saved)
+                   const struct rem_commit *commit)
 {
-    if (saved != 0) {
-        settle_failed(call, saved);
-        return;
-    }
     call->staged.commit = *commit;
     if (rem_api_waits(&call->staged)) {
-        call->due_ms = agent->clock->mono_ms + REM_AGENT_APPLIED_MS;
         rem_list_append(&agent->waiting, &call->node);
         return;
     }
     rem_admin_call_reply(call);
 }
 
-/* Publishes what is staged, and writes the state files of the upstreams that it is about.
- * Errors: those of rem_api_publish; *saved is REM_EIO when only the writing failed. */
-static int publish_and_save(struct rem_agent *agent, struct rem_commit *commit, int *saved)
-{
-    int rc;
+/* Calls of one publish, while it is being saved. */
+struct saving {
+    struct rem_save save;
+    struct rem_list calls;
+    struct rem_commit commit;
+};
 
-    rem_states_note(&agent->states, agent->api.change);
-    rc = rem_api_publish(&agent->api, commit);
-    *saved = rc == 0 ? rem_states_save(&agent->states) : 0;
-    return rc;
+/* Publishes what is staged; `calls` (emptied then) are those it is for.  One that cannot be saved
+ * is in effect, but not acknowledged.  Errors: those of rem_api_publish. */
+static int publish_for(struct rem_agent *agent, struct rem_list *calls)
+{
+    struct saving *saving = calloc(1, sizeof(*saving));
+    int rc = REM_ENOMEM;
+
+    if (saving != NULL) {
+        rem_states_note(&agent->states, agent->api.change);
+        rc = rem_persist_prepare(&agent->persist, &saving->save);
+    }
+    if (rc != 0)
+        agent->api.spoiled = true;
+    rc = rem_api_publish(&agent->api, saving != NULL ? &saving->commit : &(struct rem_commit){0});
+    if (rc != 0) {
+        if (saving != NULL)
+            rem_persist_cancel(&saving->save);
+        free(saving);
+        return rc;
+    }
+    rem_list_init(&saving->calls);
+    while (!rem_list_empty(calls)) {
+        struct rem_list *node = calls->next;
+        rem_list_remove(node);
+        call_at(node)->due_ms = agent->clock->mono_ms + REM_AGENT_APPLIED_MS;
+        rem_list_append(&saving->calls, node);
+    }
+    rem_persist_queue(&agent->persist, &saving->save);
+    if (!rem_persist_needed(&saving->save))
+        rem_agent_on_saved(agent, &saving->save, 0);
+    return 0;
+}
+
+void rem_agent_on_saved(void *data, struct rem_save *save, int rc)
+{
+    struct rem_agent *agent = data;
+    struct saving *saving = REM_LIST_ENTRY(save, struct saving, save);
+
+    while (!rem_list_empty(&saving->calls)) {
+        struct rem_list *node = saving->calls.next;
+        rem_list_remove(node);
+        if (rc == 0)
+            settle(agent, call_at(node), &saving->commit);
+        else
+            settle_failed(call_at(node), rc);
+    }
+    free(saving);
 }
 
 /* The common publish failed, so nothing of it has happened: tries each change on its own, as only
  * one of them may be the one that does not fit. */
 static void publish_singly(struct rem_agent *agent, struct rem_list *calls)
 {
-    REM_LIST_EACH(node, calls)
-    {
+    while (!rem_list_empty(calls)) {
+        struct rem_list one, *node = calls->next;
         struct rem_admin_call *call = call_at(node);
-        struct rem_commit commit;
-        int rc, saved;
+        int rc;
+
         rem_list_remove(node);
         rem_api_forget(&call->staged);
         rem_api_response_reset(&call->response);
@@ -132,32 +172,27 @@ static void publish_singly(struct rem_agent *agent, struct rem_list *calls)
             rem_admin_call_reply(call);
             continue;
         }
-        rc = publish_and_save(agent, &commit, &saved);
+        rem_list_init(&one);
+        rem_list_append(&one, node);
+        rc = publish_for(agent, &one);
         if (rc == 0)
-            settle(agent, call, &commit, saved);
-        else
-            settle_failed(call, rc);
+            continue;
+        rem_list_remove(node);
+        settle_failed(call, rc);
     }
 }
 
 static void publish(struct rem_agent *agent)
 {
     struct rem_list calls;
-    struct rem_commit commit;
-    int rc, saved;
+    int rc;
 
     if (agent->api.change == NULL)
         return;
     agent->applied_tries = 0;
     take(&agent->staged, &calls);
-    rc = publish_and_save(agent, &commit, &saved);
-    if (rc == 0) {
-        REM_LIST_EACH(node, &calls)
-        {
-            rem_list_remove(node);
-            settle(agent, call_at(node), &commit, saved);
-        }
-    } else if (calls.next != calls.prev) {
+    rc = publish_for(agent, &calls);
+    if (rc != 0 && calls.next != calls.prev) {
         publish_singly(agent, &calls);
     } else if (!rem_list_empty(&calls)) {
         struct rem_list *node = calls.next;
@@ -256,6 +291,7 @@ void rem_agent_turn_end(struct rem_agent *agent)
 
     agent->turn_ends = true;
     publish(agent);
+    rem_persist_run(&agent->persist);
     if (rem_resolves_apply(&agent->resolves))
         rem_agent_reclaim(agent);
     take(&agent->deferred, &calls);

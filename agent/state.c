@@ -5,18 +5,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 struct rem_state_job {
+    const struct rem_states *owner;
     const struct rem_upstream_spec *spec;
-    uint64_t written; /* hash of what the file holds, as far as we know */
-    bool known;       /* `written` means something */
-    bool failed;      /* the last attempt did */
-    bool noted;       /* the change that is being published is about it */
-    bool broken;      /* what is there could not be read, and nobody shall lose it */
+    struct rem_persist_file file;
+    char subject[REM_UPSTREAM_NAME_MAX + 32];
 };
 
 /* ---- text ---- */
@@ -119,90 +116,6 @@ void rem_state_text(const struct rem_upstream_spec *spec, const struct rem_upstr
 
 /* ---- files ---- */
 
-static int open_dir(const char *path)
-{
-    char dir[PATH_MAX];
-    char *slash;
-
-    if (snprintf(dir, sizeof(dir), "%s", path) >= (int)sizeof(dir)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    slash = strrchr(dir, '/');
-    if (slash == NULL)
-        slash = dir;
-    slash[slash == dir ? 1 : 0] = '\0';
-    return open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-/* Returns: 0, or -1 with errno.  A write that failed is never tried again on the same file, as the
- * kernel may have dropped what it could not write. */
-static int write_new(const char *path, struct rem_str text)
-{
-    int fd, rc = 0;
-
-    if (unlink(path) != 0 && errno != ENOENT)
-        return -1;
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return -1;
-    while (rc == 0 && text.n != 0) {
-        ssize_t n = write(fd, text.p, text.n);
-        if (n < 0 && errno != EINTR)
-            rc = -1;
-        else if (n > 0)
-            text = rem_str_skip(text, (size_t)n);
-    }
-    if (rc == 0)
-        rc = fsync(fd);
-    int error = errno;
-    if (close(fd) != 0 && rc == 0)
-        return -1;
-    errno = error;
-    return rc;
-}
-
-/* Puts the new file in the old one's place.  A broken one goes to `aside`, and there is no moment
- * without a file. */
-static int put_in_place(const char *from, const char *path, const char *aside, bool broken)
-{
-    if (broken && renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_EXCHANGE) == 0)
-        return rename(from, aside);
-    return rename(from, path);
-}
-
-/* Returns: 0, or -1 with errno and *what. */
-static int replace(const char *path, struct rem_str text, bool broken, const char **what)
-{
-    char fresh[PATH_MAX], aside[PATH_MAX];
-    int dir, rc;
-
-    *what = "write";
-    if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh) ||
-        snprintf(aside, sizeof(aside), "%s.broken", path) >= (int)sizeof(aside)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    dir = open_dir(path);
-    if (dir < 0)
-        return -1;
-    rc = write_new(fresh, text);
-    if (rc == 0) {
-        *what = "rename";
-        rc = put_in_place(fresh, path, aside, broken);
-    }
-    if (rc == 0) {
-        *what = "sync the directory of";
-        rc = fsync(dir);
-    }
-    int error = errno;
-    if (rc != 0)
-        (void)unlink(fresh);
-    (void)close(dir);
-    errno = error;
-    return rc;
-}
-
 /* Is the file one that may be written without being asked: our own, or none?  *hash is that of what
  * it holds. */
 static bool is_ours(const char *path, bool *found, uint64_t *hash)
@@ -229,78 +142,58 @@ static bool is_ours(const char *path, bool *found, uint64_t *hash)
 /* ---- jobs ---- */
 
 /* What the file should say.  Errors: REM_ENOTFOUND (no such upstream), REM_ENOMEM. */
-static int wanted(const struct rem_states *states, const struct rem_state_job *job,
-                  struct rem_sbuf *out)
+static int make_text(void *data, struct rem_sbuf *out)
 {
+    const struct rem_state_job *job = data;
+    const struct rem_writer *writer = job->owner->writer;
     struct rem_upstream_spec now;
     struct rem_arena arena;
     size_t index;
-    int rc = rem_writer_find(states->writer, job->spec->name, &index);
+    int rc = rem_writer_find(writer, job->spec->name, &index);
 
     if (rc != REM_OK)
         return rc;
     rem_arena_init(&arena, NULL);
-    rc = rem_writer_spec(states->writer, index, &arena, &now);
+    rc = rem_writer_spec(writer, index, &arena, &now);
     if (rc == REM_OK)
         rem_state_text(job->spec, &now, out);
     rem_arena_reset(&arena);
-    return rc == REM_OK && out->failed ? REM_ENOMEM : rc;
-}
-
-static int save(struct rem_states *states, struct rem_state_job *job)
-{
-    const char *what = "make";
-    struct rem_sbuf text;
-    uint64_t hash;
-    int rc;
-
-    rem_sbuf_init(&text);
-    rc = wanted(states, job, &text);
-    hash = rem_hash(text.p, text.n);
-    errno = rc == REM_ENOMEM ? ENOMEM : 0;
-    if (rc == REM_OK && !(job->known && !job->failed && job->written == hash)) {
-        rc = replace(job->spec->state.p, rem_sbuf_str(&text), job->broken, &what) == 0 ? REM_OK
-                                                                                       : REM_EIO;
-        if (rc == REM_OK)
-            job->broken = false;
-    }
-    if (rc == REM_OK) {
-        job->written = hash;
-        job->known = true;
-    } else {
-        REM_LOG(states->log, REM_LOG_ERROR, errno,
-                "cannot %s state file \"%s\": the servers of upstream \"%.*s\" are not saved", what,
-                job->spec->state.p, REM_STR_ARG(job->spec->name));
-        rc = REM_EIO;
-    }
-    job->failed = rc != REM_OK;
-    rem_sbuf_fini(&text);
     return rc;
 }
 
 void rem_states_note(struct rem_states *states, const struct rem_change *change)
 {
     for (size_t i = 0; i < states->job_count; i++)
-        states->jobs[i].noted =
-            change != NULL && rem_change_names(change, states->jobs[i].spec->name);
-}
-
-int rem_states_save(struct rem_states *states)
-{
-    int rc = REM_OK;
-
-    for (size_t i = 0; i < states->job_count; i++) {
-        struct rem_state_job *job = &states->jobs[i];
-        bool noted = job->noted;
-
-        job->noted = false;
-        if ((noted || job->failed) && save(states, job) != REM_OK && noted)
-            rc = REM_EIO;
-    }
-    return rc;
+        if (change != NULL && rem_change_names(change, states->jobs[i].spec->name))
+            rem_persist_note(states->persist, &states->jobs[i].file);
 }
 
 /* ---- beginning and end ---- */
+
+static void start_job(struct rem_states *states, struct rem_state_job *job,
+                      const struct rem_upstream_spec *spec)
+{
+    int n;
+
+    *job = (struct rem_state_job){.owner = states, .spec = spec};
+    n = snprintf(job->subject, sizeof(job->subject), "the servers of upstream \"%.*s\"",
+                 REM_STR_ARG(spec->name));
+    job->file = (struct rem_persist_file){.path = spec->state.p,
+                                          .subject = rem_str_make(job->subject, (size_t)n),
+                                          .make = make_text,
+                                          .data = job,
+                                          .aside = (spec->state_flags & REM_STATE_BROKEN) != 0};
+    if (job->file.aside)
+        REM_LOG(states->log, REM_LOG_ERROR, 0,
+                "state file \"%s\" of upstream \"%.*s\" is broken; it is kept as "
+                "\"%s.broken\" when it is written again",
+                spec->state.p, REM_STR_ARG(spec->name), spec->state.p);
+    rem_persist_add(states->persist, &job->file);
+    if (is_ours(spec->state.p, &job->file.known, &job->file.hash))
+        rem_persist_want(states->persist, &job->file); /* the next change tries again */
+    else
+        job->file.known = false;
+}
 
 int rem_states_start(struct rem_states *states, const struct rem_upstream_spec *specs, size_t count)
 {
@@ -313,26 +206,9 @@ int rem_states_start(struct rem_states *states, const struct rem_upstream_spec *
     states->jobs = calloc(n, sizeof(*states->jobs));
     if (states->jobs == NULL)
         return REM_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        struct rem_state_job *job = &states->jobs[states->job_count];
-
-        if (specs[i].state.n == 0)
-            continue;
-        states->job_count++;
-        *job = (struct rem_state_job){
-            .spec = &specs[i],
-            .broken = (specs[i].state_flags & REM_STATE_BROKEN) != 0,
-        };
-        if (job->broken)
-            REM_LOG(states->log, REM_LOG_ERROR, 0,
-                    "state file \"%s\" of upstream \"%.*s\" is broken; it is kept as "
-                    "\"%s.broken\" when it is written again",
-                    specs[i].state.p, REM_STR_ARG(specs[i].name), specs[i].state.p);
-        if (is_ours(specs[i].state.p, &job->known, &job->written))
-            (void)save(states, job); /* logged; the next change tries again */
-        else
-            job->known = false;
-    }
+    for (size_t i = 0; i < count; i++)
+        if (specs[i].state.n != 0)
+            start_job(states, &states->jobs[states->job_count++], &specs[i]);
     return REM_OK;
 }
 

@@ -3,16 +3,12 @@
  *
  * Runs in:    agent; the master reads the files when it reads a configuration.
  * Lifecycle:  inherit (before the registry is reconciled) -> start -> per publish of API changes:
- *             note (before), save (after) -> stop.
- * Contract:   when save returns 0, what the change published is on the disk: a new file, synced,
- *             renamed over the old one, the directory synced.  At every moment the file is either
- *             the old or the new one.
+ *             note (before); the rest is done by persist.h -> stop.
  * Not here:   addresses found by asking DNS; a server that is a name is kept as its name.  */
 #ifndef REM_AGENT_STATE_H
 #define REM_AGENT_STATE_H
 
-#include "proto/base/log.h"
-#include "proto/base/sbuf.h"
+#include "agent/persist.h"
 #include "proto/shm/writer.h"
 
 struct rem_state_job;
@@ -20,6 +16,7 @@ struct rem_state_job;
 struct rem_states {
     struct rem_writer *writer;
     const struct rem_log *log;
+    struct rem_persist *persist;
     struct rem_state_job *jobs; /* owned, one per upstream with a state file */
     size_t job_count;
 };
@@ -32,19 +29,15 @@ int rem_states_inherit(const struct rem_writer *writer, struct rem_arena *arena,
                        const struct rem_upstream_spec *specs, size_t count,
                        const struct rem_upstream_spec **out) REM_MUST_CHECK;
 
-/* Writes files that are missing, or that say something else than the registry because an earlier
- * agent was killed; never those that somebody has edited.  `specs` outlive the struct.
- * Errors: REM_ENOMEM; that a file cannot be written is logged. */
+/* Has files written that are missing, or that say something else than the registry because an
+ * earlier agent was killed; never those that somebody has edited.  `specs` outlive the struct.
+ * Errors: REM_ENOMEM. */
 int rem_states_start(struct rem_states *states, const struct rem_upstream_spec *specs,
                      size_t count) REM_MUST_CHECK;
 void rem_states_stop(struct rem_states *states);
 
-/* Takes note of the upstreams that a change is about, before it is published; NULL: none. */
+/* Takes note of the files of the upstreams that a change is about, before it is published. */
 void rem_states_note(struct rem_states *states, const struct rem_change *change);
-
-/* Writes the files of those, and again what could not be written before.
- * Errors: REM_EIO, REM_ENOMEM: some upstream that was noted is not safe on the disk; logged. */
-int rem_states_save(struct rem_states *states) REM_MUST_CHECK;
 
 /* The file's text: the names of `spec`, and the servers of `now` that do not come from these. */
 void rem_state_text(const struct rem_upstream_spec *spec, const struct rem_upstream_spec *now,

@@ -21,6 +21,8 @@ struct world {
     char dir[64], path[80], aside[96], fresh[96];
     struct rem_upstream_spec spec;
     struct rem_states states;
+    struct rem_persist persist;
+    int saved; /* what came of the last save */
 };
 
 static struct rem_server_spec server(const char *addr)
@@ -49,6 +51,7 @@ static void world_init(struct world *w)
                                          .config_hash = 1,
                                          .flags = REM_UPSTREAM_STATE,
                                          .state = rem_str_from(w->path)};
+    rem_persist_init(&w->persist, &w->log);
     ck_assert_int_eq(rem_region_create(&w->region, REM_REGION_MIN, 1), 0);
     ck_assert_int_eq(rem_writer_new(&w->region, &w->writer, &err), 0);
     ck_assert_int_eq(rem_writer_reconcile(w->writer,
@@ -59,15 +62,31 @@ static void world_init(struct world *w)
                      0);
 }
 
+static void on_saved(void *data, struct rem_save *save, int rc)
+{
+    (void)save;
+    ((struct world *)data)->saved = rc;
+}
+
 static void start(struct world *w)
 {
-    w->states = (struct rem_states){.writer = w->writer, .log = &w->log};
+    rem_persist_init(&w->persist, &w->log);
+    w->persist.on_saved = on_saved;
+    w->persist.data = w;
+    w->states = (struct rem_states){.writer = w->writer, .log = &w->log, .persist = &w->persist};
     ck_assert_int_eq(rem_states_start(&w->states, &w->spec, 1), 0);
+    rem_persist_run(&w->persist);
+}
+
+static void stop(struct world *w)
+{
+    rem_persist_stop(&w->persist);
+    rem_states_stop(&w->states);
 }
 
 static void world_fini(struct world *w)
 {
-    rem_states_stop(&w->states);
+    stop(w);
     rem_writer_free(&w->writer);
     rem_region_close(&w->region);
     unlink(w->path);
@@ -81,14 +100,30 @@ static int change(struct world *w, const char *addr)
     struct rem_server_spec s = server(addr);
     struct rem_change *c;
     struct rem_commit commit;
+    struct rem_save save;
     struct rem_err err;
 
     ck_assert_int_eq(rem_change_new(w->writer, &c), 0);
     ck_assert_int_eq(rem_change_servers(c, w->spec.name, &s, 1, &err), 0);
     rem_states_note(&w->states, c);
+    ck_assert_int_eq(rem_persist_prepare(&w->persist, &save), 0);
     ck_assert_int_eq(rem_change_commit(c, REM_REVISION_ANY, &commit, &err), 0);
     rem_change_free(&c);
-    return rem_states_save(&w->states);
+    w->saved = rem_persist_needed(&save) ? 1 : 0;
+    rem_persist_queue(&w->persist, &save);
+    rem_persist_run(&w->persist);
+    return w->saved;
+}
+
+/* A change of another upstream. */
+static void change_other(struct world *w)
+{
+    struct rem_save save;
+
+    ck_assert_int_eq(rem_persist_prepare(&w->persist, &save), 0);
+    ck_assert(!rem_persist_needed(&save));
+    rem_persist_queue(&w->persist, &save);
+    rem_persist_run(&w->persist);
 }
 
 static void put_file(const char *path, const char *text)
@@ -249,7 +284,8 @@ START_TEST(a_start_writes_what_a_killed_agent_did_not)
     world_init(&w);
     start(&w);
     ck_assert_int_eq(change(&w, "127.0.0.1"), 0);
-    rem_states_stop(&w.states);
+    stop(&w);
+    w.states.job_count = 0;
     ck_assert_int_eq(change(&w, "127.0.0.2"), 0); /* nobody writes it */
     check_file(&w, "server 127.0.0.1:80;\n");
     start(&w);
@@ -302,12 +338,10 @@ START_TEST(a_failure_is_told_until_it_is_over)
     ck_assert_int_eq(mkdir(w.fresh, 0700), 0); /* in the way */
     ck_assert_int_eq(change(&w, "127.0.0.2"), REM_EIO);
     ck_assert_int_eq(change(&w, "127.0.0.2"), REM_EIO); /* the client's second attempt */
-    rem_states_note(&w.states, NULL);
-    ck_assert_int_eq(rem_states_save(&w.states), 0); /* a change of another upstream */
+    change_other(&w);
     check_file(&w, "server 127.0.0.1:80;\n");
     ck_assert_int_eq(rmdir(w.fresh), 0);
-    rem_states_note(&w.states, NULL);
-    ck_assert_int_eq(rem_states_save(&w.states), 0); /* and this one is made up for */
+    change_other(&w); /* and this one is made up for */
     check_file(&w, "server 127.0.0.2:80;\n");
     world_fini(&w);
 }
