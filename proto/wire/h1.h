@@ -142,6 +142,12 @@ int rem_h1_request_parse(struct rem_h1_request *req, const char *buf, size_t n) 
 struct rem_str rem_h1_request_seen_line(const struct rem_h1_request *req, const char *buf,
                                         size_t n);
 
+/* The host that such a request asked for, as far as lines before the one that failed say so: that
+ * of an absolute target, else of the first Host line.  Borrows from `buf`.
+ * Returns: false if there is none, or none that is valid. */
+bool rem_h1_request_seen_host(const struct rem_h1_request *req, const char *buf, size_t n,
+                              struct rem_authority *out);
+
 void rem_h1_response_init(struct rem_h1_response *resp, const struct rem_h1_limits *limits,
                           struct rem_arena *arena);
 

@@ -198,23 +198,3 @@ int rem_h1_request_parse(struct rem_h1_request *req, const char *buf, size_t n)
     rc = rem_h1_fields_step(head, buf, n);
     return rc == REM_OK ? finish(req, buf) : rc;
 }
-
-struct rem_str rem_h1_request_seen_line(const struct rem_h1_request *req, const char *buf, size_t n)
-{
-    const struct rem_h1_cursor *cursor = &req->head.cursor;
-    uint32_t from = cursor->line;
-    const char *lf;
-
-    /* Once fields are read, `line` is the start of a field line: begin after the empty lines. */
-    if (cursor->state >= REM_H1_FIELD)
-        for (from = 0; from < n && (buf[from] == '\r' || buf[from] == '\n');)
-            from++;
-    if (from >= n)
-        return REM_STR("");
-    lf = memchr(buf + from, '\n', n - from);
-    if (lf != NULL)
-        n = (size_t)(lf - buf);
-    while (n > from && buf[n - 1] == '\r')
-        n--;
-    return rem_str_make(buf + from, n - from);
-}

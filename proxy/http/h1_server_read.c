@@ -272,6 +272,20 @@ static void show_line(struct rem_h1_exchange *x)
             rem_h1_request_seen_line(&x->parse, x->in->data + x->base, x->last - x->base);
 }
 
+/* The pages, logs and limits of the server that the client named, if it got that far: whose they
+ * are is nobody else's to see. */
+static void choose_server(struct rem_h1_exchange *x)
+{
+    struct rem_request *request = x->request;
+    struct rem_authority host;
+
+    if (!rem_h1_request_seen_host(&x->parse, x->in->data + x->base, x->last - x->base, &host) ||
+        rem_host_lower(&host, &request->arena, &request->host) != REM_OK)
+        return;
+    request->host_port = port_digits(&host);
+    (void)rem_request_choose_server(request); /* without memory the default one does */
+}
+
 static void reject(struct rem_h1_exchange *x, int status, const char *reason)
 {
     struct rem_request *request = x->request;
@@ -279,6 +293,7 @@ static void reject(struct rem_h1_exchange *x, int status, const char *reason)
     const char *then = doing(x);
 
     show_line(x);
+    choose_server(x);
     REM_LOG_IN(&request->log, REM_LOG_INFO, 0, "%s while %s", reason, then);
     request->received = x->last - x->base;
     request->version = request->version != 0 ? request->version : 10;
@@ -307,9 +322,10 @@ void h1_head_timeout(struct rem_h1_client *client)
     struct rem_h1_exchange *x = client->x;
     const char *then = doing(x);
 
-    client->loc = rem_core_location(x->request);
     x->timed_out = true;
     show_line(x);
+    choose_server(x);
+    client->loc = rem_core_location(x->request);
     REM_LOG_IN(&x->request->log, REM_LOG_INFO, 0, "client timed out (%d: %s) while %s", ETIMEDOUT,
                strerror(ETIMEDOUT), then);
     h1_goto(client, REM_H1_IN_BODY);

@@ -273,18 +273,24 @@ static void count_end(struct rem_request *request)
 
 /* ---- life ---- */
 
-void rem_request_start(struct rem_request *request)
+int rem_request_choose_server(struct rem_request *request)
 {
     const struct rem_http_server_conf *server;
+    int rc = rem_core_find_server(request->address, request->host, &request->eval, &server);
 
+    if (rc == REM_OK && server != request->server)
+        rem_core_use_server(request, server);
+    return rc;
+}
+
+void rem_request_start(struct rem_request *request)
+{
     REM_CHECK_OBJ(request, REM_REQUEST_MAGIC);
     count_begin(request);
-    if (rem_core_find_server(request->address, request->host, &request->eval, &server) != REM_OK) {
+    if (rem_request_choose_server(request) != REM_OK) {
         rem_request_finalize(request, 500);
         return;
     }
-    if (server != request->server)
-        rem_core_use_server(request, server);
     rem_phase_enter(request, REM_PHASE_POST_READ);
     rem_phase_run(request);
 }

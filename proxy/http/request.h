@@ -187,6 +187,10 @@ void rem_request_drop(struct rem_request *request);
 /* Codec: a request whose memory was held (request->held) is freed at the end of the turn. */
 void rem_request_release(struct rem_request *request);
 
+/* Codec: the server that serves request->host, for a request that is to be rejected.
+ * Errors: REM_ENOMEM, REM_ETOOBIG (a regex); the address's default server it stays then. */
+int rem_request_choose_server(struct rem_request *request);
+
 /* Codec: the head is complete and its fields are filled in.  Chooses the server by host and runs
  * the phases.  May finalize. */
 void rem_request_start(struct rem_request *request);

@@ -357,6 +357,50 @@ START_TEST(seen_line)
 }
 END_TEST
 
+/* Whose error page it is, as far as the lines before the bad one say. */
+START_TEST(seen_host)
+{
+    static const struct {
+        const char *raw;
+        const char *host;
+    } heads[] = {
+        {"GET / HTTP/1.1\r\nHost: A.test:81\r\nbad\r\n\r\n", "A.test"},
+        {"GET / HTTP/1.1\nhost:a\nbad\n\n", "a"},
+        {"\r\n\r\nGET / HTTP/1.1\r\nX: y\r\nHost: a\r\nContent-Length: x\r\n\r\n", "a"},
+        {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "a"},
+        {"GET http://b/ HTTP/1.1\r\nHost: a\r\nbad\r\n\r\n", "b"},
+        {"GET http://b/ HTTP/1.1\r\nbad\r\n\r\n", "b"},
+        {"GET http://b/ HTTP/1.1\r\nX: y\r\n\r\n", "b"},
+        {"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", "a"},
+        {"GET / HTTP/1.1\r\nHost: a\r\nX: y", "a"}, /* unfinished */
+        {"GET / HTTP/1.1\r\nbad\r\nHost: a\r\n\r\n", ""},
+        {"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", ""},
+        {"GET / HTTP/1.1\r\nHost: a", ""},
+        {"GET / HTTP/1.1\r\nX: y\r\n\r\n", ""},
+        {"GET http://b/ HTTP/2.0\r\nHost: a\r\n\r\n", ""},
+        {"GET /", ""},
+        {"\r\n", ""},
+        {"", ""},
+    };
+
+    for (size_t i = 0; i < REM_COUNT(heads); i++) {
+        struct rem_authority host = {0};
+        struct rem_h1_request req;
+        struct rem_arena arena;
+        size_t n = strlen(heads[i].raw);
+        bool seen;
+        rem_arena_init(&arena, NULL);
+        rem_h1_request_init(&req, &rem_h1_limits_default, &arena);
+        ck_assert_int_ne(rem_h1_request_parse(&req, heads[i].raw, n), REM_OK);
+        seen = rem_h1_request_seen_host(&req, heads[i].raw, n, &host);
+        ck_assert_msg(seen == (heads[i].host[0] != '\0'), "%s", heads[i].raw);
+        if (seen)
+            ck_assert_msg(rem_str_is(host.host, heads[i].host), "%s", heads[i].raw);
+        rem_arena_reset(&arena);
+    }
+}
+END_TEST
+
 START_TEST(methods)
 {
     for (int i = REM_METHOD_GET; i < REM_METHODS; i++) {
@@ -392,6 +436,7 @@ int main(void)
     tcase_add_test(tc, many_fields);
     tcase_add_test(tc, connection_options_are_bounded);
     tcase_add_test(tc, seen_line);
+    tcase_add_test(tc, seen_host);
     tcase_add_test(tc, methods);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* h1_seen.c - what can be told of a head that failed, or is unfinished: for the log, and for whose
+ * error page it is. */
+#include "proto/wire/h1_priv.h"
+
+/* Where the request line starts: empty lines before it are overlooked. */
+static uint32_t first_line(const char *buf, size_t n)
+{
+    uint32_t from = 0;
+
+    while (from < n && (buf[from] == '\r' || buf[from] == '\n'))
+        from++;
+    return from;
+}
+
+static struct rem_str cut_line(const char *buf, size_t from, size_t n)
+{
+    const char *lf = memchr(buf + from, '\n', n - from);
+
+    if (lf != NULL)
+        n = (size_t)(lf - buf);
+    while (n > from && buf[n - 1] == '\r')
+        n--;
+    return rem_str_make(buf + from, n - from);
+}
+
+struct rem_str rem_h1_request_seen_line(const struct rem_h1_request *req, const char *buf, size_t n)
+{
+    const struct rem_h1_cursor *cursor = &req->head.cursor;
+    uint32_t from = cursor->line;
+
+    if (cursor->state >= REM_H1_FIELD) /* `line` is a field line by then */
+        from = first_line(buf, n);
+    return from < n ? cut_line(buf, from, n) : REM_STR("");
+}
+
+/* The authority of a request line whose target is absolute; empty: it is not. */
+static struct rem_str target_authority(struct rem_str line)
+{
+    const char *space = rem_str_chr(line, ' ');
+    struct rem_target target;
+    struct rem_str rest;
+
+    if (space == NULL)
+        return REM_STR("");
+    rest = rem_str_skip(line, (size_t)(space - line.p) + 1);
+    space = rem_str_chr(rest, ' ');
+    if (space != NULL)
+        rest.n = (size_t)(space - rest.p);
+    if (rem_target_split(rest, false, false, &target) != REM_OK)
+        return REM_STR("");
+    return target.authority;
+}
+
+/* The value of a Host line; empty: it is another. */
+static struct rem_str host_value(struct rem_str line)
+{
+    struct rem_str name = REM_STR("host:");
+
+    if (line.n < name.n || !rem_str_eq_nocase(rem_str_make(line.p, name.n), name))
+        return REM_STR("");
+    return rem_str_trim(rem_str_skip(line, name.n));
+}
+
+bool rem_h1_request_seen_host(const struct rem_h1_request *req, const char *buf, size_t n,
+                              struct rem_authority *out)
+{
+    const struct rem_h1_cursor *cursor = &req->head.cursor;
+    size_t end = cursor->line < n ? cursor->line : n; /* lines before the one that failed */
+    size_t from = first_line(buf, end);
+    struct rem_str text;
+
+    if (cursor->state < REM_H1_FIELD || from >= end)
+        return false;
+    text = target_authority(cut_line(buf, from, end));
+    while (text.n == 0) {
+        const char *lf = memchr(buf + from, '\n', end - from);
+
+        if (lf == NULL || (size_t)(lf + 1 - buf) >= end)
+            return false;
+        from = (size_t)(lf + 1 - buf);
+        text = host_value(cut_line(buf, from, end));
+    }
+    return rem_authority_split(text, out) == REM_OK && out->host.n != 0;
+}

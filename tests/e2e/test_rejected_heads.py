@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Heads that are refused: whose error page and log they get, compared with nginx where it is installed."""
+import pytest
+from conftest import wait_for
+from oracle import Both
+
+CONF = """worker_processes 1; http { log_format s '$server_name|$host|$status'; access_log @DIR@/s.log s;
+    error_page 400 405 413 414 494 501 505 = /e;
+    server { listen 127.0.0.1:@PORT:web@; server_name def; location / { return 200 "default"; }
+        location = /e { return 200 "default page"; } }
+    server { listen 127.0.0.1:@PORT:web@; server_name named; client_max_body_size 10; location / { return 200 "named"; }
+        location = /e { return 200 "named page"; } } }"""
+
+HEADS = [
+    b"GET / HTTP/1.1\r\nHost: named\r\nX: " + b"x" * 40000 + b"\r\n\r\n",
+    b"GET / HTTP/1.1\r\nX: " + b"x" * 40000 + b"\r\nHost: named\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: NAMED:80\r\nX\0: y\r\n\r\n",
+    b"GET / HTTP/1.1\r\nX\0: y\r\nHost: named\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: named\r\nContent-Length: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: named\r\nTransfer-Encoding: foo\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: named\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: named\r\nHost: def\r\n\r\n",
+    b"GET http://named/ HTTP/1.1\r\nHost: def\r\nContent-Length: x\r\n\r\n",
+    b"GET http://named/ HTTP/1.1\r\nX: " + b"x" * 40000 + b"\r\n\r\n",
+    b"GET http://named/ HTTP/1.1\r\nX: y\r\n\r\n",
+    b"GET http://named/" + b"a" * 40000 + b" HTTP/1.1\r\nHost: named\r\n\r\n",
+    b"GET / HTTP/1.1\r\nX: y\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: na/med\r\n\r\n",
+    b"TRACE / HTTP/1.1\r\nHost: named\r\n\r\n",
+    b"GET / HTTP/2.0\r\nHost: named\r\n\r\n",
+]
+
+
+@pytest.fixture
+def both(remora):
+    with Both(remora, CONF) as b:
+        yield b
+
+
+def log_of(server):
+    with open(server.dir + "/s.log") as f:
+        return f.read().split()
+
+
+def test_whose_page(both):
+    for n, head in enumerate(HEADS, 1):
+        bodies = []
+        for server in (both.nginx, both.remora):
+            with server.client() as c:
+                c.send(head)
+                bodies.append(c.response("GET").body)
+            wait_for(lambda: len(log_of(server)) == n, "a line in the log")
+        assert bodies[0] == bodies[1] and b"page" in bodies[0], head[:80]
+        assert log_of(both.nginx) == log_of(both.remora), head[:80]
+
+
+def test_a_client_that_stops_halfway(both):
+    for server in (both.nginx, both.remora):
+        with server.client() as c:
+            c.send(b"GET / HTTP/1.1\r\nHost: named\r\nX: y")
+        wait_for(lambda: len(log_of(server)) == 1, "a line in the log")
+    assert log_of(both.nginx) == log_of(both.remora) == ["named|named|400"]
