@@ -129,7 +129,7 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
     drive(conn);
 }
 
-int rem_admin_conn_new(struct rem_admin_server *server, int fd)
+int rem_admin_conn_new(struct rem_admin_server *server, int fd, const struct rem_inlet *inlet)
 {
     struct rem_admin_conn *conn = calloc(1, sizeof(*conn));
 
@@ -140,6 +140,7 @@ int rem_admin_conn_new(struct rem_admin_server *server, int fd)
     conn->magic = REM_ADMIN_CONN_MAGIC;
     conn->fd = fd;
     conn->server = server;
+    conn->inlet = inlet;
     rem_list_init(&conn->node);
     rem_list_init(&conn->call.node);
     rem_sbuf_init(&conn->body);

@@ -11,9 +11,11 @@
 
 struct rem_admin_conn;
 
-/* Takes an accepted, non-blocking descriptor; closes it on failure too.
+/* Takes an accepted, non-blocking descriptor; closes it on failure too.  `inlet`: it came by that,
+ * so that each request must carry the secret; NULL: by the `admin` block.
  * Errors: REM_ENOMEM. */
-int rem_admin_conn_new(struct rem_admin_server *server, int fd) REM_MUST_CHECK;
+int rem_admin_conn_new(struct rem_admin_server *server, int fd,
+                       const struct rem_inlet *inlet) REM_MUST_CHECK;
 
 /* Over the limit of connections: answers 503 as far as one write goes, and closes. */
 void rem_admin_conn_refuse(struct rem_admin_server *server, int fd);

@@ -33,6 +33,7 @@ struct rem_admin_conn {
     int fd;
     struct rem_list node;
     struct rem_admin_server *server;
+    const struct rem_inlet *inlet; /* workers pass requests on; NULL: the client itself is there */
     struct event *readable;
     struct event *writable;
     struct event *timer;

@@ -101,6 +101,26 @@ static int take_head(struct rem_admin_conn *conn)
     return 0;
 }
 
+/* A request that a worker passes on: what it may and where it came to, the worker says.  False: it
+ * is not from a worker of ours. */
+static bool take_inlet(struct rem_admin_conn *conn)
+{
+    const struct rem_fields *fields = &conn->head.head.fields;
+    struct rem_api_request *request = &conn->call.request;
+    const struct rem_field *field = rem_fields_find_name(fields, REM_STR(REM_INLET_FIELD));
+    bool write = false;
+
+    if (field == NULL || !rem_inlet_check(conn->inlet, field->value, &write))
+        return false;
+    request->role = write ? REM_ROLE_WRITE : REM_ROLE_READ;
+    request->read_only = !write;
+    request->from_location = true;
+    request->who = REM_STR("location");
+    field = rem_fields_find_name(fields, REM_STR(REM_INLET_LOCAL));
+    request->local = rem_arena_dup(&conn->arena, field != NULL ? field->value : REM_STR(""));
+    return request->local.p != NULL;
+}
+
 static void send_continue(struct rem_admin_conn *conn)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -121,6 +141,10 @@ static void begin_body(struct rem_admin_conn *conn)
     rem_sbuf_clear(&conn->body);
     if (take_head(conn) != 0) {
         fail(conn, 500);
+        return;
+    }
+    if (conn->inlet != NULL && !take_inlet(conn)) {
+        fail(conn, 403);
         return;
     }
     consume(conn, head->head_size);

@@ -15,6 +15,7 @@ enum { ACCEPTS_PER_TURN = 32, RESUME_MS = 500 };
 struct rem_admin_listener_event {
     struct rem_admin_server *server;
     struct event *event;
+    const struct rem_inlet *inlet; /* NULL: of the `admin` block */
     int fd;
 };
 
@@ -90,34 +91,45 @@ static void on_accept(evutil_socket_t listener_fd, short what, void *data)
                 continue;
             return;
         }
-        if (server->connection_count >= server->connection_limit)
+        if (listener->inlet != NULL && !rem_inlet_is_ours(fd))
+            close(fd);
+        else if (server->connection_count >= server->connection_limit)
             rem_admin_conn_refuse(server, fd);
-        else if (rem_admin_conn_new(server, fd) != 0)
+        else if (rem_admin_conn_new(server, fd, listener->inlet) != 0)
             REM_LOG(server->log, REM_LOG_ALERT, 0, "admin: no memory for a connection");
     }
 }
 
-int rem_admin_server_listen(struct rem_admin_server *server, const int *fds, size_t count)
+static int listen_on(struct rem_admin_server *server, int fd, const struct rem_inlet *inlet)
 {
+    struct rem_admin_listener_event *listener = &server->listeners[server->listener_count];
+
+    listener->server = server;
+    listener->inlet = inlet;
+    listener->fd = fd;
+    if (evutil_make_socket_nonblocking(fd) != 0)
+        return REM_EIO;
+    listener->event = event_new(server->base, fd, EV_READ | EV_PERSIST, on_accept, listener);
+    if (listener->event == NULL)
+        return REM_ENOMEM;
+    server->listener_count++;
+    return event_add(listener->event, NULL) == 0 ? 0 : REM_EIO;
+}
+
+int rem_admin_server_listen(struct rem_admin_server *server, const int *fds, size_t count,
+                            const struct rem_inlet *inlet)
+{
+    int rc = 0;
+
     server->resume = evtimer_new(server->base, on_resume, server);
-    server->listeners = calloc(count != 0 ? count : 1, sizeof(*server->listeners));
+    server->listeners = calloc(count + 1, sizeof(*server->listeners));
     if (server->resume == NULL || server->listeners == NULL)
         return REM_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        struct rem_admin_listener_event *listener = &server->listeners[i];
-        listener->server = server;
-        listener->fd = fds[i];
-        if (evutil_make_socket_nonblocking(fds[i]) != 0)
-            return REM_EIO;
-        listener->event =
-            event_new(server->base, fds[i], EV_READ | EV_PERSIST, on_accept, listener);
-        if (listener->event == NULL)
-            return REM_ENOMEM;
-        server->listener_count++;
-        if (event_add(listener->event, NULL) != 0)
-            return REM_EIO;
-    }
-    return 0;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = listen_on(server, fds[i], NULL);
+    if (rc == 0 && inlet != NULL)
+        rc = listen_on(server, inlet->fd, inlet);
+    return rc;
 }
 
 static void forget_listeners(struct rem_admin_server *server)

@@ -11,6 +11,7 @@
 #include "api/api.h"
 #include "proto/base/list.h"
 #include "proto/base/log.h"
+#include "proto/shm/inlet.h"
 
 struct event;
 struct event_base;
@@ -74,10 +75,10 @@ void rem_admin_server_start(struct rem_admin_server *server, struct event_base *
                             const struct rem_log *log, struct rem_clock *clock,
                             const struct rem_admin_handler *handler);
 
-/* Listens on `fds` (bound and listening; they stay the caller's and are not closed).
- * Errors: REM_ENOMEM, REM_EIO; stop the server then. */
-int rem_admin_server_listen(struct rem_admin_server *server, const int *fds,
-                            size_t count) REM_MUST_CHECK;
+/* Listens on `fds` (bound and listening; they stay the caller's and are not closed), and on
+ * `inlet`, if there is one. Errors: REM_ENOMEM, REM_EIO; stop the server then. */
+int rem_admin_server_listen(struct rem_admin_server *server, const int *fds, size_t count,
+                            const struct rem_inlet *inlet) REM_MUST_CHECK;
 
 /* Accepts no more, closes idle connections; the others close behind their answers. */
 void rem_admin_server_quit(struct rem_admin_server *server);

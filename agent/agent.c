@@ -188,7 +188,7 @@ static int start_server(struct rem_agent *agent, struct rem_err *err)
         for (size_t i = 0; i < count; i++)
             fds[i] = handover->listeners[i].fd;
         rem_admin_server_start(&agent->server, agent->base, agent->log, agent->clock, &handler);
-        rc = rem_admin_server_listen(&agent->server, fds, count);
+        rc = rem_admin_server_listen(&agent->server, fds, count, handover->inlet);
         free(fds);
     }
     return rc == 0 ? 0 : rem_err_set(err, rc, "cannot serve the admin API: %s", rem_err_text(rc));

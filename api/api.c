@@ -169,7 +169,8 @@ static int run(struct rem_api_call *call, const char **allow)
 {
     enum rem_method method = call->request->method;
     bool reads = method == REM_METHOD_GET || method == REM_METHOD_HEAD;
-    bool read_only = !call->api->write || call->request->read_only;
+    bool may_write = call->api->write || call->request->from_location;
+    bool read_only = !may_write || call->request->read_only;
     const struct rem_route *route = NULL;
     rem_api_handler_fn handler;
     int rc = find_route(call, &route);

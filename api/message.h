@@ -24,6 +24,7 @@ struct rem_api_request {
     enum rem_api_role role;
     struct rem_str who; /* "token:NAME", "uid:1000", "loopback"...; for history and audit */
     bool read_only;     /* came by a way that allows no changes: they are answered 405 */
+    bool from_location; /* passed on by a worker: `api` says what it may, `admin` does not matter */
 };
 
 struct rem_api_response {

@@ -8,6 +8,7 @@
 
 #include "proto/base/addr.h"
 #include "proto/base/log.h"
+#include "proto/shm/inlet.h"
 #include "proto/shm/region.h"
 #include "proto/shm/spec.h"
 #include "proto/shm/table.h"
@@ -25,7 +26,8 @@ struct rem_handover {
     int master_fd; /* SOCK_SEQPACKET; end of file: the master is gone */
     const struct rem_admin_listener *listeners;
     size_t listener_count;
-    bool write; /* may the API change anything? */
+    const struct rem_inlet *inlet; /* requests from workers come by it; NULL: none */
+    bool write;                    /* may the API change anything? */
     const struct rem_upstream_spec *upstreams;
     size_t upstream_count;
     const struct rem_table_spec *tables;

@@ -10,6 +10,7 @@
 #include "proto/base/addr.h"
 #include "proto/base/log.h"
 #include "proto/base/syslog.h"
+#include "proto/shm/inlet.h"
 #include "proto/shm/spec.h"
 #include "proto/shm/zone.h"
 #include "proxy/net/listener.h"
@@ -69,6 +70,8 @@ struct rem_setup {
     struct rem_syslog *syslogs;    /* every one that logs go to */
     struct rem_check_spec *checks; /* health checks, for the agent (proto/shm/check_spec.h) */
     size_t check_count;
+    bool wants_inlet;              /* some location has `api` */
+    const struct rem_inlet *inlet; /* what it reaches the agent by; set by the master */
 };
 
 struct rem_setup_dir {

@@ -116,6 +116,7 @@ static void run_agent(struct rem_master *m, int fd)
         .region = &m->region,
         .master_fd = fd,
         .listener_count = admin_listeners(setup, &listeners),
+        .inlet = setup->inlet,
         .write = setup->admin_write,
         .upstreams = upstreams(setup),
         .upstream_count = setup->upstream_count,
@@ -137,6 +138,8 @@ static void run_agent(struct rem_master *m, int fd)
     handover.listeners = listeners;
     for (size_t i = 0; i < handover.listener_count; i++)
         keep_fd(&keep, listeners[i].fd);
+    if (setup->inlet != NULL)
+        keep_fd(&keep, setup->inlet->fd);
     close_others(&keep);
     free(keep.fds);
     m->signals.fd = -1;

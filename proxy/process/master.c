@@ -298,6 +298,7 @@ int rem_master_run(const struct rem_options *options)
     m->options = options;
     m->agent_fd = -1;
     m->signals.fd = -1;
+    rem_inlet_init(&m->inlet);
     if (load(m, &to) != REM_OK)
         goto done;
     rem_upgrade_inherit(m);
@@ -317,6 +318,7 @@ int rem_master_run(const struct rem_options *options)
     rem_region_close(&m->region);
 
 done:
+    rem_inlet_close(&m->inlet);
     rem_generation_free(m->gen);
     free(m);
     return code;

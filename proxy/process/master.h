@@ -72,6 +72,7 @@ struct rem_master {
     bool shared;      /* the region has known another master */
     struct rem_list inherited_listeners;
     int inherited_region;    /* -1: none */
+    struct rem_inlet inlet;  /* made when a configuration first needs it, and kept */
     char pid_path[PATH_MAX]; /* as written; empty: not yet */
 };
 

@@ -28,6 +28,18 @@ static void make_socket_dirs(struct rem_list *listeners)
     }
 }
 
+/* Once made it stays, and is served: workers of former configurations may go on using it. */
+static int open_inlet(struct rem_master *m, struct rem_generation *gen, struct rem_err *err)
+{
+    if (!rem_inlet_is_open(&m->inlet) && !gen->setup.wants_inlet)
+        return REM_OK;
+    if (!rem_inlet_is_open(&m->inlet) && rem_inlet_open(&m->inlet) != REM_OK)
+        return rem_err_set(err, REM_EIO, "could not make the socket for \"api\" (%d: %s)", errno,
+                           strerror(errno));
+    gen->setup.inlet = &m->inlet;
+    return REM_OK;
+}
+
 int rem_reload_open(struct rem_master *m, struct rem_generation *gen, struct rem_generation *old,
                     struct rem_err *err)
 {
@@ -35,6 +47,8 @@ int rem_reload_open(struct rem_master *m, struct rem_generation *gen, struct rem
     struct rem_list *admin = old != NULL ? &old->setup.admin_listeners : &m->inherited_listeners;
     int rc = rem_zones_open(gen->setup.zones, old != NULL ? old->setup.zones : NULL, err);
 
+    if (rc == REM_OK)
+        rc = open_inlet(m, gen, err);
     if (rc == REM_OK)
         rc = rem_listeners_open(&gen->setup.listeners, http, gen->setup.worker_processes, err);
     if (rc != REM_OK)

@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 /* How a binary hands over: the next one is executed with REMORA_FDS="r7;8;9;" in its environment:
- * the region, then listening sockets, which it asks for their addresses.  The registry has one
+ * the region, then listening sockets, which it asks for their addresses.  The inlet, which the old
+ * workers go on using, is "i10;", and its secret is in REMORA_INLET.  The registry has one
  * writer, so the old master's agent quits first, and starts again if the new binary dies.  Workers
  * of both serve until the old master is told to QUIT. */
 
-#define ENV_NAME "REMORA_FDS"
+#define ENV_NAME   "REMORA_FDS"
+#define ENV_SECRET "REMORA_INLET"
 
 extern char **environ;
 
@@ -32,6 +34,15 @@ static struct rem_listener *inherited_at(struct rem_master *m, const struct rem_
     l->addr = *addr;
     rem_list_append(&m->inherited_listeners, &l->node);
     return l;
+}
+
+/* Without the secret the socket is of no use. */
+static void inherit_inlet(struct rem_master *m, int fd)
+{
+    const char *secret = getenv(ENV_SECRET);
+
+    if (secret == NULL || rem_inlet_adopt(&m->inlet, fd, secret) != REM_OK)
+        close(fd);
 }
 
 static void inherit_socket(struct rem_master *m, int fd)
@@ -67,9 +78,9 @@ void rem_upgrade_inherit(struct rem_master *m)
         return;
     REM_LOG(rem_master_log(m), REM_LOG_NOTICE, 0, "using inherited sockets from \"%s\"", text);
     for (const char *at = text; *at != '\0';) {
-        bool region = *at == 'r';
+        bool region = *at == 'r', inlet = *at == 'i';
         char *end;
-        long fd = strtol(at + region, &end, 10);
+        long fd = strtol(at + (region || inlet), &end, 10);
 
         if (*end != ';' || fd <= STDERR_FILENO || fd > INT_MAX ||
             fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0) {
@@ -79,11 +90,14 @@ void rem_upgrade_inherit(struct rem_master *m)
         }
         if (region)
             m->inherited_region = (int)fd;
+        else if (inlet)
+            inherit_inlet(m, (int)fd);
         else
             inherit_socket(m, (int)fd);
         at = end + 1;
     }
     unsetenv(ENV_NAME);
+    unsetenv(ENV_SECRET);
     m->inherited = true;
     m->shared = true;
     m->old_master = getppid();
@@ -137,7 +151,7 @@ static void keep_open(const char *text)
 {
     for (const char *at = text; *at != '\0'; at++) {
         char *end;
-        long fd = strtol(at + (*at == 'r'), &end, 10);
+        long fd = strtol(at + (*at == 'r' || *at == 'i'), &end, 10);
 
         fcntl((int)fd, F_SETFD, 0);
         at = end;
@@ -148,7 +162,8 @@ static void run_binary(struct rem_master *m, const char *fds)
 {
     rem_signals_reset(&m->signals);
     keep_open(fds);
-    if (setenv(ENV_NAME, fds, 1) == 0)
+    if (setenv(ENV_NAME, fds, 1) == 0 &&
+        (!rem_inlet_is_open(&m->inlet) || setenv(ENV_SECRET, m->inlet.secret, 1) == 0))
         execvp(m->options->argv[0], m->options->argv);
     REM_LOG(rem_master_log(m), REM_LOG_ALERT, errno, "execve() failed while executing \"%s\"",
             m->options->argv[0]);
@@ -193,6 +208,8 @@ void rem_upgrade_start(struct rem_master *m)
     REM_LOG(rem_master_log(m), REM_LOG_NOTICE, 0, "changing binary");
     rem_sbuf_init(&fds);
     rem_sbuf_addf(&fds, "r%d;", m->region.fd);
+    if (rem_inlet_is_open(&m->inlet))
+        rem_sbuf_addf(&fds, "i%d;", m->inlet.fd);
     add_sockets(&fds, &m->gen->setup.listeners);
     add_sockets(&fds, &m->gen->setup.admin_listeners);
     rem_sbuf_addc(&fds, '\0');

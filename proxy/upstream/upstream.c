@@ -347,6 +347,25 @@ int rem_upstream_start(struct rem_request *request, const struct rem_upstream_po
     return upstream_begin(x);
 }
 
+int rem_upstream_start_again(struct rem_request *request, const struct rem_upstream_policy *policy,
+                             const struct rem_upstream_protocol *protocol, void *data,
+                             const struct rem_addr *addr, uint32_t tries)
+{
+    struct rem_addr *list = rem_arena_alloc(&request->arena, tries * sizeof(*list));
+    struct rem_upstream_exchange *x;
+
+    if (list == NULL)
+        return 500;
+    for (uint32_t i = 0; i < tries; i++)
+        list[i] = *addr;
+    x = upstream_new(request, policy, protocol, data);
+    if (x == NULL)
+        return 500;
+    x->literals = list;
+    x->literal_count = tries;
+    return upstream_begin(x);
+}
+
 int rem_upstream_start_resolved(struct rem_request *request,
                                 const struct rem_upstream_policy *policy,
                                 const struct rem_upstream_protocol *protocol, void *data,

@@ -229,6 +229,12 @@ int rem_upstream_start_named(struct rem_request *request, const struct rem_upstr
                              const struct rem_upstream_protocol *protocol, void *data,
                              struct rem_str name);
 
+/* As rem_upstream_start for one address that is asked up to `tries` times, where the policy's
+ * next_upstream allows it.  `addr` lives as long as the request. */
+int rem_upstream_start_again(struct rem_request *request, const struct rem_upstream_policy *policy,
+                             const struct rem_upstream_protocol *protocol, void *data,
+                             const struct rem_addr *addr, uint32_t tries);
+
 /* As above for a name that is no upstream's: its addresses are asked of the location's resolver and
  * tried one after another.  `host` lives as long as the request. */
 int rem_upstream_start_resolved(struct rem_request *request,

@@ -20,6 +20,7 @@ http {
         listen 127.0.0.1:@PORT:web@;
         listen unix:@DIR@/web.sock;
         location / { return 200 "$pid"; }
+        location /api { api; }
     }
 }
 """
@@ -28,8 +29,9 @@ http {
 class Load:
     """Keep-alive clients in threads that count what goes wrong."""
 
-    def __init__(self, address, threads=4):
+    def __init__(self, address, threads=4, path="/"):
         self.address = address
+        self.path = path
         self.ending = False
         self.errors = []
         self.answers = 0
@@ -42,7 +44,7 @@ class Load:
         while not self.ending:
             try:
                 client = client or Client(self.address)
-                response = client.get()
+                response = client.get(self.path)
                 assert response.status == 200, response
                 self.answers += 1
                 if response.headers.get("connection") == "close":
@@ -88,7 +90,8 @@ def test_upgrade_under_load(instance):
     r = instance
     assert r.admin("PUT", "/v1/http/upstreams/app/servers", [{"server": "127.0.0.1:9"}]).status == 200
     load = Load(r.address("web"))
-    wait_for(lambda: load.answers > 50, "load")
+    calls = Load(r.address("web"), 1, "/api/9/http/upstreams/app/servers")  # to whichever agent there is
+    wait_for(lambda: load.answers > 50 and calls.answers, "load")
     r.signal(signal.SIGUSR2)
     pid = new_master(r)
     assert os.path.exists(r.pid_file + ".oldbin")
@@ -98,8 +101,11 @@ def test_upgrade_under_load(instance):
     assert not os.path.exists(r.pid_file + ".oldbin")
     before = load.answers
     wait_for(lambda: load.answers > before + 50, "more answers")
-    load.stop()
-    assert not load.errors, load.errors[:5]
+    before = calls.answers
+    wait_for(lambda: calls.answers > before + 5, "more answers of the agent")
+    for running in (load, calls):
+        running.stop()
+        assert not running.errors, running.errors[:5]
     # what was changed at run time is still so: the region came along
     servers = r.admin("GET", "/api/9/http/upstreams/app/servers").json
     assert [s["server"] for s in servers] == ["127.0.0.1:9"]
