@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/shm/reader.h"
 
+#include "proto/shm/codes.h"
+
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -291,6 +293,14 @@ static void count_success(const struct rem_pin *pin, uint64_t now_ms)
     ADD(pin->header->recoveries, 1);
 }
 
+static void count_code(const struct rem_pin *pin, unsigned status)
+{
+    uint32_t lines = pin->header->lines;
+    ptrdiff_t line = pin->line - rem_slot_lines(pin->slot);
+
+    rem_codes_count(rem_slot_codes(pin->slot, lines) + line, 1, status);
+}
+
 void rem_pin_done(struct rem_pin *pin, const struct rem_pin_report *report, uint64_t now_ms)
 {
     struct rem_shm_line *line = pin->line;
@@ -305,8 +315,11 @@ void rem_pin_done(struct rem_pin *pin, const struct rem_pin_report *report, uint
         count_success(pin, now_ms);
     if (pin->set_flags & REM_SET_TIMED)
         count_time(pin, report);
-    if (status_class >= 1 && status_class <= REM_SHM_CLASSES)
+    if (status_class >= 1 && status_class <= REM_SHM_CLASSES) {
         ADD(line->responses[rem_shm_class(status_class)], 1);
+        if (report->status != 200)
+            count_code(pin, report->status);
+    }
     if (report->sent != 0)
         ADD(line->sent, report->sent);
     if (report->received != 0)

@@ -15,6 +15,7 @@ static uint32_t line_size(enum rem_stat_kind kind)
     switch (kind) {
     case REM_STAT_SERVER:
     case REM_STAT_LOCATION:
+    case REM_STAT_UNNAMED:
         return sizeof(struct rem_stat_http_line);
     case REM_STAT_LISTENER:
         return sizeof(struct rem_stat_listener_line);
@@ -62,6 +63,13 @@ int rem_stats_open(struct rem_stat_spec *list, struct rem_shm_header *header, ui
                                REM_STR_ARG(spec->name));
     }
     return REM_OK;
+}
+
+void rem_stats_use(struct rem_stat_spec *list, unsigned worker_slot)
+{
+    for (struct rem_stat_spec *spec = list; spec != NULL; spec = spec->next)
+        if (spec->stat != NULL)
+            spec->line = rem_stat_line(spec->stat, worker_slot);
 }
 
 /* ---- groups ---- */
@@ -125,7 +133,7 @@ void rem_stat_zero_gauges(struct rem_stat *stat, uint32_t line)
     struct rem_stat_listener_line *listener = at;
 
     /* relaxed: nobody else writes the line */
-    if (stat->kind == REM_STAT_SERVER || stat->kind == REM_STAT_LOCATION)
+    if (stat->line_size == sizeof(*http))
         atomic_store_explicit(&http->processing, 0, memory_order_relaxed);
     if (stat->kind == REM_STAT_LISTENER) {
         atomic_store_explicit(&listener->active, 0, memory_order_relaxed);

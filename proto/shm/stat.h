@@ -25,6 +25,7 @@ enum rem_stat_kind {
     REM_STAT_LIMIT_REQ,  /* struct rem_stat_limit_line */
     REM_STAT_LIMIT_CONN, /* the same */
     REM_STAT_CACHE,      /* reserved */
+    REM_STAT_UNNAMED,    /* as SERVER: all servers without a zone, one group */
     REM_STAT_KINDS
 };
 
@@ -87,6 +88,7 @@ struct rem_stat_spec {
     enum rem_stat_kind kind;
     struct rem_str name;
     struct rem_stat *stat; /* NULL until opened, or where there was no room for it */
+    void *line;            /* the process's own: NULL until rem_stats_use */
 };
 
 /* The list's element of that kind and name, added if there is none.  `name` must live in `arena`
@@ -98,6 +100,9 @@ int rem_stat_declare(struct rem_stat_spec **list, struct rem_arena *arena, enum 
  * Errors: REM_EFULL; elements before the one there was no room for have theirs. */
 int rem_stats_open(struct rem_stat_spec *list, struct rem_shm_header *header, uint64_t generation,
                    struct rem_err *err) REM_MUST_CHECK;
+
+/* Worker: finds the lines of its slot, of all groups of the list. */
+void rem_stats_use(struct rem_stat_spec *list, unsigned worker_slot);
 
 /* ---- groups ---- */
 

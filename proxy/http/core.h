@@ -21,6 +21,7 @@ struct rem_http_names;
 struct rem_http_locations;
 struct rem_http_server_conf;
 struct rem_phase_engine;
+struct rem_stat_spec;
 
 /* The module `http` (main level), and the one that owns the three structs below. */
 extern struct rem_module rem_http_module;
@@ -74,6 +75,8 @@ struct rem_http_server_conf {
     int merge_slashes;
     int64_t max_headers;         /* 1000 */
     struct rem_h1_limits limits; /* made of the above */
+    struct rem_stat_spec *zone;  /* status_zone.h; never NULL after merging */
+    bool zone_set;
 };
 
 enum rem_http_lingering { REM_LINGERING_OFF = 0, REM_LINGERING_ON, REM_LINGERING_ALWAYS };
@@ -166,6 +169,9 @@ struct rem_http_location_conf {
     int satisfy; /* enum rem_http_satisfy */
     bool internal;
     int64_t auth_delay; /* ms before a 401 of the access phase */
+
+    struct rem_stat_spec *zone; /* status_zone.h; NULL: none */
+    bool zone_set;              /* here, be it `off` */
 };
 
 static inline struct rem_http_main_conf *rem_core_main(const struct rem_request *request)

@@ -3,6 +3,7 @@
 #include "proxy/http/core_listen.h"
 #include "proxy/http/core_names.h"
 #include "proxy/http/core_priv.h"
+#include "proxy/http/status_zone.h"
 #include "proxy/net/setup.h"
 
 void *rem_core_create_main(struct rem_conf *cf)
@@ -65,6 +66,8 @@ int rem_core_merge_server(struct rem_conf *cf, void *parent, void *child)
     rem_merge_flag(&conf->merge_slashes, prev->merge_slashes, 1);
     rem_merge_num(&conf->max_headers, prev->max_headers, 1000);
     derive_limits(conf);
+    if (rem_status_zone_default(cf, conf) != 0)
+        return REM_EINVAL;
     return rem_core_name_server(cf, conf);
 }
 
@@ -208,5 +211,7 @@ int rem_core_merge_location(struct rem_conf *cf, void *parent, void *child)
     merge_errors(cf, prev, conf);
     merge_connection(prev, conf);
     merge_responses(prev, conf);
+    if (!conf->zone_set)
+        conf->zone = prev->zone;
     return 0;
 }

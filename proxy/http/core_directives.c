@@ -3,6 +3,7 @@
 #include "proxy/conf/set.h"
 #include "proxy/http/core_listen.h"
 #include "proxy/http/core_priv.h"
+#include "proxy/http/status_zone.h"
 #include "proxy/net/error_log.h"
 #include "proxy/net/setup.h"
 
@@ -99,6 +100,7 @@ enum {
     H = REM_CTX_HTTP,
     S = REM_CTX_SERVER,
     L = REM_CTX_LOCATION,
+    LI = L | REM_CTX_LOCATION_IF,
     HS = H | S,
     HSL = H | S | L,
     HSLI = HSL | REM_CTX_LOCATION_IF,
@@ -117,6 +119,9 @@ const struct rem_directive rem_core_directives[] = {
      0, NULL},
     {"listen", S, REM_ARGS_1MORE, rem_http_listen_set, REM_LEVEL_SERVER, 0, NULL},
     {"server_name", S, REM_ARGS_1MORE, rem_core_set_server_name, REM_LEVEL_SERVER, 0, NULL},
+
+    {"status_zone", S, REM_ARGS_1, rem_status_zone_set_server, REM_LEVEL_SERVER, 0, NULL},
+    {"status_zone", LI, REM_ARGS_1, rem_status_zone_set_location, REM_LEVEL_LOCATION, 0, NULL},
 
     {"client_header_buffer_size", HS, REM_ARGS_1, rem_set_size,
      SERVER_FIELD(client_header_buffer_size), NULL},

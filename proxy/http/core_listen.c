@@ -453,6 +453,9 @@ static int add_listener(struct rem_conf *cf, struct rem_http_listen *listen,
     listener->text = listen->address.text;
     listener->on_accept = on_accept;
     listener->data = port;
+    if (rem_stat_declare(&setup->stats, cf->arena, REM_STAT_LISTENER, listener->text,
+                         &listener->stat) != REM_OK)
+        return rem_conf_nomem(cf);
     rem_list_append(&setup->listeners, &listener->node);
     return 0;
 }

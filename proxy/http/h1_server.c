@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/h1_server_priv.h"
 
+#include "proto/shm/stat.h"
 #include "proxy/http/special.h"
 
 #include <errno.h>
@@ -54,6 +55,40 @@ static _Atomic int64_t *gauge(struct rem_shm_worker *counters, enum rem_h1_in in
     }
 }
 
+/* The same for the connections of a listener; several workers may write it during a reload. */
+static _Atomic int64_t *listener_gauge(struct rem_stat_listener_line *line, enum rem_h1_in in)
+{
+    switch (in) {
+    case REM_H1_IN_IDLE:
+    case REM_H1_IN_PROXY:
+        return &line->idle;
+    case REM_H1_IN_CLOSED:
+        return NULL;
+    default:
+        return &line->active;
+    }
+}
+
+/* From CLOSED: a connection begins. */
+static void count_on_listener(const struct rem_h1_client *client, enum rem_h1_in from,
+                              enum rem_h1_in to)
+{
+    const struct rem_stat_spec *stat = client->listener->stat;
+    struct rem_stat_listener_line *line = stat != NULL ? stat->line : NULL;
+    _Atomic int64_t *less, *more;
+
+    if (line == NULL)
+        return;
+    less = listener_gauge(line, from);
+    more = listener_gauge(line, to);
+    if (less == more)
+        return;
+    if (less != NULL)
+        atomic_fetch_sub_explicit(less, 1, memory_order_relaxed);
+    if (more != NULL)
+        atomic_fetch_add_explicit(more, 1, memory_order_relaxed);
+}
+
 static void add(_Atomic int64_t *to, int64_t change)
 {
     if (to != NULL)
@@ -75,6 +110,7 @@ void h1_goto(struct rem_h1_client *client, enum rem_h1_in next)
             add(to, 1);
         }
     }
+    count_on_listener(client, client->in, next);
     client->in = (uint8_t)next;
 }
 
@@ -301,6 +337,7 @@ void rem_h1_server_accept(struct rem_worker *worker, struct rem_listener *listen
     rem_list_append(&worker->clients, &client->node);
     if (worker->counters != NULL)
         add(gauge(worker->counters, REM_H1_IN_IDLE), 1);
+    count_on_listener(client, REM_H1_IN_CLOSED, REM_H1_IN_IDLE);
     server = client->address->fallback;
     h1_set_timer(client, server->client_header_timeout);
 }

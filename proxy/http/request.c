@@ -7,6 +7,7 @@
 #include "proxy/http/phase.h"
 #include "proxy/http/post_action.h"
 #include "proxy/http/special.h"
+#include "proxy/http/status_zone.h"
 #include "proxy/http/subrequest.h"
 
 #include <stdio.h>
@@ -257,6 +258,7 @@ static void count_begin(struct rem_request *request)
         return;
     count(&counters->requests);
     count_current(counters, 1);
+    rem_status_zone_begin(request);
 }
 
 static void count_end(struct rem_request *request)
@@ -269,6 +271,7 @@ static void count_end(struct rem_request *request)
     count_current(counters, -1);
     if (class >= 1 && class <= REM_SHM_CLASSES)
         count(&counters->responses[class - 1]);
+    rem_status_zone_end(request);
 }
 
 /* ---- life ---- */
@@ -285,9 +288,12 @@ int rem_request_choose_server(struct rem_request *request)
 
 void rem_request_start(struct rem_request *request)
 {
+    int rc;
+
     REM_CHECK_OBJ(request, REM_REQUEST_MAGIC);
+    rc = rem_request_choose_server(request);
     count_begin(request);
-    if (rem_request_choose_server(request) != REM_OK) {
+    if (rc != REM_OK) {
         rem_request_finalize(request, 500);
         return;
     }

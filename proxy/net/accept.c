@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/net/accept.h"
 
+#include "proto/shm/stat.h"
 #include "proxy/net/setup.h"
 
 #include <errno.h>
@@ -39,6 +40,23 @@ struct rem_listener_set {
     size_t count;
     struct rem_accept each[];
 };
+
+/* A connection was taken (`accepted`), or none could be. */
+static void count(const struct rem_accept *one, bool accepted)
+{
+    struct rem_shm_worker *counters = one->worker->counters;
+    const struct rem_stat_spec *stat = one->listener->stat;
+    struct rem_stat_listener_line *line = stat != NULL ? stat->line : NULL;
+
+    rem_count(accepted ? &counters->conn_accepted : &counters->conn_rejected, 1);
+    if (accepted)
+        rem_count(&counters->conn_handled, 1);
+    if (line != NULL)
+        /* relaxed: each counter stands alone */
+        atomic_fetch_add_explicit(accepted ? &line->accepted
+                                           : &line->rejected[REM_REJECT_CONNECTIONS],
+                                  1, memory_order_relaxed);
+}
 
 /* True once a second. */
 static bool may_complain(struct rem_worker *worker)
@@ -146,9 +164,9 @@ static bool has_room(struct rem_worker *worker)
 }
 
 /* What a failed accept4() means.  Returns whether to go on accepting. */
-static bool on_failure(struct rem_listener_set *set, int sys)
+static bool on_failure(struct rem_accept *one, int sys)
 {
-    struct rem_worker *worker = set->worker;
+    struct rem_worker *worker = one->worker;
 
     switch (sys) {
     case EINTR:
@@ -159,12 +177,12 @@ static bool on_failure(struct rem_listener_set *set, int sys)
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-        rem_count(&worker->counters->conn_rejected, 1);
+        count(one, false);
         if (may_complain(worker))
             REM_LOG(worker->loop.log, REM_LOG_CRIT, sys, "accept4() failed");
         if (worker->setup->worker_reclaim == NULL ||
             worker->setup->worker_reclaim(worker, RECLAIM) == 0)
-            rest(set, ACCEPT_PAUSED, RETRY_MS);
+            rest(worker->accepting, ACCEPT_PAUSED, RETRY_MS);
         return false;
     default:
         if (may_complain(worker))
@@ -183,7 +201,7 @@ static bool accept_one(struct rem_accept *one)
     int client;
 
     if (!has_room(worker)) {
-        rem_count(&worker->counters->conn_rejected, 1);
+        count(one, false);
         rem_accept_complain_limit(worker);
         rest(worker->accepting, ACCEPT_PAUSED, RETRY_MS);
         return false;
@@ -192,11 +210,10 @@ static bool accept_one(struct rem_accept *one)
     if (client < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK)
             return false;
-        return on_failure(worker->accepting, errno);
+        return on_failure(one, errno);
     }
     worker->connections++;
-    rem_count(&worker->counters->conn_accepted, 1);
-    rem_count(&worker->counters->conn_handled, 1);
+    count(one, true);
     rem_addr_from(&any.sa, len, &peer);
     one->listener->on_accept(worker, one->listener, client, &peer);
     return true;

@@ -11,6 +11,7 @@
 #include "proto/base/addr.h"
 #include "proxy/net/conn.h"
 
+struct rem_stat_spec;
 struct rem_worker;
 
 struct rem_listen_options {
@@ -40,7 +41,8 @@ struct rem_listener {
     /* A connection has been accepted in a worker.  Takes: fd.  `peer` is borrowed. */
     void (*on_accept)(struct rem_worker *worker, struct rem_listener *listener, int fd,
                       const struct rem_addr *peer);
-    void *data; /* the protocol's (http: its address configuration) */
+    void *data;                 /* the protocol's (http: its address configuration) */
+    struct rem_stat_spec *stat; /* NULL: nothing is counted */
 };
 
 /* Master: opens all listeners of `next`, taking over sockets of the same address and type from

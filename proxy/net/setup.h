@@ -12,6 +12,7 @@
 #include "proto/base/syslog.h"
 #include "proto/shm/inlet.h"
 #include "proto/shm/spec.h"
+#include "proto/shm/stat.h"
 #include "proto/shm/zone.h"
 #include "proxy/net/listener.h"
 
@@ -72,6 +73,7 @@ struct rem_setup {
     size_t check_count;
     bool wants_inlet;              /* some location has `api` */
     const struct rem_inlet *inlet; /* what it reaches the agent by; set by the master */
+    struct rem_stat_spec *stats;   /* groups of counters (proto/shm/stat.h) */
 };
 
 struct rem_setup_dir {

@@ -123,6 +123,7 @@ static int open_region(struct rem_master *m, const struct rem_reporter *to)
         atomic_store_explicit(&header->started_sec, time(NULL), memory_order_relaxed);
     m->gen->number = atomic_load_explicit(&header->config_generation, memory_order_relaxed) + 1;
     atomic_store_explicit(&header->config_generation, m->gen->number, memory_order_relaxed);
+    rem_reload_open_stats(m, m->gen);
     return REM_OK;
 }
 

@@ -126,6 +126,8 @@ void rem_reload(struct rem_master *m);
 /* Opens http and admin listeners and zones of `gen`, taking over those of `old` (may be NULL). */
 int rem_reload_open(struct rem_master *m, struct rem_generation *gen, struct rem_generation *old,
                     struct rem_err *err) REM_MUST_CHECK;
+/* Has `gen` counted, in the region; what there is no room for is told. */
+void rem_reload_open_stats(struct rem_master *m, struct rem_generation *gen);
 
 /* ---- upgrade.c ---- */
 /* Takes what REMORA_FDS names. */

@@ -60,6 +60,16 @@ int rem_reload_open(struct rem_master *m, struct rem_generation *gen, struct rem
     return rc;
 }
 
+void rem_reload_open_stats(struct rem_master *m, struct rem_generation *gen)
+{
+    struct rem_reporter to = {.log = gen->setup.log};
+    struct rem_err err = {0};
+
+    /* To serve without counting is better than not to serve. */
+    if (rem_stats_open(gen->setup.stats, m->region.header, gen->number, &err) != REM_OK)
+        rem_report(&to, REM_LOG_WARN, 0, "%s", err.text);
+}
+
 void rem_master_tell_reload(struct rem_master *m, int result, const char *error)
 {
     struct rem_shm_header *header = m->region.header;
@@ -192,6 +202,7 @@ static int prepare(struct rem_master *m, const struct rem_reporter *to, struct r
         rem_listeners_close(&next->setup.admin_listeners, &m->gen->setup.admin_listeners);
         goto fail;
     }
+    rem_reload_open_stats(m, next);
     *out = next;
     return REM_OK;
 

@@ -81,6 +81,7 @@ int rem_worker_serve(struct rem_worker_run *run, const struct rem_worker_start *
     worker->counters = rem_region_worker(start->region, start->slot);
     run->signal_fd = -1;
     rem_reader_init(&worker->reader, start->region, start->slot);
+    rem_stats_use(setup->stats, start->slot);
     rc = rem_worker_init(worker);
     if (rc != REM_OK) {
         REM_LOG(setup->log, REM_LOG_EMERG, errno, "worker could not start: %s", rem_err_text(rc));

@@ -33,8 +33,7 @@ static bool head_is_fault(struct rem_upstream_exchange *x)
         x->outcome = REM_OUTCOME_NEUTRAL;
     if (!rem_next_allowed(x, (enum rem_upstream_fault)fault) || rem_next_swap(x, x->outcome) != 0)
         return false;
-    if (rem_next_line(x) != NULL)
-        rem_upstream_count(&rem_next_line(x)->retries);
+    rem_next_count_retry(x, (enum rem_upstream_fault)fault);
     x->peer->exchange = NULL;
     rem_pool_close(&x->peer);
     return true;

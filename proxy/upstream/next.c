@@ -110,6 +110,23 @@ struct rem_shm_upstream_line *rem_next_line(struct rem_upstream_exchange *x)
     return x->group->ref.line;
 }
 
+void rem_next_count_retry(struct rem_upstream_exchange *x, enum rem_upstream_fault fault)
+{
+    struct rem_shm_upstream_line *line = rem_next_line(x);
+    enum rem_retry_reason reason = REM_RETRY_STATUS;
+
+    if (line == NULL)
+        return;
+    if (fault == REM_FAULT_ERROR)
+        reason = REM_RETRY_ERROR;
+    else if (fault == REM_FAULT_TIMEOUT)
+        reason = REM_RETRY_TIMEOUT;
+    else if (fault == REM_FAULT_INVALID_HEADER)
+        reason = REM_RETRY_INVALID;
+    rem_upstream_count(&line->retries);
+    rem_upstream_count(&line->retries_by[reason]);
+}
+
 /* Methods whose repetition does no harm.  nginx names those that may do: POST, LOCK and PATCH; a
  * method nobody here knows is taken for one of them. */
 static bool is_repeatable(enum rem_method method)

@@ -29,6 +29,9 @@ uint32_t rem_next_fault_of(int status);
  * if there is none.  On success the former try has been reported with `outcome`. */
 int rem_next_swap(struct rem_upstream_exchange *x, enum rem_outcome outcome) REM_MUST_CHECK;
 
+/* Counts that the request goes on to another server, and why. */
+void rem_next_count_retry(struct rem_upstream_exchange *x, enum rem_upstream_fault fault);
+
 /* The registry's counters of the upstream; NULL: none.  Valid until the end of the turn. */
 struct rem_shm_upstream_line *rem_next_line(struct rem_upstream_exchange *x);
 

@@ -2,6 +2,8 @@
 /* record.c - the history of an exchange. */
 #include "proxy/upstream/record.h"
 
+#include "proto/shm/stat.h"
+#include "proxy/upstream/next.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/queue.h"
 
@@ -40,7 +42,11 @@ static int64_t record_elapsed(const struct rem_upstream_exchange *x)
 
 void rem_record_connected(struct rem_upstream_exchange *x)
 {
+    struct rem_shm_upstream_line *line = x->peer->reused ? NULL : rem_next_line(x);
+
     x->current->connect_ms = record_elapsed(x);
+    if (line != NULL)
+        rem_histogram_count(&line->connect_ms, (uint64_t)x->current->connect_ms);
 }
 
 void rem_record_head(struct rem_upstream_exchange *x)
@@ -56,6 +62,20 @@ static bool is_disabling(const struct rem_pin *pin, enum rem_outcome outcome)
     return outcome == REM_OUTCOME_FAIL && pin->slot != NULL && pin->max_fails != 0 &&
            !(pin->set_flags & REM_SET_SINGLE) &&
            atomic_load_explicit(&pin->slot->fails, memory_order_relaxed) + 1 >= pin->max_fails;
+}
+
+/* A try that the client gave up says nothing; of a tunnel only its beginning is a request. */
+static void count_duration(struct rem_upstream_exchange *x, enum rem_outcome outcome)
+{
+    const struct rem_upstream_try *try = x->current;
+    int64_t ms = x->upgraded ? try->header_ms : try->response_ms;
+    struct rem_shm_upstream_line *line;
+
+    if (try->header_ms < 0 && outcome != REM_OUTCOME_FAIL)
+        return;
+    line = rem_next_line(x);
+    if (line != NULL)
+        rem_histogram_count(&line->request_ms, (uint64_t)ms);
 }
 
 void rem_record_done(struct rem_upstream_exchange *x, enum rem_outcome outcome)
@@ -81,6 +101,7 @@ void rem_record_done(struct rem_upstream_exchange *x, enum rem_outcome outcome)
     if (x->group != NULL && is_disabling(&x->balance.pin, outcome))
         rem_record_log(x, REM_LOG_WARN, 0, "upstream server temporarily disabled",
                        rem_record_doing(x));
+    count_duration(x, outcome);
     if (x->group != NULL)
         x->balancer->done(&x->balance, &report, now);
     if (x->group != NULL)

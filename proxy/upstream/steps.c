@@ -219,8 +219,7 @@ enum rem_upstream_step rem_upstream_fail(struct rem_upstream_exchange *x,
         x->current->status = fault == REM_FAULT_TIMEOUT ? 504 : 502;
     rem_upstream_release(x, false);
     if (allowed && rem_next_pick(x) == 0) {
-        if (rem_next_line(x) != NULL)
-            rem_upstream_count(&rem_next_line(x)->retries);
+        rem_next_count_retry(x, fault);
         x->picked = true;
         rem_upstream_goto(x, REM_UPSTREAM_PICK);
         return REM_STEP_NEXT;

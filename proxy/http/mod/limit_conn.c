@@ -189,12 +189,9 @@ static int reject(struct rem_request *request, const struct rem_limit_conf *conf
     REM_LOG_IN(&request->log, (enum rem_log_level)conf->log_level, 0,
                "limiting connections%s by zone \"%.*s\"", conf->dry_run ? ", dry run," : "",
                REM_STR_ARG(limit->zone->name));
-    if (conf->dry_run) {
-        root->limit_conn_status = REM_LIMIT_REJECTED_DRY_RUN;
-        return REM_HTTP_DECLINED;
-    }
-    root->limit_conn_status = REM_LIMIT_REJECTED;
-    return (int)conf->status;
+    root->limit_conn_status = conf->dry_run ? REM_LIMIT_REJECTED_DRY_RUN : REM_LIMIT_REJECTED;
+    rem_limit_zone_count(limit->zone, (enum rem_limit_status)root->limit_conn_status);
+    return conf->dry_run ? REM_HTTP_DECLINED : (int)conf->status;
 }
 
 static int on_preaccess(struct rem_request *request)
@@ -227,6 +224,10 @@ static int on_preaccess(struct rem_request *request)
         holds[i] = hold;
         root->limit_conn_status = REM_LIMIT_PASSED;
     }
+    for (uint32_t i = 0; i < conf->limits->n; i++)
+        if (holds[i].zone != NULL)
+            rem_limit_zone_count(REM_ARRAY_OF(conf->limits, const struct limit)[i].zone,
+                                 REM_LIMIT_PASSED);
     return REM_HTTP_DECLINED;
 }
 

@@ -188,22 +188,22 @@ static int reject(struct rem_request *request, const struct rem_limit_conf *conf
                    "limiting requests%s, excess: %llu.%03u by zone \"%.*s\"", dry,
                    (unsigned long long)(m->excess / ONE), (unsigned)(m->excess % ONE),
                    REM_STR_ARG(m->limit->zone->name));
-    if (conf->dry_run) {
-        root->limit_req_status = REM_LIMIT_REJECTED_DRY_RUN;
-        return REM_HTTP_DECLINED;
-    }
-    root->limit_req_status = REM_LIMIT_REJECTED;
-    return (int)conf->status;
+    root->limit_req_status = conf->dry_run ? REM_LIMIT_REJECTED_DRY_RUN : REM_LIMIT_REJECTED;
+    rem_limit_zone_count(m->limit->zone, (enum rem_limit_status)root->limit_req_status);
+    return conf->dry_run ? REM_HTTP_DECLINED : (int)conf->status;
 }
 
-/* The wait of the limit that asks for the longest. */
-static uint64_t longest_wait(const struct meeting *met, uint32_t n, const struct meeting **whose)
+/* The wait of the limit that asks for the longest.  Each zone counts what it asks for by itself. */
+static uint64_t longest_wait(const struct meeting *met, uint32_t n, bool dry_run,
+                             const struct meeting **whose)
 {
     uint64_t longest = 0;
 
     for (uint32_t i = 0; i < n; i++) {
         uint64_t wait = rem_limit_bucket_wait(&met[i].rate, met[i].excess, met[i].limit->delay);
+        enum rem_limit_status late = dry_run ? REM_LIMIT_DELAYED_DRY_RUN : REM_LIMIT_DELAYED;
 
+        rem_limit_zone_count(met[i].limit->zone, wait != 0 ? late : REM_LIMIT_PASSED);
         if (wait > longest) {
             longest = wait;
             *whose = &met[i];
@@ -217,7 +217,7 @@ static int admit(struct rem_request *request, const struct rem_limit_conf *conf,
 {
     struct rem_request *root = rem_limit_root(request);
     const struct meeting *m = met;
-    uint64_t wait = longest_wait(met, n, &m);
+    uint64_t wait = longest_wait(met, n, conf->dry_run != 0, &m);
     /* Being late is less of a matter than being turned away. */
     int level = conf->log_level == REM_LOG_INFO ? REM_LOG_INFO : conf->log_level + 1;
 

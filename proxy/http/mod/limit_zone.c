@@ -109,6 +109,13 @@ int rem_limit_zone_define(struct rem_conf *cf, struct rem_array *zones, struct r
         return rem_conf_nomem(cf);
     zone->memory = memory;
     *out = zone;
+    rc = rem_stat_declare(&setup->stats, cf->arena,
+                          kind == REM_ZONE_LIMIT_REQ ? REM_STAT_LIMIT_REQ : REM_STAT_LIMIT_CONN,
+                          spec.name, &zone->stat);
+    if (rc == REM_EINVAL)
+        return rem_conf_error(cf, "the name of zone \"%.*s\" is too long", REM_STR_ARG(spec.name));
+    if (rc != REM_OK)
+        return rem_conf_nomem(cf);
     return rem_value_compile(cf, cf->args[1], &zone->key);
 }
 
@@ -146,6 +153,36 @@ bool rem_limit_zone_key(struct rem_request *request, const struct rem_limit_zone
         return false;
     }
     return key->n != 0;
+}
+
+void rem_limit_zone_count(const struct rem_limit_zone *zone, enum rem_limit_status status)
+{
+    struct rem_stat_limit_line *line = zone->stat->line;
+    _Atomic uint64_t *counter = NULL;
+
+    if (line == NULL)
+        return;
+    switch (status) {
+    case REM_LIMIT_PASSED:
+        counter = &line->passed;
+        break;
+    case REM_LIMIT_DELAYED:
+        counter = &line->delayed;
+        break;
+    case REM_LIMIT_REJECTED:
+        counter = &line->rejected;
+        break;
+    case REM_LIMIT_DELAYED_DRY_RUN:
+        counter = &line->delayed_dry_run;
+        break;
+    case REM_LIMIT_REJECTED_DRY_RUN:
+        counter = &line->rejected_dry_run;
+        break;
+    case REM_LIMIT_NONE:
+        return;
+    }
+    /* relaxed: each counter stands alone */
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
 int rem_limit_status_text(struct rem_var_value *out, enum rem_limit_status status)

@@ -6,6 +6,7 @@
 #ifndef REM_HTTP_MOD_LIMIT_ZONE_H
 #define REM_HTTP_MOD_LIMIT_ZONE_H
 
+#include "proto/shm/stat.h"
 #include "proto/shm/zone.h"
 #include "proxy/conf/array.h"
 #include "proxy/conf/set.h"
@@ -23,9 +24,10 @@ enum rem_limit_status {
 struct rem_limit_zone {
     struct rem_str name;
     struct rem_value key;
-    struct rem_zone *memory; /* NULL: not defined (yet) */
-    uint64_t requests;       /* limit_req: so many */
-    uint64_t period_ms;      /* in this time */
+    struct rem_zone *memory;    /* NULL: not defined (yet) */
+    struct rem_stat_spec *stat; /* what has become of requests */
+    uint64_t requests;          /* limit_req: so many */
+    uint64_t period_ms;         /* in this time */
 };
 
 /* What both modules keep of the http block, and of every level. */
@@ -64,6 +66,9 @@ int rem_limit_zones_check(struct rem_conf *cf, const struct rem_array *zones) RE
  * empty, or too long, which is logged); *rc is 500 without memory. */
 bool rem_limit_zone_key(struct rem_request *request, const struct rem_limit_zone *zone,
                         struct rem_str *key, int *rc) REM_MUST_CHECK;
+
+/* Counts what has become of a request, as far as the zone goes. */
+void rem_limit_zone_count(const struct rem_limit_zone *zone, enum rem_limit_status status);
 
 /* Variables: the name of an outcome. */
 int rem_limit_status_text(struct rem_var_value *out, enum rem_limit_status status);
