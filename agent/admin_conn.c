@@ -25,7 +25,9 @@ static const struct conn_step {
                              1 << REM_ADMIN_ANSWER | 1 << REM_ADMIN_WRITE | 1 << REM_ADMIN_CLOSED},
     [REM_ADMIN_ANSWER] = {"answer", step_answer, 1 << REM_ADMIN_WRITE | 1 << REM_ADMIN_CLOSED},
     [REM_ADMIN_WRITE] = {"write", rem_admin_conn_write,
-                         1 << REM_ADMIN_READ_HEAD | 1 << REM_ADMIN_LINGER | 1 << REM_ADMIN_CLOSED},
+                         1 << REM_ADMIN_READ_HEAD | 1 << REM_ADMIN_STREAM | 1 << REM_ADMIN_LINGER |
+                             1 << REM_ADMIN_CLOSED},
+    [REM_ADMIN_STREAM] = {"stream", rem_admin_conn_stream, 1 << REM_ADMIN_CLOSED},
     [REM_ADMIN_LINGER] = {"linger", rem_admin_conn_linger, 1 << REM_ADMIN_CLOSED},
     [REM_ADMIN_CLOSED] = {"closed", NULL, 0},
 };
@@ -55,6 +57,9 @@ void rem_admin_conn_goto(struct rem_admin_conn *conn, enum rem_admin_state state
     case REM_ADMIN_WRITE:
         rem_admin_conn_arm(conn, patience->body);
         break;
+    case REM_ADMIN_STREAM:
+        rem_admin_conn_arm(conn, patience->stream);
+        break;
     case REM_ADMIN_LINGER:
         rem_admin_conn_arm(conn, patience->linger);
         break;
@@ -77,6 +82,9 @@ static void conn_free(struct rem_admin_conn *conn)
     struct rem_admin_server *server = conn->server;
 
     rem_list_remove(&conn->node);
+    if (!rem_list_empty(&conn->stream))
+        server->stream_count--;
+    rem_list_remove(&conn->stream);
     if (conn->readable != NULL)
         event_free(conn->readable);
     if (conn->writable != NULL)
@@ -142,6 +150,7 @@ int rem_admin_conn_new(struct rem_admin_server *server, int fd, const struct rem
     conn->server = server;
     conn->inlet = inlet;
     rem_list_init(&conn->node);
+    rem_list_init(&conn->stream);
     rem_list_init(&conn->call.node);
     rem_sbuf_init(&conn->body);
     rem_api_response_init(&conn->call.response);
@@ -180,10 +189,19 @@ void rem_admin_conn_quit(struct rem_admin_conn *conn)
     conn->keepalive = false;
     /* Whoever is about to send a request may have it in the socket already: the step reads once
      * more and closes only if nothing is there. */
-    if (conn->state == REM_ADMIN_READ_HEAD && !conn->driving) {
+    if ((conn->state == REM_ADMIN_READ_HEAD || conn->state == REM_ADMIN_STREAM) && !conn->driving) {
         conn->budget = 1;
         drive(conn);
     }
+}
+
+void rem_admin_conn_poke(struct rem_list *stream)
+{
+    struct rem_admin_conn *conn = REM_LIST_ENTRY(stream, struct rem_admin_conn, stream);
+
+    REM_CHECK_OBJ(conn, REM_ADMIN_CONN_MAGIC);
+    if (!conn->driving && conn->out_n == 0)
+        drive(conn);
 }
 
 /* ---- from outside ---- */

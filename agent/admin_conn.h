@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* admin_conn.h - one client connection of the admin server.
  *
- * Lifecycle:  READ_HEAD -> READ_BODY -> ANSWER -> WRITE -> (READ_HEAD | LINGER | closed).
+ * Lifecycle:  READ_HEAD -> READ_BODY -> ANSWER -> WRITE -> (READ_HEAD | STREAM | LINGER | closed).
  * Rule:       one request at a time; what a client pipelines waits in the input buffer, and no
  *             more is read meanwhile.  */
 #ifndef REM_AGENT_ADMIN_CONN_H
@@ -28,5 +28,8 @@ void rem_admin_conn_close(struct rem_admin_conn *conn);
 
 /* The connection in server->connections. */
 struct rem_admin_conn *rem_admin_conn_at(struct rem_list *node);
+
+/* Has a stream look for news, unless it is busy sending older ones. */
+void rem_admin_conn_poke(struct rem_list *stream);
 
 #endif

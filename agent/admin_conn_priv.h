@@ -2,7 +2,7 @@
 /* admin_conn_priv.h - a connection from the inside: its states, and who does what in them.
  *
  * Files:      admin_conn.c (life, driver), admin_conn_read.c (heads and bodies),
- *             admin_conn_write.c (answers, lingering).  */
+ *             admin_conn_write.c (answers, lingering), admin_conn_stream.c (answers that go on). */
 #ifndef REM_AGENT_ADMIN_CONN_PRIV_H
 #define REM_AGENT_ADMIN_CONN_PRIV_H
 
@@ -21,6 +21,7 @@ enum rem_admin_state {
     REM_ADMIN_READ_BODY,     /* the rest of a body [body, whole] */
     REM_ADMIN_ANSWER,        /* rem_admin_call_reply [none: the handler bounds it] */
     REM_ADMIN_WRITE,         /* room in the socket's buffer [body] */
+    REM_ADMIN_STREAM,        /* news, or room for them in the socket's buffer [stream, body] */
     REM_ADMIN_LINGER,        /* the client to read the answer and close [linger] */
     REM_ADMIN_CLOSED,
     REM_ADMIN_STATES
@@ -32,6 +33,7 @@ struct rem_admin_conn {
     uint32_t magic;
     int fd;
     struct rem_list node;
+    struct rem_list stream; /* in server->streams while a stream goes on */
     struct rem_admin_server *server;
     const struct rem_inlet *inlet; /* workers pass requests on; NULL: the client itself is there */
     struct event *readable;
@@ -58,15 +60,25 @@ struct rem_admin_conn {
     struct rem_admin_call call;
     char out[REM_ADMIN_ANSWER_HEAD];
     size_t out_n;
-    size_t sent; /* of head and body together */
-    int unread;  /* bytes the client's side had not taken yet when this was last looked at */
+    size_t sent;  /* of head and body together */
+    bool chunked; /* how a stream is framed: in chunks, or by the end of the connection */
+    bool last;    /* the stream ends with the piece that is being sent */
+    int unread;   /* bytes the client's side had not taken yet when this was last looked at */
 };
 
 /* One step of a state; WAIT: for an event. */
 enum rem_admin_step rem_admin_conn_read_head(struct rem_admin_conn *conn);
 enum rem_admin_step rem_admin_conn_read_body(struct rem_admin_conn *conn);
 enum rem_admin_step rem_admin_conn_write(struct rem_admin_conn *conn);
+enum rem_admin_step rem_admin_conn_stream(struct rem_admin_conn *conn);
 enum rem_admin_step rem_admin_conn_linger(struct rem_admin_conn *conn);
+
+/* The head of a streaming answer is out; its body is the first piece. */
+void rem_admin_conn_begin_stream(struct rem_admin_conn *conn);
+
+/* Sends what is left of `out` and `body`.  Returns: NEXT when something was sent, WAIT when there
+ * is no room; the state is CLOSED when the client is gone or does not read. */
+enum rem_admin_step rem_admin_conn_send(struct rem_admin_conn *conn, struct rem_str body);
 
 /* The only place where the state changes; sets the timer that belongs to it. */
 void rem_admin_conn_goto(struct rem_admin_conn *conn, enum rem_admin_state state);

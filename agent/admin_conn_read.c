@@ -72,13 +72,23 @@ static struct rem_str local_address(struct rem_admin_conn *conn)
                          rem_str_make(text, rem_addr_host_text(&addr, text, sizeof(text))));
 }
 
+/* A copy of a field's value; empty if there is no such field.  Returns: false without memory. */
+static bool take_field(struct rem_admin_conn *conn, const struct rem_field *field,
+                       struct rem_str *out)
+{
+    *out = field != NULL ? rem_arena_dup(&conn->arena, field->value) : REM_STR("");
+    return out->p != NULL;
+}
+
 /* Copies out of the head what the API looks at, as the input buffer will be used again.
  * Errors: REM_ENOMEM. */
 static int take_head(struct rem_admin_conn *conn)
 {
     const struct rem_h1_request *head = &conn->head;
     struct rem_api_request *request = &conn->call.request;
-    const struct rem_field *field;
+    const struct rem_fields *fields = &head->head.fields;
+    const struct rem_field *match = rem_fields_find(fields, REM_FIELD_IF_MATCH);
+    const struct rem_field *none = rem_fields_find(fields, REM_FIELD_IF_NONE_MATCH);
 
     *request = (struct rem_api_request){
         .method = head->method,
@@ -88,15 +98,16 @@ static int take_head(struct rem_admin_conn *conn)
         .local = local_address(conn),
         .role = REM_ROLE_ADMIN,
         .who = REM_STR("local"),
-        .has_origin = rem_fields_find(&head->head.fields, REM_FIELD_ORIGIN) != NULL,
+        .has_origin = rem_fields_find(fields, REM_FIELD_ORIGIN) != NULL,
+        .has_if_match = match != NULL,
+        .has_if_none_match = none != NULL,
     };
-    field = rem_fields_find(&head->head.fields, REM_FIELD_IF_MATCH);
-    if (field != NULL) {
-        request->has_if_match = true;
-        request->if_match = rem_arena_dup(&conn->arena, field->value);
-    }
-    if (request->method_text.p == NULL || request->path.p == NULL || request->args.p == NULL ||
-        request->local.p == NULL || (field != NULL && request->if_match.p == NULL))
+    if (!take_field(conn, match, &request->if_match) ||
+        !take_field(conn, none, &request->if_none_match) ||
+        !take_field(conn, rem_fields_find_name(fields, REM_STR("last-event-id")),
+                    &request->last_event_id) ||
+        request->method_text.p == NULL || request->path.p == NULL || request->args.p == NULL ||
+        request->local.p == NULL)
         return REM_ENOMEM;
     return 0;
 }

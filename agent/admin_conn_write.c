@@ -15,6 +15,17 @@
 /* Bytes read and thrown away behind an error. */
 enum { LINGER_MAX = 1 << 20 };
 
+/* A stream needs the end of the connection, or chunks; and no proxy on the way that collects what
+ * passes. */
+static void put_stream_fields(struct rem_admin_conn *conn, struct rem_put *put)
+{
+    conn->keepalive = false;
+    conn->chunked = conn->head.head.minor != 0;
+    if (conn->chunked)
+        REM_PUT_FIELD(put, "Transfer-Encoding", REM_STR("chunked"));
+    REM_PUT_FIELD(put, "X-Accel-Buffering", REM_STR("no"));
+}
+
 /* Writes the answer's head to `out`. */
 static void compose(struct rem_admin_conn *conn)
 {
@@ -29,7 +40,9 @@ static void compose(struct rem_admin_conn *conn)
     REM_PUT_FIELD(&put, "Date", rem_clock_http(conn->server->clock));
     if (response->content_type != NULL)
         REM_PUT_FIELD(&put, "Content-Type", rem_str_from(response->content_type));
-    if (response->status != 204)
+    if (response->streams)
+        put_stream_fields(conn, &put);
+    else if (response->status != 204)
         rem_put_field_u64(&put, REM_STR("Content-Length"), response->body.n);
     if (response->has_etag) {
         REM_PUT(&put, "ETag: \"");
@@ -87,23 +100,13 @@ static void end_request(struct rem_admin_conn *conn)
     (void)event_add(conn->readable, NULL);
 }
 
-enum rem_admin_step rem_admin_conn_write(struct rem_admin_conn *conn)
+enum rem_admin_step rem_admin_conn_send(struct rem_admin_conn *conn, struct rem_str body)
 {
-    struct rem_api_response *response = &conn->call.response;
-    struct rem_str body = rem_sbuf_str(&response->body);
     struct iovec iov[2];
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
     size_t from;
     ssize_t n;
 
-    if (conn->out_n == 0)
-        compose(conn);
-    if (conn->head.method == REM_METHOD_HEAD || response->status == 204)
-        body.n = 0;
-    if (conn->sent == conn->out_n + body.n) {
-        end_request(conn);
-        return REM_ADMIN_NEXT;
-    }
     if (conn->expired && !client_reads(conn)) {
         rem_admin_conn_goto(conn, REM_ADMIN_CLOSED);
         return REM_ADMIN_NEXT;
@@ -113,7 +116,7 @@ enum rem_admin_step rem_admin_conn_write(struct rem_admin_conn *conn)
     from = conn->sent < conn->out_n ? conn->sent : conn->out_n;
     iov[0] = (struct iovec){conn->out + from, conn->out_n - from};
     from = conn->sent - from;
-    iov[1] = (struct iovec){body.n != 0 ? response->body.p + from : NULL, body.n - from};
+    iov[1] = (struct iovec){body.n != 0 ? (char *)(uintptr_t)body.p + from : NULL, body.n - from};
     n = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
     if (n >= 0) {
         conn->sent += (size_t)n;
@@ -128,6 +131,24 @@ enum rem_admin_step rem_admin_conn_write(struct rem_admin_conn *conn)
         return REM_ADMIN_WAIT;
     }
     rem_admin_conn_goto(conn, REM_ADMIN_CLOSED);
+    return REM_ADMIN_NEXT;
+}
+
+enum rem_admin_step rem_admin_conn_write(struct rem_admin_conn *conn)
+{
+    struct rem_api_response *response = &conn->call.response;
+    struct rem_str body = rem_sbuf_str(&response->body);
+
+    if (conn->out_n == 0)
+        compose(conn);
+    if (conn->head.method == REM_METHOD_HEAD || response->status == 204 || response->streams)
+        body.n = 0;
+    if (conn->sent != conn->out_n + body.n)
+        return rem_admin_conn_send(conn, body);
+    if (response->streams)
+        rem_admin_conn_begin_stream(conn);
+    else
+        end_request(conn);
     return REM_ADMIN_NEXT;
 }
 

@@ -24,6 +24,7 @@ const struct rem_admin_patience rem_admin_patience_default = {
     .body = 10000,
     .whole = 60000,
     .idle = 60000,
+    .stream = 15000,
     .linger = 2000,
 };
 
@@ -40,6 +41,7 @@ void rem_admin_server_start(struct rem_admin_server *server, struct event_base *
         .connection_limit = REM_ADMIN_CONNECTIONS_MAX,
     };
     rem_list_init(&server->connections);
+    rem_list_init(&server->streams);
 }
 
 static void set_accepting(struct rem_admin_server *server, bool on)
@@ -142,6 +144,12 @@ static void forget_listeners(struct rem_admin_server *server)
     if (server->resume != NULL)
         event_free(server->resume);
     server->resume = NULL;
+}
+
+void rem_admin_server_poke(struct rem_admin_server *server)
+{
+    REM_LIST_EACH(node, &server->streams)
+    rem_admin_conn_poke(node);
 }
 
 void rem_admin_server_quit(struct rem_admin_server *server)

@@ -21,6 +21,7 @@ enum {
     REM_ADMIN_HEAD_MAX = 16384,
     REM_ADMIN_BODY_MAX = 8 << 20,
     REM_ADMIN_CONNECTIONS_MAX = 256,
+    REM_ADMIN_STREAMS_MAX = 64,
 };
 
 /* A request that waits for its answer.  Owned by its connection. */
@@ -35,6 +36,9 @@ struct rem_admin_call {
 struct rem_admin_handler {
     /* Answers by rem_admin_call_reply, now or later. */
     void (*on_call)(void *data, struct rem_admin_call *call);
+    /* Puts what is new into the empty body of a streaming answer, at most some 64 KB.
+     * Returns: false: the stream ends behind it. */
+    bool (*on_stream)(void *data, struct rem_admin_call *call);
     /* The client went away before the answer: forget the call. */
     void (*on_abandon)(void *data, struct rem_admin_call *call);
     /* A request that never became a call (bad head, too large) gets this body. */
@@ -49,6 +53,7 @@ struct rem_admin_patience {
     uint32_t body;   /* between two reads of a body, or two writes of an answer */
     uint32_t whole;  /* a body in all */
     uint32_t idle;   /* between requests */
+    uint32_t stream; /* between two signs of life in a stream that has no news */
     uint32_t linger; /* reading on after an early error answer, so that it is not lost */
 };
 
@@ -63,6 +68,8 @@ struct rem_admin_server {
     struct rem_list connections;
     unsigned connection_count;
     unsigned connection_limit;
+    struct rem_list streams; /* connections with answers that go on */
+    unsigned stream_count;
     struct rem_admin_listener_event *listeners;
     size_t listener_count;
     struct event *resume; /* accepting again after descriptors ran out */
@@ -79,6 +86,9 @@ void rem_admin_server_start(struct rem_admin_server *server, struct event_base *
  * `inlet`, if there is one. Errors: REM_ENOMEM, REM_EIO; stop the server then. */
 int rem_admin_server_listen(struct rem_admin_server *server, const int *fds, size_t count,
                             const struct rem_inlet *inlet) REM_MUST_CHECK;
+
+/* There is news for streams. */
+void rem_admin_server_poke(struct rem_admin_server *server);
 
 /* Accepts no more, closes idle connections; the others close behind their answers. */
 void rem_admin_server_quit(struct rem_admin_server *server);

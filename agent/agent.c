@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 
+#include "api/events.h"
+
 #include <event2/event.h>
 #include <malloc.h>
 #include <signal.h>
@@ -58,6 +60,10 @@ static void obey(struct rem_agent *agent, const struct rem_msg *msg)
 
     switch (msg->kind) {
     case REM_MSG_WORKER_GONE:
+        if (msg->result != 0)
+            rem_api_note(
+                &agent->api, REM_JOURNAL_RESPAWN,
+                json_pack("{s:s,s:I}", "process", "worker", "slot", (json_int_t)msg->slot));
         rem_agent_reclaim(agent);
         break;
     case REM_MSG_QUIT:
@@ -69,9 +75,14 @@ static void obey(struct rem_agent *agent, const struct rem_msg *msg)
     case REM_MSG_RELOADED:
         info->last_reload_ok = msg->result == 0;
         info->last_reload_sec = msg->sec;
+        rem_api_note(&agent->api, REM_JOURNAL_RELOAD,
+                     json_pack("{s:b,s:I,s:o}", "ok", msg->result == 0, "generation",
+                               rem_json_count(msg->generation), "error",
+                               rem_json_text(rem_str_from(msg->text))));
         break;
     case REM_MSG_DRAINING:
         info->draining = true;
+        rem_api_note(&agent->api, REM_JOURNAL_DRAIN, json_pack("{s:s}", "state", "draining"));
         break;
     case REM_MSG_WORKERS_UP:
         info->workers_up = true;
@@ -123,11 +134,12 @@ static int start_events(struct rem_agent *agent)
         return REM_EIO;
     agent->applied = evtimer_new(agent->base, rem_agent_on_applied, agent);
     agent->reclaim = evtimer_new(agent->base, rem_agent_on_reclaim, agent);
+    agent->news = evtimer_new(agent->base, rem_agent_on_news, agent);
     agent->deadline = evtimer_new(agent->base, on_deadline, agent);
     agent->master =
         event_new(agent->base, agent->handover->master_fd, EV_READ | EV_PERSIST, on_master, agent);
-    if (agent->applied == NULL || agent->reclaim == NULL || agent->deadline == NULL ||
-        agent->master == NULL || event_add(agent->master, NULL) != 0)
+    if (agent->applied == NULL || agent->reclaim == NULL || agent->news == NULL ||
+        agent->deadline == NULL || agent->master == NULL || event_add(agent->master, NULL) != 0)
         return REM_ENOMEM;
     for (size_t i = 0; i < REM_COUNT(numbers); i++) {
         struct sigaction now;
@@ -176,6 +188,7 @@ static int start_server(struct rem_agent *agent, struct rem_err *err)
     const struct rem_handover *handover = agent->handover;
     const struct rem_admin_handler handler = {
         .on_call = rem_agent_on_call,
+        .on_stream = rem_agent_on_stream,
         .on_abandon = rem_agent_on_abandon,
         .on_error = rem_agent_on_error,
         .data = agent,
@@ -202,6 +215,27 @@ static void reclaim_at_first(struct rem_writer *writer)
 
     for (int tries = 0; tries < 20 && rem_writer_reclaim(writer); tries++)
         nanosleep(&pause, NULL);
+}
+
+static int start_journal(struct rem_agent *agent, struct rem_err *err)
+{
+    const struct rem_handover *handover = agent->handover;
+    const struct rem_shm_header *header = handover->region->header;
+    /* relaxed: the master counts before it forks */
+    uint64_t respawns = atomic_load_explicit(&header->agent_respawns, memory_order_relaxed);
+    struct rem_journal *journal = handover->journal;
+
+    if (journal == NULL) {
+        journal = &agent->journal;
+        if (rem_journal_create(journal, agent->clock->wall_sec) != REM_OK)
+            return rem_err_set(err, REM_EIO, "cannot make a journal");
+    }
+    rem_journal_recover(journal, rem_writer_revision(agent->writer), handover->history);
+    agent->api.journal = journal;
+    if (rem_journal_mark(journal, REM_JOURNAL_MARK_AGENT_RESPAWNS) != respawns)
+        rem_api_note(&agent->api, REM_JOURNAL_RESPAWN, json_pack("{s:s}", "process", "agent"));
+    rem_journal_set_mark(journal, REM_JOURNAL_MARK_AGENT_RESPAWNS, respawns);
+    return REM_OK;
 }
 
 /* The registry as the configuration and earlier changes have it. */
@@ -239,7 +273,7 @@ static int start_registry(struct rem_agent *agent, struct rem_err *err)
         return rc;
     rem_api_init(&agent->api, handover->region, agent->writer, agent->clock, handover->write);
     fill_info(agent);
-    return 0;
+    return start_journal(agent, err);
 }
 
 static int start(struct rem_agent *agent, struct rem_err *err)
@@ -276,8 +310,9 @@ static int start(struct rem_agent *agent, struct rem_err *err)
 
 static void end(struct rem_agent *agent)
 {
-    struct event *events[] = {agent->applied,    agent->reclaim,    agent->deadline,  agent->master,
-                              agent->signals[0], agent->signals[1], agent->signals[2]};
+    struct event *events[] = {agent->applied,    agent->reclaim,   agent->news,
+                              agent->deadline,   agent->master,    agent->signals[0],
+                              agent->signals[1], agent->signals[2]};
 
     rem_resolves_stop(&agent->resolves);
     rem_persist_drain(&agent->persist);
@@ -292,6 +327,7 @@ static void end(struct rem_agent *agent)
         event_base_free(agent->base);
     rem_api_fini(&agent->api);
     rem_writer_free(&agent->writer);
+    rem_journal_close(&agent->journal);
 }
 
 /* ---- running ---- */

@@ -22,6 +22,7 @@ enum {
     REM_AGENT_APPLIED_TRIES = 10,     /* that many */
     REM_AGENT_RECLAIM_MIN_MS = 5,     /* between two attempts to free memory, doubled each time */
     REM_AGENT_RECLAIM_MAX_MS = 1000,  /* up to this */
+    REM_AGENT_NEWS_MS = 20,           /* between two pieces of news for streams */
     REM_AGENT_QUIT_MS = 2000,         /* for answers in progress when told to quit */
     REM_AGENT_LARGE = 256 << 10,      /* bodies and blocks of memory that count as large */
 };
@@ -33,6 +34,7 @@ struct rem_agent {
     struct event_base *base;
     struct rem_writer *writer;
     struct rem_api api;
+    struct rem_journal journal; /* our own, when the master gave us none */
     struct rem_admin_server server;
     struct rem_resolves resolves;
     struct rem_states states;
@@ -44,6 +46,9 @@ struct rem_agent {
     struct event *applied;    /* polls for `waiting` */
     unsigned applied_tries;   /* since the last publish */
     struct event *reclaim;
+    struct event *news;  /* when streams may be told of what has happened since */
+    uint64_t told;       /* the latest event that they know of */
+    uint64_t told_ms;    /* when they were told */
     uint32_t reclaim_ms; /* delay of the next attempt; 0: nothing to free */
     struct event *master;
     struct event *deadline; /* of a quit */
@@ -68,8 +73,10 @@ void rem_agent_on_error(void *data, const struct rem_api_request *request, int s
 
 /* What rem_persist calls: the changes that waited for `save` are on the disk, or (rc) are not. */
 void rem_agent_on_saved(void *data, struct rem_save *save, int rc);
+bool rem_agent_on_stream(void *data, struct rem_admin_call *call);
 
 /* Events of the turn's own timers. */
+void rem_agent_on_news(int fd, short what, void *data);
 void rem_agent_on_applied(int fd, short what, void *data);
 void rem_agent_on_reclaim(int fd, short what, void *data);
 

@@ -2,6 +2,8 @@
 /* What a turn of the agent does with requests: stage, publish once, save, wait for the workers. */
 #include "agent/agent.h"
 
+#include "api/events.h"
+
 #include <event2/event.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -34,9 +36,10 @@ static void arm_ms(struct event *timer, uint32_t ms)
 
 static void handle(struct rem_agent *agent, struct rem_admin_call *call)
 {
-    enum rem_api_outcome outcome =
-        rem_api_handle(&agent->api, &call->request, &call->response, &call->staged);
+    enum rem_api_outcome outcome;
 
+    agent->api.streams = agent->server.stream_count;
+    outcome = rem_api_handle(&agent->api, &call->request, &call->response, &call->staged);
     if (call->request.body.n > REM_AGENT_LARGE || call->response.body.n > REM_AGENT_LARGE)
         agent->swollen = true;
     switch (outcome) {
@@ -62,6 +65,14 @@ void rem_agent_on_call(void *data, struct rem_admin_call *call)
         rem_list_append(&agent->deferred, &call->node);
     else
         handle(agent, call);
+}
+
+bool rem_agent_on_stream(void *data, struct rem_admin_call *call)
+{
+    const struct rem_agent *agent = data;
+
+    rem_events_fill(&agent->api, &call->response);
+    return true;
 }
 
 void rem_agent_on_abandon(void *data, struct rem_admin_call *call)
@@ -273,6 +284,28 @@ void rem_agent_on_reclaim(int fd, short what, void *data)
     reclaim_once(agent);
 }
 
+/* Under load streams are told of many events at once, lest each change cost a write for each. */
+static void tell_streams(struct rem_agent *agent)
+{
+    uint64_t latest = rem_journal_sequence(agent->api.journal), now = agent->clock->mono_ms;
+
+    if (agent->server.stream_count == 0 || latest == agent->told)
+        return;
+    if (now < agent->told_ms + REM_AGENT_NEWS_MS) {
+        if (!evtimer_pending(agent->news, NULL))
+            arm_ms(agent->news, REM_AGENT_NEWS_MS);
+        return;
+    }
+    agent->told = latest;
+    agent->told_ms = now;
+    rem_admin_server_poke(&agent->server);
+}
+
+void rem_agent_on_news(int fd, short what, void *data)
+{
+    rem_agent_on_applied(fd, what, data);
+}
+
 /* Gives memory back to the system when a large set has passed through, as a sidecar's limit is
  * tight and the next such set may never come. */
 static void deflate(struct rem_agent *agent)
@@ -302,5 +335,6 @@ void rem_agent_turn_end(struct rem_agent *agent)
     }
     answer_applied(agent);
     agent->turn_ends = false;
+    tell_streams(agent);
     deflate(agent);
 }

@@ -39,6 +39,8 @@ struct rem_api {
     const struct rem_clock *clock;
     bool write;
     struct rem_api_info info;
+    struct rem_journal *journal; /* NULL: nothing is noted */
+    unsigned streams;            /* that are open, as far as the transport knows */
 
     struct rem_change *change; /* staged in this turn; NULL: nothing */
     bool spoiled;              /* it could not be taken back in part: must not be published */

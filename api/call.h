@@ -98,6 +98,9 @@ int rem_v1_status(struct rem_api_call *call);
 int rem_v1_servers_put(struct rem_api_call *call);
 int rem_v1_transaction(struct rem_api_call *call);
 
+/* events.c */
+int rem_v1_events(struct rem_api_call *call);
+
 /* health.c */
 int rem_health_live(struct rem_api_call *call);
 int rem_health_ready(struct rem_api_call *call);

@@ -8,6 +8,7 @@
 #define REM_API_MESSAGE_H
 
 #include "proto/base/sbuf.h"
+#include "proto/shm/journal.h"
 #include "proto/shm/role.h"
 #include "proto/wire/h1.h"
 
@@ -20,7 +21,10 @@ struct rem_api_request {
     struct rem_str body;
     struct rem_str if_match; /* empty without has_if_match */
     bool has_if_match;
-    bool has_origin; /* a browser's page asks */
+    struct rem_str if_none_match; /* likewise */
+    bool has_if_none_match;
+    struct rem_str last_event_id; /* empty: not given */
+    bool has_origin;              /* a browser's page asks */
     enum rem_api_role role;
     struct rem_str who; /* "token:NAME", "uid:1000", "loopback"...; for history and audit */
     bool read_only;     /* came by a way that allows no changes: they are answered 405 */
@@ -33,6 +37,8 @@ struct rem_api_response {
     const char *allow;        /* static text for Allow; NULL: none */
     uint64_t etag;            /* the revision, for ETag */
     bool has_etag;
+    bool streams; /* the body goes on: see api/events.h; `cursor` says where */
+    struct rem_journal_cursor cursor;
     struct rem_sbuf body;
 };
 
@@ -45,6 +51,7 @@ void rem_api_response_reset(struct rem_api_response *response);
 #define REM_API_JSON    "application/json"
 #define REM_API_PROBLEM "application/problem+json"
 #define REM_API_TEXT    "text/plain; charset=utf-8"
+#define REM_API_EVENTS  "text/event-stream"
 #define REM_API_METRICS "text/plain; version=0.0.4; charset=utf-8"
 
 #endif

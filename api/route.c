@@ -55,6 +55,7 @@ static const struct rem_route own_routes[] = {
      .put = rem_v1_servers_put,
      .allow = "GET, HEAD, PUT"},
     {.pattern = "v1/transactions", .post = rem_v1_transaction, .allow = "POST"},
+    {.pattern = "v1/events", .get = rem_v1_events, .allow = GET_ONLY},
     {.pattern = "v1/revision", .get = rem_v1_revision, .allow = GET_ONLY},
     {.pattern = "v1/status", .get = rem_v1_status, .allow = GET_ONLY},
     {.pattern = "metrics", .get = rem_metrics_get, .allow = GET_ONLY, .read = REM_ROLE_METRICS},

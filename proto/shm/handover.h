@@ -9,6 +9,7 @@
 #include "proto/base/addr.h"
 #include "proto/base/log.h"
 #include "proto/shm/inlet.h"
+#include "proto/shm/journal.h"
 #include "proto/shm/region.h"
 #include "proto/shm/spec.h"
 #include "proto/shm/table.h"
@@ -33,6 +34,8 @@ struct rem_handover {
     const struct rem_table_spec *tables;
     size_t table_count;
     uint64_t config_generation;
+    struct rem_journal *journal; /* NULL: the agent makes one, and takes it with it */
+    uint32_t history;            /* revisions to show and to roll back to; 0: the default */
     const struct rem_log *log;
     struct rem_log_file *log_files; /* to reopen on REM_MSG_REOPEN; linked by .next */
     struct rem_clock *clock;        /* the process's own; the agent updates it */
@@ -66,7 +69,7 @@ enum rem_msg_kind {
 struct rem_msg {
     uint32_t kind;  /* enum rem_msg_kind */
     uint32_t slot;  /* WORKER_GONE */
-    int32_t result; /* RELOADED: 0 or REM_E* */
+    int32_t result; /* RELOADED: 0 or REM_E*; WORKER_GONE: 1: nobody wanted it to end */
     int32_t reserved;
     uint64_t generation; /* RELOADED, WORKERS_UP */
     int64_t sec;         /* RELOADED: wall clock */

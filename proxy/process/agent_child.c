@@ -109,6 +109,7 @@ static void run_agent(struct rem_master *m, int fd)
         signal(ignored[i], SIG_IGN);
     keep_fd(&keep, fd);
     keep_fd(&keep, m->region.fd);
+    keep_fd(&keep, m->journal.fd);
     for (const struct rem_log_file *file = setup->log_files; file != NULL; file = file->next)
         keep_fd(&keep, file->fd);
     rem_clock_update(&clock);
@@ -121,6 +122,7 @@ static void run_agent(struct rem_master *m, int fd)
         .upstreams = upstreams(setup),
         .upstream_count = setup->upstream_count,
         .config_generation = m->gen->number,
+        .journal = &m->journal,
         .log = setup->log,
         .log_files = setup->log_files,
         .clock = &clock,

@@ -225,11 +225,13 @@ static void log_exit(struct rem_master *m, const struct rem_child *child, int st
 
 static void worker_gone(struct rem_master *m, const struct rem_child *child)
 {
-    struct rem_msg msg = {.kind = REM_MSG_WORKER_GONE, .slot = child->slot};
+    bool wanted =
+        child->leaving || m->ending || m->no_workers || child->generation != m->gen->number;
+    struct rem_msg msg = {.kind = REM_MSG_WORKER_GONE, .slot = child->slot, .result = !wanted};
 
     rem_region_worker_gone(&m->region, child->slot);
     rem_agent_tell(m, &msg);
-    if (child->leaving || m->ending || m->no_workers || child->generation != m->gen->number)
+    if (wanted)
         return;
     /* relaxed: written by the master alone, stands alone */
     rem_count(&m->region.header->worker_respawns, 1);

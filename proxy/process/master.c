@@ -94,10 +94,26 @@ static int open_listeners(struct rem_master *m, const struct rem_reporter *to)
     return rc;
 }
 
+/* The history of the former binary if its registry goes on, or a new one. */
+static int open_journal(struct rem_master *m, bool goes_on, const struct rem_reporter *to)
+{
+    if (m->inherited_journal >= 0) {
+        if (goes_on && rem_journal_attach(&m->journal, m->inherited_journal) == REM_OK)
+            return REM_OK;
+        rem_report(to, REM_LOG_WARN, 0, "the history of changes starts anew");
+        close(m->inherited_journal);
+    }
+    if (rem_journal_create(&m->journal, time(NULL)) == REM_OK)
+        return REM_OK;
+    rem_report(to, REM_LOG_EMERG, errno, "could not reserve memory for the journal");
+    return REM_EIO;
+}
+
 static int open_region(struct rem_master *m, const struct rem_reporter *to)
 {
     const struct rem_setup *setup = &m->gen->setup;
     struct rem_shm_header *header;
+    bool goes_on;
     int rc = REM_ENOTFOUND;
 
     if (m->inherited_region >= 0) {
@@ -110,6 +126,7 @@ static int open_region(struct rem_master *m, const struct rem_reporter *to)
             close(m->inherited_region);
         }
     }
+    goes_on = rc == REM_OK;
     if (rc != REM_OK)
         rc = rem_region_create(&m->region, setup->shared_memory, (unsigned)setup->worker_processes);
     if (rc != REM_OK) {
@@ -117,6 +134,9 @@ static int open_region(struct rem_master *m, const struct rem_reporter *to)
                    setup->shared_memory);
         return rc;
     }
+    rc = open_journal(m, goes_on, to);
+    if (rc != REM_OK)
+        return rc;
     /* relaxed: the master alone writes these, before it forks */
     header = m->region.header;
     if (atomic_load_explicit(&header->started_sec, memory_order_relaxed) == 0)
@@ -317,6 +337,7 @@ int rem_master_run(const struct rem_options *options)
         goto done;
     code = serve(m, &to, &daemon);
     rem_region_close(&m->region);
+    rem_journal_close(&m->journal);
 
 done:
     rem_inlet_close(&m->inlet);

@@ -52,6 +52,7 @@ struct rem_master {
     const struct rem_options *options;
     struct rem_generation *gen;
     struct rem_region region;
+    struct rem_journal journal;
     struct rem_signals signals;
     pid_t pid;
     struct rem_child children[REM_CHILDREN_MAX];
@@ -73,6 +74,7 @@ struct rem_master {
     struct rem_list inherited_listeners;
     int inherited_region;    /* -1: none */
     struct rem_inlet inlet;  /* made when a configuration first needs it, and kept */
+    int inherited_journal;   /* likewise */
     char pid_path[PATH_MAX]; /* as written; empty: not yet */
 };
 

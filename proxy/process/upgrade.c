@@ -7,11 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* How a binary hands over: the next one is executed with REMORA_FDS="r7;8;9;" in its environment:
- * the region, then listening sockets, which it asks for their addresses.  The inlet, which the old
- * workers go on using, is "i10;", and its secret is in REMORA_INLET.  The registry has one
- * writer, so the old master's agent quits first, and starts again if the new binary dies.  Workers
- * of both serve until the old master is told to QUIT. */
+/* How a binary hands over: the next one is executed with REMORA_FDS="r7;j5;8;9;" in its
+ * environment: region, journal, then listening sockets, which it asks for their addresses.  The
+ * inlet, which the old workers go on using, is "i10;", and its secret is in REMORA_INLET.  The
+ * registry has one writer, so the old master's agent quits first, and starts again if the new
+ * binary dies.  Workers of both serve until the old master is told to QUIT. */
 
 #define ENV_NAME   "REMORA_FDS"
 #define ENV_SECRET "REMORA_INLET"
@@ -74,13 +74,14 @@ void rem_upgrade_inherit(struct rem_master *m)
 
     rem_list_init(&m->inherited_listeners);
     m->inherited_region = -1;
+    m->inherited_journal = -1;
     if (text == NULL)
         return;
     REM_LOG(rem_master_log(m), REM_LOG_NOTICE, 0, "using inherited sockets from \"%s\"", text);
     for (const char *at = text; *at != '\0';) {
-        bool region = *at == 'r', inlet = *at == 'i';
+        bool region = *at == 'r', journal = *at == 'j', inlet = *at == 'i';
         char *end;
-        long fd = strtol(at + (region || inlet), &end, 10);
+        long fd = strtol(at + (region || journal || inlet), &end, 10);
 
         if (*end != ';' || fd <= STDERR_FILENO || fd > INT_MAX ||
             fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0) {
@@ -90,6 +91,8 @@ void rem_upgrade_inherit(struct rem_master *m)
         }
         if (region)
             m->inherited_region = (int)fd;
+        else if (journal)
+            m->inherited_journal = (int)fd;
         else if (inlet)
             inherit_inlet(m, (int)fd);
         else
@@ -151,7 +154,7 @@ static void keep_open(const char *text)
 {
     for (const char *at = text; *at != '\0'; at++) {
         char *end;
-        long fd = strtol(at + (*at == 'r' || *at == 'i'), &end, 10);
+        long fd = strtol(at + (*at == 'r' || *at == 'j' || *at == 'i'), &end, 10);
 
         fcntl((int)fd, F_SETFD, 0);
         at = end;
@@ -207,7 +210,7 @@ void rem_upgrade_start(struct rem_master *m)
     }
     REM_LOG(rem_master_log(m), REM_LOG_NOTICE, 0, "changing binary");
     rem_sbuf_init(&fds);
-    rem_sbuf_addf(&fds, "r%d;", m->region.fd);
+    rem_sbuf_addf(&fds, "r%d;j%d;", m->region.fd, m->journal.fd);
     if (rem_inlet_is_open(&m->inlet))
         rem_sbuf_addf(&fds, "i%d;", m->inlet.fd);
     add_sockets(&fds, &m->gen->setup.listeners);
