@@ -203,6 +203,7 @@ const struct rem_directive rem_core_directives[] = {
     WITHOUT_EFFECT("variables_hash_bucket_size", H, REM_ARGS_1),
     WITHOUT_EFFECT("server_names_hash_max_size", H, REM_ARGS_1),
     WITHOUT_EFFECT("server_names_hash_bucket_size", H, REM_ARGS_1),
+    WITHOUT_EFFECT("override_charset", HSL, REM_ARGS_FLAG),
     WITHOUT_EFFECT("types_hash_max_size", HSL, REM_ARGS_1),
     WITHOUT_EFFECT("types_hash_bucket_size", HSL, REM_ARGS_1),
     WITHOUT_EFFECT("connection_pool_size", HS, REM_ARGS_1),

@@ -35,6 +35,7 @@ extern struct rem_module rem_static_module;
 extern struct rem_module rem_auth_request_module;
 extern struct rem_module rem_mirror_module;
 extern struct rem_module rem_addition_module;
+extern struct rem_module rem_charset_module;
 extern struct rem_module rem_order_module;
 extern struct rem_module rem_not_modified_module;
 extern struct rem_module rem_headers_module;
@@ -95,6 +96,7 @@ struct rem_module *const rem_modules[] = {
      *   gunzip        for clients that cannot decompress, and for what follows to look into
      *   sub           sub_filter
      *   addition      other requests' bodies before and behind
+     *   charset       named in Content-Type
      *   order         subrequests end here: filters behind it see the client's response as a whole
      *   gzip          what the above have made of it
      *   range         parts of a body that nothing before it changes
@@ -105,6 +107,7 @@ struct rem_module *const rem_modules[] = {
     &rem_gunzip_module,
     &rem_sub_module,
     &rem_addition_module,
+    &rem_charset_module,
     &rem_order_module,
     &rem_gzip_accept_module,
     &rem_gzip_module,

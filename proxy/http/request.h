@@ -57,6 +57,7 @@ struct rem_response {
     int64_t content_length;      /* -1: unknown */
     int64_t last_modified;       /* -1: none */
     struct rem_str content_type; /* emitted as Content-Type, with charset if any; empty: none */
+    struct rem_str charset;      /* for content_type, as an upstream wants it; empty: no wish */
     struct rem_fields trailers;  /* sent after a body of unknown length where the peer takes them */
     bool has_trailers;           /* there will be: where they take the place of a length, it goes */
     bool head_sent;              /* header filters have run and the codec has the head */

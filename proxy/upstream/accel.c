@@ -18,8 +18,11 @@ void rem_accel_apply(struct rem_upstream_exchange *x)
         accel_find(x, REM_FIELD_X_ACCEL_BUFFERING, REM_ACCEL_BUFFERING);
     const struct rem_field *rate =
         accel_find(x, REM_FIELD_X_ACCEL_LIMIT_RATE, REM_ACCEL_LIMIT_RATE);
+    const struct rem_field *charset = accel_find(x, REM_FIELD_X_ACCEL_CHARSET, REM_ACCEL_CHARSET);
     uint64_t limit;
 
+    if (charset != NULL) /* a copy: the answer may become another one; without memory, no wish */
+        x->request->response.charset = rem_arena_dup(&x->request->arena, charset->value);
     if (buffering != NULL && rem_str_eq_nocase(buffering->value, REM_STR("no")))
         x->relay.buffering = false;
     else if (buffering != NULL && rem_str_eq_nocase(buffering->value, REM_STR("yes")))

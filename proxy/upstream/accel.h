@@ -27,7 +27,7 @@ enum rem_accel_field {
     REM_ACCEL_VARY = 1 << 9,
 };
 
-/* The head is there: does what can be done at once (buffering, rate). */
+/* The head is there: does what can be done at once (buffering, rate, charset). */
 void rem_accel_apply(struct rem_upstream_exchange *x);
 
 /* Where the request is to go on instead.  Returns: whether anywhere. */
