@@ -180,6 +180,7 @@ static void fill_info(struct rem_agent *agent)
         .last_reload_sec = handover->last_reload_sec,
         .master_pid = handover->master_pid,
         .workers = handover->workers,
+        .zones = handover->zones,
     };
 }
 

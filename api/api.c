@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/api.h"
 
-#include "api/call.h"
-#include "api/reset.h"
+#include "api/plus.h"
 #include "api/route.h"
 
 void rem_api_init(struct rem_api *api, const struct rem_region *region, struct rem_writer *writer,
@@ -58,11 +57,6 @@ int rem_call_change(struct rem_api_call *call)
     if (call->api->change == NULL)
         rc = rem_change_new(call->api->writer, &call->api->change);
     return rc == 0 ? 0 : rem_call_fault(call, rc, NULL);
-}
-
-bool rem_call_is_shown(const struct rem_upstream_spec *spec)
-{
-    return !(spec->flags & (REM_UPSTREAM_IMPLICIT | REM_UPSTREAM_ORPHAN));
 }
 
 static int upstream_missing(struct rem_api_call *call)

@@ -15,6 +15,7 @@
 #include "api/json.h"
 #include "proto/base/clock.h"
 #include "proto/shm/writer.h"
+#include "proto/shm/zone.h"
 
 /* What the master told about this instance. */
 struct rem_api_info {
@@ -29,6 +30,7 @@ struct rem_api_info {
     unsigned workers; /* wanted */
     bool workers_up;  /* were forked at least once */
     bool draining;
+    const struct rem_zone *zones; /* of the configuration, opened */
 };
 
 struct rem_api_reset;

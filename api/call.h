@@ -35,8 +35,16 @@ int rem_call_find(struct rem_api_call *call, struct rem_str name, size_t *index,
 int rem_call_find_staged(struct rem_api_call *call, struct rem_str name,
                          struct rem_upstream_spec *spec) REM_MUST_CHECK;
 
-/* Whether an upstream is one that users see. */
-bool rem_call_is_shown(const struct rem_upstream_spec *spec);
+/* Whether an upstream with these flags is one that users see. */
+static inline bool rem_call_flags_are_shown(uint32_t flags)
+{
+    return !(flags & (REM_UPSTREAM_IMPLICIT | REM_UPSTREAM_ORPHAN));
+}
+
+static inline bool rem_call_is_shown(const struct rem_upstream_spec *spec)
+{
+    return rem_call_flags_are_shown(spec->flags);
+}
 
 /* Errors of the registry writer as faults.  Returns REM_EINVAL. */
 int rem_call_fault(struct rem_api_call *call, int rc, const struct rem_err *err);
@@ -49,43 +57,11 @@ static inline int rem_call_answer(struct rem_api_call *call, int status, json_t 
     return 0;
 }
 
-/* ---- the endpoints, by file ---- */
-
-/* plus_status.c */
-/* Answers with an object, or with a map of objects, cut to `?fields=`. */
-int rem_plus_answer_object(struct rem_api_call *call, json_t *object);
-int rem_plus_answer_map(struct rem_api_call *call, json_t *map);
-/* A wall-clock time as the API writes it: "2026-08-21T10:00:00.123Z". */
+/* A wall-clock time as the APIs write it: "2026-08-21T10:00:00.123Z". */
 enum { REM_PLUS_TIME = 32 };
 void rem_plus_time(int64_t sec, unsigned ms, char out[REM_PLUS_TIME]);
-int rem_plus_versions(struct rem_api_call *call);
-int rem_plus_root(struct rem_api_call *call);
-int rem_plus_http(struct rem_api_call *call);
-int rem_plus_nginx(struct rem_api_call *call);
-int rem_plus_processes(struct rem_api_call *call);
-int rem_plus_connections(struct rem_api_call *call);
-int rem_plus_requests(struct rem_api_call *call);
-int rem_plus_workers(struct rem_api_call *call);
-int rem_plus_ssl(struct rem_api_call *call);
-int rem_plus_none(struct rem_api_call *call);
-int rem_plus_resolvers(struct rem_api_call *call);
 
-/* plus_upstream.c */
-int rem_plus_upstreams(struct rem_api_call *call);
-int rem_plus_upstream(struct rem_api_call *call);
-
-/* plus_servers.c */
-int rem_plus_servers(struct rem_api_call *call);
-int rem_plus_servers_post(struct rem_api_call *call);
-int rem_plus_server(struct rem_api_call *call);
-int rem_plus_server_patch(struct rem_api_call *call);
-int rem_plus_server_delete(struct rem_api_call *call);
-
-/* reset.c: DELETE on statistics */
-int rem_plus_processes_reset(struct rem_api_call *call);
-int rem_plus_connections_reset(struct rem_api_call *call);
-int rem_plus_requests_reset(struct rem_api_call *call);
-int rem_plus_upstream_reset(struct rem_api_call *call);
+/* ---- the endpoints, by file; those of the NGINX Plus API are in plus.h ---- */
 
 /* v1_read.c */
 int rem_v1_upstreams(struct rem_api_call *call);

@@ -16,6 +16,14 @@
     X(UNKNOWN_VERSION, "UnknownVersion", 404, 404, "Unknown API version")                          \
     X(METHOD_DISABLED, "MethodDisabled", 405, 405, "Method disabled")                              \
     X(UPSTREAM_NOT_FOUND, "UpstreamNotFound", 404, 404, "Upstream not found")                      \
+    X(SERVER_ZONE_NOT_FOUND, "ServerZoneNotFound", 404, 404, "Server zone not found")              \
+    X(LOCATION_ZONE_NOT_FOUND, "LocationZoneNotFound", 404, 404, "Location zone not found")        \
+    X(CACHE_NOT_FOUND, "CacheNotFound", 404, 404, "Cache not found")                               \
+    X(SLAB_NOT_FOUND, "SlabNotFound", 404, 404, "Slab not found")                                  \
+    X(LIMIT_CONN_NOT_FOUND, "LimitConnNotFound", 404, 404, "Limit of connections not found")       \
+    X(LIMIT_REQ_NOT_FOUND, "LimitReqNotFound", 404, 404, "Limit of requests not found")            \
+    X(RESOLVER_ZONE_NOT_FOUND, "ResolverZoneNotFound", 404, 404, "Resolver zone not found")        \
+    X(WORKER_NOT_FOUND, "WorkerNotFound", 404, 404, "Worker not found")                            \
     X(UPSTREAM_STATIC, "UpstreamStatic", 400, 400, "Upstream has no zone")                         \
     X(SERVER_NOT_FOUND, "UpstreamServerNotFound", 404, 404, "Server not found")                    \
     X(FORMAT, "UpstreamConfFormatError", 400, 400, "Invalid parameter")                            \
@@ -27,6 +35,9 @@
     X(BAD_FAIL_TIMEOUT, "UpstreamBadFailTimeout", 400, 400, "Invalid fail_timeout")                \
     X(BAD_SLOW_START, "UpstreamBadSlowStart", 400, 400, "Invalid slow_start")                      \
     X(BAD_ROUTE, "UpstreamBadRoute", 400, 400, "Invalid route")                                    \
+    X(BAD_SERVICE, "UpstreamBadService", 400, 400, "Invalid service")                              \
+    X(SERVER_IMMUTABLE, "UpstreamServerImmutable", 400, 400, "Server is immutable")                \
+    X(WEIGHT_IMMUTABLE, "UpstreamServerWeightImmutable", 400, 400, "Server weight is immutable")   \
     X(NO_RESOLVER, "UpstreamConfNoResolver", 400, 400, "No resolver")                              \
     X(NO_BACKUP, "UpstreamNoBackup", 400, 400, "The method knows no backup servers")               \
     X(OUT_OF_MEMORY, "UpstreamOutOfMemory", 400, 507, "Shared memory is full")                     \

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Status zones of resolvers, as the NGINX Plus API shows them. */
-#include "api/call.h"
+#include "api/plus.h"
 #include "proto/dns/dns.h"
 #include "proto/shm/region.h"
+
+#define KIND "resolvers"
 
 static const struct {
     enum rem_dns_counter counter;
@@ -34,32 +36,39 @@ static struct rem_str name_of(const struct rem_shm_resolver *resolver)
     return rem_str_make(resolver->name, resolver->name_len);
 }
 
-/* Over all slots of that name. */
-static uint64_t sum(struct rem_shm_header *header, struct rem_str name,
-                    enum rem_dns_counter counter)
+/* Adds up all slots of that name.  Returns false if there are none. */
+static bool sum(struct rem_shm_header *header, struct rem_str name,
+                uint64_t counters[REM_DNS_COUNTERS])
 {
-    uint64_t total = 0;
+    bool found = false;
 
-    if (counter == REM_DNS_COUNTERS)
-        return 0;
+    memset(counters, 0, REM_DNS_COUNTERS * sizeof(counters[0]));
     for (size_t i = 0; i < REM_SHM_RESOLVERS; i++) {
         struct rem_shm_resolver *resolver = &header->resolvers[i];
 
-        if (is_used(resolver) && rem_str_eq(name_of(resolver), name))
-            total += atomic_load_explicit(&resolver->counters[counter], memory_order_relaxed);
+        if (!is_used(resolver) || !rem_str_eq(name_of(resolver), name))
+            continue;
+        found = true;
+        for (size_t k = 0; k < REM_DNS_COUNTERS; k++)
+            counters[k] += atomic_load_explicit(&resolver->counters[k], memory_order_relaxed);
     }
-    return total;
+    return found;
 }
 
-static json_t *resolver_json(struct rem_shm_header *header, struct rem_str name)
+/* Returns NULL without memory; the sums of the zone may be all zero. */
+static json_t *resolver_json(const struct rem_api *api, struct rem_str name)
 {
     json_t *object = json_pack("{s:{},s:{}}", "requests", "responses");
+    uint64_t counters[REM_DNS_COUNTERS];
 
+    (void)sum(api->region->header, name, counters);
+    rem_reset_apply(counters, rem_reset_find(api, KIND, name, sizeof(counters), NULL),
+                    REM_DNS_COUNTERS);
     for (size_t i = 0; object != NULL && i < REM_COUNT(members); i++) {
         json_t *group = json_object_get(object, members[i].group);
-        json_t *count = json_integer((json_int_t)sum(header, name, members[i].counter));
+        uint64_t n = members[i].counter < REM_DNS_COUNTERS ? counters[members[i].counter] : 0;
 
-        if (json_object_set_new(group, members[i].name, count) != 0) {
+        if (json_object_set_new(group, members[i].name, json_integer(rem_json_count(n))) != 0) {
             json_decref(object);
             object = NULL;
         }
@@ -74,19 +83,35 @@ int rem_plus_resolvers(struct rem_api_call *call)
 
     for (size_t i = 0; map != NULL && i < REM_SHM_RESOLVERS; i++) {
         struct rem_shm_resolver *resolver = &header->resolvers[i];
-        struct rem_str name = name_of(resolver), key;
-        json_t *text;
 
-        if (!is_used(resolver))
-            continue;
-        text = rem_json_text(name); /* valid UTF-8, whatever the name is */
-        key = rem_json_str(text);
-        if (text == NULL ||
-            json_object_setn_new(map, key.p, key.n, resolver_json(header, name)) != 0) {
-            json_decref(map);
-            map = NULL;
-        }
-        json_decref(text);
+        if (is_used(resolver))
+            map = rem_plus_put(map, name_of(resolver), resolver_json(call->api, name_of(resolver)));
     }
     return rem_plus_answer_map(call, map);
+}
+
+static int missing(struct rem_api_call *call)
+{
+    return rem_fault_set(&call->fault, REM_FAULT_RESOLVER_ZONE_NOT_FOUND,
+                         "resolver zone not found");
+}
+
+int rem_plus_resolver(struct rem_api_call *call)
+{
+    uint64_t counters[REM_DNS_COUNTERS];
+
+    if (!sum(call->api->region->header, call->params[0], counters))
+        return missing(call);
+    return rem_plus_answer_object(call, resolver_json(call->api, call->params[0]));
+}
+
+int rem_plus_resolver_reset(struct rem_api_call *call)
+{
+    uint64_t counters[REM_DNS_COUNTERS];
+
+    if (!sum(call->api->region->header, call->params[0], counters))
+        return missing(call);
+    if (rem_reset_keep(call, KIND, call->params[0], counters, sizeof(counters)) != 0)
+        return REM_EINVAL;
+    return rem_reset_answer(call);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The servers of an upstream, as the NGINX Plus API reads and changes them. */
-#include "api/call.h"
+#include "api/plus.h"
 #include "api/server_json.h"
 
 static int refuse_static(struct rem_api_call *call)

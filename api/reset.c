@@ -3,34 +3,40 @@
 
 #include <stdlib.h>
 
-struct reset_server {
-    uint32_t id;
-    struct rem_shm_totals totals;
-};
-
-/* The last reset of one upstream. */
-struct reset_upstream {
-    struct reset_upstream *next;
-    char *name;
-    size_t name_len;
-    size_t count;
-    struct reset_server servers[];
+/* One object's last reset. */
+struct reset_item {
+    struct reset_item *next;
+    char *path; /* kind, "/" and name */
+    size_t path_len;
+    size_t size;
+    uint64_t values[];
 };
 
 struct rem_api_reset {
-    struct rem_region_totals processes, connections, requests; /* as of each one's reset */
-    struct reset_upstream *upstreams;
+    struct reset_item *items;
 };
 
-static uint64_t less(uint64_t n, uint64_t base)
+static bool is_item(const struct reset_item *item, struct rem_str kind, struct rem_str name)
 {
-    return n > base ? n - base : 0;
+    struct rem_str path = rem_str_make(item->path, item->path_len);
+
+    return path.n == kind.n + 1 + name.n && rem_str_has_prefix(path, kind) &&
+           path.p[kind.n] == '/' && rem_str_eq(rem_str_skip(path, kind.n + 1), name);
 }
 
-static void upstream_free(struct reset_upstream *upstream)
+static struct reset_item **find(struct rem_api_reset *r, const char *kind, struct rem_str name)
 {
-    free(upstream->name);
-    free(upstream);
+    struct reset_item **at = &r->items;
+
+    while (*at != NULL && !is_item(*at, rem_str_from(kind), name))
+        at = &(*at)->next;
+    return at;
+}
+
+static void item_free(struct reset_item *item)
+{
+    free(item->path);
+    free(item);
 }
 
 void rem_reset_free(struct rem_api_reset **resets)
@@ -38,170 +44,80 @@ void rem_reset_free(struct rem_api_reset **resets)
     struct rem_api_reset *r = *resets;
 
     *resets = NULL;
-    while (r != NULL && r->upstreams != NULL) {
-        struct reset_upstream *next = r->upstreams->next;
-        upstream_free(r->upstreams);
-        r->upstreams = next;
+    while (r != NULL && r->items != NULL) {
+        struct reset_item *next = r->items->next;
+        item_free(r->items);
+        r->items = next;
     }
     free(r);
 }
 
-void rem_reset_apply_totals(const struct rem_api *api, struct rem_region_totals *totals)
+const void *rem_reset_find(const struct rem_api *api, const char *kind, struct rem_str name,
+                           size_t min, size_t *size)
 {
-    const struct rem_api_reset *r = api->resets;
-
-    if (r == NULL)
-        return;
-    totals->worker_respawns = less(totals->worker_respawns, r->processes.worker_respawns);
-    totals->agent_respawns = less(totals->agent_respawns, r->processes.agent_respawns);
-    totals->conn_accepted = less(totals->conn_accepted, r->connections.conn_accepted);
-    totals->conn_rejected = less(totals->conn_rejected, r->connections.conn_rejected);
-    totals->requests = less(totals->requests, r->requests.requests);
-}
-
-static struct reset_upstream **find(struct rem_api_reset *r, struct rem_str name)
-{
-    struct reset_upstream **at = &r->upstreams;
-
-    while (*at != NULL && !rem_str_eq(rem_str_make((*at)->name, (*at)->name_len), name))
-        at = &(*at)->next;
-    return at;
-}
-
-static void totals_less(struct rem_shm_totals *totals, const struct rem_shm_totals *base)
-{
-    totals->requests = less(totals->requests, base->requests);
-    totals->sent = less(totals->sent, base->sent);
-    totals->received = less(totals->received, base->received);
-    for (size_t i = 0; i < REM_SHM_CLASSES; i++)
-        totals->responses[i] = less(totals->responses[i], base->responses[i]);
-    totals->fails = less(totals->fails, base->fails);
-    totals->unavail = less(totals->unavail, base->unavail);
-    totals->header_ms = less(totals->header_ms, base->header_ms);
-    totals->response_ms = less(totals->response_ms, base->response_ms);
-}
-
-static int by_id(const void *a, const void *b)
-{
-    uint32_t x = ((const struct reset_server *)a)->id, y = ((const struct reset_server *)b)->id;
-
-    return (x > y) - (x < y);
-}
-
-void rem_reset_apply_upstream(const struct rem_api *api, struct rem_upstream_status *status)
-{
-    const struct reset_upstream *upstream;
+    const struct reset_item *item;
 
     if (api->resets == NULL)
-        return;
-    upstream = *find(api->resets, status->spec.name);
-    for (size_t i = 0; upstream != NULL && i < status->server_count; i++) {
-        struct reset_server key = {.id = status->servers[i].spec.id};
-        const struct reset_server *base =
-            bsearch(&key, upstream->servers, upstream->count, sizeof(key), by_id);
-        if (base != NULL)
-            totals_less(&status->servers[i].totals, &base->totals);
-    }
+        return NULL;
+    item = *find(api->resets, kind, name);
+    if (item == NULL || item->size < min)
+        return NULL;
+    if (size != NULL)
+        *size = item->size;
+    return item->values;
 }
 
-/* ---- endpoints ---- */
+static struct reset_item *item_new(const char *kind, struct rem_str name, const void *values,
+                                   size_t size)
+{
+    size_t kind_len = strlen(kind);
+    struct reset_item *item = calloc(1, sizeof(*item) + size);
 
-/* What has been reset so far.  NULL without memory, with the fault. */
-static struct rem_api_reset *resets(struct rem_api_call *call)
+    if (item == NULL || (item->path = malloc(kind_len + 1 + name.n)) == NULL) {
+        free(item);
+        return NULL;
+    }
+    memcpy(item->path, kind, kind_len);
+    item->path[kind_len] = '/';
+    if (name.n != 0)
+        memcpy(item->path + kind_len + 1, name.p, name.n);
+    item->path_len = kind_len + 1 + name.n;
+    item->size = size;
+    if (size != 0)
+        memcpy(item->values, values, size);
+    return item;
+}
+
+int rem_reset_keep(struct rem_api_call *call, const char *kind, struct rem_str name,
+                   const void *values, size_t size)
 {
     struct rem_api *api = call->api;
+    struct reset_item *item = item_new(kind, name, values, size), **at;
 
     if (api->resets == NULL)
         api->resets = calloc(1, sizeof(*api->resets));
-    if (api->resets == NULL)
-        (void)rem_call_fault(call, REM_ENOMEM, NULL);
-    return api->resets;
+    if (api->resets == NULL || item == NULL) {
+        if (item != NULL)
+            item_free(item);
+        return rem_call_fault(call, REM_ENOMEM, NULL);
+    }
+    at = find(api->resets, kind, name);
+    if (*at != NULL) {
+        item->next = (*at)->next;
+        item_free(*at);
+    }
+    *at = item;
+    return 0;
 }
 
-static int answer_empty(struct rem_api_call *call)
+int rem_reset_answer(struct rem_api_call *call)
 {
     call->response->status = 204;
     return 0;
 }
 
-int rem_plus_processes_reset(struct rem_api_call *call)
+void rem_reset_apply(uint64_t *counters, const uint64_t *base, size_t count)
 {
-    struct rem_api_reset *r = resets(call);
-
-    if (r == NULL)
-        return REM_EINVAL;
-    rem_region_totals(call->api->region, &r->processes);
-    return answer_empty(call);
-}
-
-int rem_plus_connections_reset(struct rem_api_call *call)
-{
-    struct rem_api_reset *r = resets(call);
-
-    if (r == NULL)
-        return REM_EINVAL;
-    rem_region_totals(call->api->region, &r->connections);
-    return answer_empty(call);
-}
-
-int rem_plus_requests_reset(struct rem_api_call *call)
-{
-    struct rem_api_reset *r = resets(call);
-
-    if (r == NULL)
-        return REM_EINVAL;
-    rem_region_totals(call->api->region, &r->requests);
-    return answer_empty(call);
-}
-
-static struct reset_upstream *upstream_new(const struct rem_upstream_status *status)
-{
-    struct rem_str name = status->spec.name;
-    struct reset_upstream *upstream =
-        calloc(1, sizeof(*upstream) + status->server_count * sizeof(upstream->servers[0]));
-
-    if (upstream == NULL || (upstream->name = malloc(name.n + 1)) == NULL) {
-        free(upstream);
-        return NULL;
-    }
-    memcpy(upstream->name, name.p, name.n);
-    upstream->name_len = name.n;
-    upstream->count = status->server_count;
-    for (size_t i = 0; i < status->server_count; i++)
-        upstream->servers[i] =
-            (struct reset_server){status->servers[i].spec.id, status->servers[i].totals};
-    qsort(upstream->servers, upstream->count, sizeof(upstream->servers[0]), by_id);
-    return upstream;
-}
-
-int rem_plus_upstream_reset(struct rem_api_call *call)
-{
-    struct rem_upstream_status status;
-    struct rem_upstream_spec spec;
-    struct reset_upstream *upstream, **at;
-    struct rem_api_reset *r;
-    size_t index;
-    int rc = rem_call_find(call, call->params[0], &index, &spec);
-
-    if (rc != 0)
-        return rc;
-    if (spec.flags & REM_UPSTREAM_STATIC)
-        return rem_fault_set(&call->fault, REM_FAULT_UPSTREAM_STATIC, "upstream is static");
-    if ((r = resets(call)) == NULL)
-        return REM_EINVAL;
-    rc = rem_writer_status(call->api->writer, index, call->api->clock->mono_ms, &call->arena,
-                           &status);
-    if (rc != 0)
-        return rem_call_fault(call, rc, NULL);
-    upstream = upstream_new(&status);
-    if (upstream == NULL)
-        return rem_call_fault(call, REM_ENOMEM, NULL);
-    at = find(r, spec.name);
-    if (*at != NULL) {
-        struct reset_upstream *old = *at;
-        upstream->next = old->next;
-        upstream_free(old);
-    }
-    *at = upstream;
-    return answer_empty(call);
+    for (size_t i = 0; base != NULL && i < count; i++)
+        counters[i] = rem_reset_less(counters[i], base[i]);
 }

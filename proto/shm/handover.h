@@ -21,6 +21,7 @@ struct rem_admin_listener {
 };
 
 struct rem_check_spec;
+struct rem_zone;
 
 struct rem_handover {
     const struct rem_region *region;
@@ -49,6 +50,7 @@ struct rem_handover {
     int64_t last_reload_sec;
     const struct rem_check_spec *checks; /* check_spec.h */
     size_t check_count;
+    const struct rem_zone *zones; /* opened; for status pages, see rem_zone_peek */
 };
 
 /* Runs the agent until it is told to quit or the master is gone.  Defined in agent/.

@@ -382,6 +382,8 @@ struct rem_shm_header {
     _Atomic uint64_t recoveries;       /* raised when a failed server is found well again */
     alignas(64) _Atomic uint64_t high_water; /* nobody can see anything at or above it */
     _Atomic uint64_t next_uid;               /* relaxed: one writer */
+    _Atomic uint64_t space_requests;         /* relaxed: likewise */
+    _Atomic uint64_t space_failures;
     /* Written by the master alone. */
     alignas(64) _Atomic uint64_t worker_respawns;
     _Atomic uint64_t agent_respawns;

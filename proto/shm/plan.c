@@ -94,8 +94,11 @@ int rem_plan_take(struct rem_plan *plan, uint64_t size, uint64_t *out_off)
     uint64_t off;
     int rc = rem_alloc_take(&writer->alloc, size, &off);
 
-    if (rc != REM_OK)
+    rem_count(&writer->region.header->space_requests, 1);
+    if (rc != REM_OK) {
+        rem_count(&writer->region.header->space_failures, 1);
         return rc;
+    }
     rc = blocks_add(&plan->taken, off, size);
     if (rc != REM_OK) {
         rem_alloc_give(&writer->alloc, off, size);

@@ -57,6 +57,7 @@ static uint32_t take_chunk(struct rem_zone_memory *memory, struct rem_zone_shard
 {
     uint32_t number = shard->free;
 
+    shard->asked++;
     if (number != REM_ZONE_NO_CHUNK) {
         shard->free = ((struct rem_zone_tail *)chunk_at(memory, shard, number))->more;
     } else {
@@ -354,6 +355,18 @@ void rem_zone_each(struct rem_zone *zone, bool (*visit)(void *data, void *value)
     }
 }
 
+static void add_stats(const struct rem_zone_shard *shard, struct rem_zone_stats *out)
+{
+    /* relaxed: each number stands alone; under the lock none of them changes */
+    out->used += __atomic_load_n(&shard->chunks_used, __ATOMIC_RELAXED);
+    out->entries += __atomic_load_n(&shard->entries, __ATOMIC_RELAXED);
+    out->lookups += __atomic_load_n(&shard->lookups, __ATOMIC_RELAXED);
+    out->asked += __atomic_load_n(&shard->asked, __ATOMIC_RELAXED);
+    out->evicted += __atomic_load_n(&shard->evicted, __ATOMIC_RELAXED);
+    out->refused += __atomic_load_n(&shard->refused, __ATOMIC_RELAXED);
+    out->recovered += __atomic_load_n(&shard->recovered, __ATOMIC_RELAXED);
+}
+
 void rem_zone_stats(struct rem_zone *zone, struct rem_zone_stats *out)
 {
     struct rem_zone_memory *memory = memory_of(zone);
@@ -363,15 +376,20 @@ void rem_zone_stats(struct rem_zone *zone, struct rem_zone_stats *out)
         .chunks = (uint64_t)memory->chunks * memory->n_shards,
     };
     for (uint32_t i = 0; i < memory->n_shards; i++) {
-        struct rem_zone_shard *shard = &memory->shards[i];
-
-        lock_shard(memory, shard);
-        out->used += shard->chunks_used;
-        out->entries += shard->entries;
-        out->lookups += shard->lookups;
-        out->evicted += shard->evicted;
-        out->refused += shard->refused;
-        out->recovered += shard->recovered;
-        unlock_shard(shard);
+        lock_shard(memory, &memory->shards[i]);
+        add_stats(&memory->shards[i], out);
+        unlock_shard(&memory->shards[i]);
     }
+}
+
+void rem_zone_peek(const struct rem_zone *zone, struct rem_zone_stats *out)
+{
+    const struct rem_zone_memory *memory = memory_of(zone);
+
+    *out = (struct rem_zone_stats){
+        .size = memory->size,
+        .chunks = (uint64_t)memory->chunks * memory->n_shards,
+    };
+    for (uint32_t i = 0; i < memory->n_shards; i++)
+        add_stats(&memory->shards[i], out);
 }

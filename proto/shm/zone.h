@@ -53,6 +53,7 @@ struct rem_zone_stats {
     uint64_t chunks, used; /* of REM_ZONE_CHUNK bytes */
     uint64_t entries;
     uint64_t lookups;
+    uint64_t asked;     /* chunks, whether or not there were any */
     uint64_t evicted;   /* entries that made room for others */
     uint64_t refused;   /* entries there was no room for */
     uint64_t recovered; /* shards emptied because a process had died in them */
@@ -110,5 +111,9 @@ bool rem_zone_evict(struct rem_zone_hold *hold);
 void rem_zone_each(struct rem_zone *zone, bool (*visit)(void *data, void *value), void *data);
 
 void rem_zone_stats(struct rem_zone *zone, struct rem_zone_stats *out);
+
+/* The same without locks, for a process that may be killed at any time: sums of numbers that change
+ * meanwhile. */
+void rem_zone_peek(const struct rem_zone *zone, struct rem_zone_stats *out);
 
 #endif

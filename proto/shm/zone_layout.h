@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define REM_ZONE_MEMORY_MAGIC 0x656e6f7a6d6572ULL
-#define REM_ZONE_LAYOUT       1u /* raise with every change in this file */
+#define REM_ZONE_LAYOUT       2u /* raise with every change in this file */
 
 enum { REM_ZONE_SHARDS = 16, REM_ZONE_CHUNK = 64, REM_ZONE_NO_CHUNK = 0 };
 
@@ -46,6 +46,7 @@ struct rem_zone_shard {
     uint32_t entries;
     uint32_t chunks_used;
     uint64_t lookups, evicted, refused, recovered;
+    uint64_t asked; /* chunks, whether or not there were any */
     uint64_t buckets_off, chunks_off; /* from the start of the zone */
 };
 

@@ -74,6 +74,7 @@ struct rem_setup {
     bool wants_inlet;              /* some location has `api` */
     const struct rem_inlet *inlet; /* what it reaches the agent by; set by the master */
     struct rem_stat_spec *stats;   /* groups of counters (proto/shm/stat.h) */
+    struct rem_dns_spec *resolvers;
 };
 
 struct rem_setup_dir {

@@ -134,6 +134,7 @@ static void run_agent(struct rem_master *m, int fd)
         .build = "remora-" REM_VERSION,
         .last_reload_ok = m->reload_result == REM_OK,
         .last_reload_sec = m->reload_sec,
+        .zones = setup->zones,
         .checks = setup->checks,
         .check_count = setup->check_count,
     };

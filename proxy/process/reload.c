@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/dns/dns.h"
 #include "proxy/process/master.h"
 
 #include <errno.h>
@@ -68,6 +69,12 @@ void rem_reload_open_stats(struct rem_master *m, struct rem_generation *gen)
     /* To serve without counting is better than not to serve. */
     if (rem_stats_open(gen->setup.stats, m->region.header, gen->number, &err) != REM_OK)
         rem_report(&to, REM_LOG_WARN, 0, "%s", err.text);
+    /* A status zone is shown from the start, whether or not anything was asked. */
+    for (const struct rem_dns_spec *spec = gen->setup.resolvers; spec != NULL; spec = spec->next)
+        if (spec->status_zone.n != 0 &&
+            rem_region_resolver(m->region.header, spec->status_zone) == NULL)
+            rem_report(&to, REM_LOG_WARN, 0, "no room for the status zone \"%.*s\"",
+                       REM_STR_ARG(spec->status_zone));
 }
 
 void rem_master_tell_reload(struct rem_master *m, int result, const char *error)

@@ -328,7 +328,7 @@ def test_bad_ids(remora, server_id):
 def test_methods(remora):
     for method, path in (("PUT", SERVERS), ("PATCH", SERVERS), ("DELETE", SERVERS),
                          ("POST", SERVERS + "/0"), ("PUT", "/api/9/nginx"), ("POST", "/api"),
-                         ("DELETE", "/api/9/ssl"), ("OPTIONS", SERVERS)):
+                         ("DELETE", "/api/9/slabs"), ("OPTIONS", SERVERS)):
         answer = remora.call(method, path)
         error(answer, 405, "MethodDisabled")
         assert "GET" in answer.headers["allow"]

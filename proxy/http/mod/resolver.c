@@ -6,6 +6,7 @@
 #include "proxy/conf/array.h"
 #include "proxy/conf/set.h"
 #include "proxy/http/http.h"
+#include "proxy/net/setup.h"
 
 enum { DNS_PORT = 53, DEFAULT_TIMEOUT_MS = 30000 };
 
@@ -102,6 +103,7 @@ static int parse(struct rem_conf *cf, struct rem_dns_spec **out)
 static int set_resolver(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     struct rem_resolver_conf *resolver = conf;
+    struct rem_setup *setup = cf->user;
     struct rem_dns_spec *spec;
     int rc;
 
@@ -113,9 +115,12 @@ static int set_resolver(struct rem_conf *cf, const struct rem_directive *d, void
         return 0;
     }
     rc = parse(cf, &spec);
-    if (rc == 0)
-        resolver->spec = spec;
-    return rc;
+    if (rc != 0)
+        return rc;
+    resolver->spec = spec;
+    spec->next = setup->resolvers;
+    setup->resolvers = spec;
+    return 0;
 }
 
 static void *create_location(struct rem_conf *cf)

@@ -135,7 +135,7 @@ END_TEST
 START_TEST(test_full_zone_forgets_the_oldest)
 {
     struct rem_zone spec = usual;
-    struct rem_zone_stats stats;
+    struct rem_zone_stats stats, peeked;
     struct conf conf;
     char key[16];
 
@@ -153,6 +153,9 @@ START_TEST(test_full_zone_forgets_the_oldest)
     ck_assert_uint_eq(stats.entries, stats.chunks);
     ck_assert_uint_eq(stats.used, stats.chunks);
     ck_assert_uint_eq(stats.evicted, 100);
+    ck_assert_uint_eq(stats.asked, stats.chunks + 100 + 100); /* those refused were asked again */
+    rem_zone_peek(conf.zone, &peeked);
+    ck_assert_mem_eq(&peeked, &stats, sizeof(stats));
     ck_assert_uint_eq(look(conf.zone, REM_STR("0")), stats.chunks + 101);
     ck_assert_uint_eq(look(conf.zone, REM_STR("100")), 0);
     ck_assert_uint_eq(look(conf.zone, REM_STR("101")), 1);

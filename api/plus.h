@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plus.h - the endpoints of the NGINX Plus API, and what they share.
+ *
+ * Contract:   ecosystem section 3: all versions alike, maps that are empty rather than absent,
+ *             integers without sign, `?fields=`, DELETE on statistics answers 204.  */
+#ifndef REM_API_PLUS_H
+#define REM_API_PLUS_H
+
+#include "api/call.h"
+#include "api/reset.h"
+#include "proto/shm/codes.h"
+
+/* ---- what they share (plus_answer.c; rem_plus_time too) ---- */
+
+/* Answers with an object, a map of objects, or a list of objects with an `id`, cut to `?fields=`;
+ * with an empty `?fields=` maps and lists become the list of their names (or ids).  The value is
+ * taken; NULL: out of memory. */
+int rem_plus_answer_object(struct rem_api_call *call, json_t *object);
+int rem_plus_answer_map(struct rem_api_call *call, json_t *map);
+int rem_plus_answer_list(struct rem_api_call *call, json_t *list);
+
+/* Puts `value` (taken; NULL: out of memory) into the map under a name that may be any bytes.
+ * Returns: the map; NULL (and the map is gone) without memory. */
+json_t *rem_plus_put(json_t *map, struct rem_str name, json_t *value);
+
+/* The object "responses": sums by class ([0] is 1xx), by code, and in all.  NULL without memory. */
+json_t *rem_plus_responses(const uint64_t classes[REM_SHM_CLASSES], const struct rem_codes *codes);
+
+/* Takes off what was counted before a reset. */
+void rem_plus_codes_less(struct rem_codes *codes, const struct rem_codes *base);
+
+/* Gauges are sums over workers that change meanwhile; a moment's -1 is no number for clients. */
+static inline json_int_t rem_plus_gauge(int64_t n)
+{
+    return n > 0 ? n : 0;
+}
+
+/* ---- endpoints, by file ---- */
+
+/* plus_status.c */
+int rem_plus_versions(struct rem_api_call *call);
+int rem_plus_root(struct rem_api_call *call);
+int rem_plus_http(struct rem_api_call *call);
+int rem_plus_nginx(struct rem_api_call *call);
+int rem_plus_license(struct rem_api_call *call);
+int rem_plus_processes(struct rem_api_call *call);
+int rem_plus_processes_reset(struct rem_api_call *call);
+int rem_plus_connections(struct rem_api_call *call);
+int rem_plus_connections_reset(struct rem_api_call *call);
+int rem_plus_requests(struct rem_api_call *call);
+int rem_plus_requests_reset(struct rem_api_call *call);
+int rem_plus_ssl(struct rem_api_call *call);
+int rem_plus_ssl_reset(struct rem_api_call *call);
+
+/* plus_workers.c */
+int rem_plus_workers(struct rem_api_call *call);
+int rem_plus_workers_reset(struct rem_api_call *call);
+int rem_plus_worker(struct rem_api_call *call);
+int rem_plus_worker_reset(struct rem_api_call *call);
+
+/* plus_slabs.c */
+int rem_plus_slabs(struct rem_api_call *call);
+int rem_plus_slab(struct rem_api_call *call);
+int rem_plus_slab_reset(struct rem_api_call *call);
+
+/* plus_resolvers.c */
+int rem_plus_resolvers(struct rem_api_call *call);
+int rem_plus_resolver(struct rem_api_call *call);
+int rem_plus_resolver_reset(struct rem_api_call *call);
+
+/* plus_zones.c */
+int rem_plus_server_zones(struct rem_api_call *call);
+int rem_plus_server_zone(struct rem_api_call *call);
+int rem_plus_server_zone_reset(struct rem_api_call *call);
+int rem_plus_location_zones(struct rem_api_call *call);
+int rem_plus_location_zone(struct rem_api_call *call);
+int rem_plus_location_zone_reset(struct rem_api_call *call);
+int rem_plus_limit_conns(struct rem_api_call *call);
+int rem_plus_limit_conn(struct rem_api_call *call);
+int rem_plus_limit_conn_reset(struct rem_api_call *call);
+int rem_plus_limit_reqs(struct rem_api_call *call);
+int rem_plus_limit_req(struct rem_api_call *call);
+int rem_plus_limit_req_reset(struct rem_api_call *call);
+int rem_plus_caches(struct rem_api_call *call);
+int rem_plus_cache(struct rem_api_call *call); /* and its reset */
+
+/* plus_upstream.c */
+int rem_plus_upstreams(struct rem_api_call *call);
+int rem_plus_upstream(struct rem_api_call *call);
+int rem_plus_upstream_reset(struct rem_api_call *call);
+
+/* plus_servers.c */
+int rem_plus_servers(struct rem_api_call *call);
+int rem_plus_servers_post(struct rem_api_call *call);
+int rem_plus_server(struct rem_api_call *call);
+int rem_plus_server_patch(struct rem_api_call *call);
+int rem_plus_server_delete(struct rem_api_call *call);
+
+#endif
