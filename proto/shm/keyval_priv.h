@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyval_priv.h - a zone's bytes from the inside.
+ *
+ * Layout:     head, entries, index, networks (type ip), order (type prefix), texts.  All offsets
+ * are from the head.  The bytes are immutable once published. Files:      keyval.c reads,
+ * keyval_edit.c makes them.  */
+#ifndef REM_SHM_KEYVAL_PRIV_H
+#define REM_SHM_KEYVAL_PRIV_H
+
+#include "proto/base/siphash.h"
+#include "proto/shm/keyval.h"
+
+enum { REM_KEYVAL_MAGIC = 0x6b76616c };
+
+#define REM_KEYVAL_NONE UINT32_MAX
+
+/* A network, as it is hashed: 4 or 6, and bits behind `bits` are zero. */
+struct rem_keyval_net {
+    uint8_t family;
+    uint8_t bits;
+    uint8_t bytes[16];
+};
+
+struct rem_keyval_head {
+    uint64_t size;
+    uint32_t magic;
+    uint32_t type;
+    uint64_t seed[2];
+    uint32_t count;
+    uint32_t mask;      /* of the index: a power of two above 2 * count, less 1 */
+    uint32_t index_off; /* uint32_t[mask + 1]: entry or REM_KEYVAL_NONE */
+    uint32_t nets_off;  /* struct rem_keyval_net[count] */
+    uint32_t order_off; /* struct rem_keyval_order[count] */
+    uint32_t reserved;
+    uint64_t v4_bits;    /* bit i: there are networks of i bits */
+    uint64_t v6_bits[3]; /* bits 0..128 */
+};
+
+struct rem_keyval_item {
+    uint64_t hash;
+    uint64_t expires_ms;
+    uint32_t key_off, key_len;
+    uint32_t value_off, value_len;
+};
+
+/* Entries by their keys' bytes. */
+struct rem_keyval_order {
+    uint32_t item;
+    uint32_t parent; /* where in the order the longest other key is that this one begins with */
+};
+
+_Static_assert(sizeof(struct rem_keyval_net) == 18, "layout");
+_Static_assert(sizeof(struct rem_keyval_head) == 88, "layout");
+_Static_assert(sizeof(struct rem_keyval_item) == 32, "layout");
+
+static inline const struct rem_keyval_item *rem_keyval_items(const struct rem_keyval_head *head)
+{
+    return (const struct rem_keyval_item *)(const void *)(head + 1);
+}
+
+static inline struct rem_str rem_keyval_text(const struct rem_keyval_head *head, uint32_t off,
+                                             uint32_t len)
+{
+    return rem_str_make((const char *)head + off, len);
+}
+
+/* A key of a zone of addresses; IPv4 mapped into IPv6 is IPv4.  Errors: REM_EINVAL. */
+int rem_keyval_net_parse(struct rem_str text, struct rem_keyval_net *out) REM_MUST_CHECK;
+
+static inline uint64_t rem_keyval_net_hash(const uint64_t seed[2], const struct rem_keyval_net *net)
+{
+    return rem_siphash(seed, net, sizeof(*net));
+}
+
+static inline bool rem_keyval_net_eq(const struct rem_keyval_net *a, const struct rem_keyval_net *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+#endif
