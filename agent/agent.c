@@ -273,6 +273,8 @@ static int start_registry(struct rem_agent *agent, struct rem_err *err)
     if (rc != 0)
         return rc;
     rem_api_init(&agent->api, handover->region, agent->writer, agent->clock, handover->write);
+    agent->api.keyvals = handover->keyvals;
+    agent->api.keyval_count = handover->keyval_count;
     fill_info(agent);
     return start_journal(agent, err);
 }

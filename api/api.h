@@ -34,6 +34,7 @@ struct rem_api_info {
 };
 
 struct rem_api_reset;
+struct rem_keyval_spec;
 
 struct rem_api {
     const struct rem_region *region; /* borrowed, as the rest */
@@ -41,6 +42,8 @@ struct rem_api {
     const struct rem_clock *clock;
     bool write;
     struct rem_api_info info;
+    const struct rem_keyval_spec *keyvals; /* zones of the configuration, see keyval_ops.h */
+    size_t keyval_count;
     struct rem_journal *journal; /* NULL: nothing is noted */
     unsigned streams;            /* that are open, as far as the transport knows */
 

@@ -42,6 +42,11 @@
     X(NO_BACKUP, "UpstreamNoBackup", 400, 400, "The method knows no backup servers")               \
     X(OUT_OF_MEMORY, "UpstreamOutOfMemory", 400, 507, "Shared memory is full")                     \
     X(ENTRY_EXISTS, "EntryExists", 409, 409, "Entry exists")                                       \
+    X(KEYVAL_NOT_FOUND, "KeyvalNotFound", 404, 404, "Key-value zone not found")                    \
+    X(KEYVAL_KEY_NOT_FOUND, "KeyvalKeyNotFound", 404, 404, "Key not found")                        \
+    X(KEYVAL_KEY_EXISTS, "KeyvalKeyExists", 409, 409, "Key already exists")                        \
+    X(KEYVAL_FORMAT, "KeyvalFormatError", 400, 400, "Invalid key or value")                        \
+    X(KEYVAL_FULL, "KeyvalOutOfMemory", 413, 507, "The key-value zone is full")                    \
     X(JSON, "JsonError", 415, 400, "Invalid JSON")                                                 \
     X(TOO_LARGE, "RequestTooLarge", 413, 413, "Request too large")                                 \
     X(CONFLICT, "RevisionMismatch", 412, 412, "Revision does not match")                           \

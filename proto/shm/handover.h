@@ -22,6 +22,7 @@ struct rem_admin_listener {
 
 struct rem_check_spec;
 struct rem_zone;
+struct rem_keyval_spec;
 
 struct rem_handover {
     const struct rem_region *region;
@@ -48,6 +49,8 @@ struct rem_handover {
     const char *build;   /* "remora-0.1.0 (gcc ...)"; may be empty */
     bool last_reload_ok;
     int64_t last_reload_sec;
+    const struct rem_keyval_spec *keyvals; /* keyval.h; each is one of the tables, too */
+    size_t keyval_count;
     const struct rem_check_spec *checks; /* check_spec.h */
     size_t check_count;
     const struct rem_zone *zones; /* opened; for status pages, see rem_zone_peek */

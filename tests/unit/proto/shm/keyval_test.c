@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/shm/keyval.h"
+
+#include "tests/unit/proto/shm/fixture.h"
+
+enum { NOW = 1000000 };
+
+static struct rem_str build(struct rem_keyval_edit *edit)
+{
+    struct rem_str bytes;
+
+    ck_assert_int_eq(rem_keyval_edit_build(edit, &bytes), 0);
+    ck_assert_uint_eq(bytes.n, rem_keyval_edit_size(edit));
+    ck_assert(rem_keyval_valid(bytes, edit->type));
+    rem_keyval_edit_fini(edit);
+    return bytes;
+}
+
+static void release(struct rem_str bytes)
+{
+    free((void *)(uintptr_t)bytes.p);
+}
+
+static int put(struct rem_keyval_edit *edit, const char *key, const char *value, uint64_t expires)
+{
+    const struct rem_keyval_entry entry = {rem_str_from(key), rem_str_from(value), expires};
+
+    return rem_keyval_edit_put(edit, &entry);
+}
+
+/* A zone of "k=v" pairs, of which "-" in front means that it is dead. */
+static struct rem_str zone_of(enum rem_keyval_type type, const char *const *pairs)
+{
+    struct rem_keyval_edit edit;
+
+    ck_assert_int_eq(rem_keyval_edit_init(&edit, type, REM_STR(""), NOW), 0);
+    for (; *pairs != NULL; pairs += 2)
+        ck_assert_int_eq(
+            put(&edit, pairs[0] + (*pairs[0] == '-'), pairs[1], *pairs[0] == '-' ? NOW : 0), 0);
+    return build(&edit);
+}
+
+static const char *look(struct rem_str zone, const char *text, uint64_t now)
+{
+    static char value[64];
+    struct rem_str out;
+
+    if (!rem_keyval_lookup(zone.p, rem_str_from(text), now, &out))
+        return "(none)";
+    (void)snprintf(value, sizeof(value), "%.*s", REM_STR_ARG(out));
+    return value;
+}
+
+static const char *const strings[] = {"one", "1", "two", "", "On", "2", "-dead", "3", NULL};
+static const char *const nets[] = {"10.0.0.0/8",
+                                   "ten",
+                                   "10.1.0.0/16",
+                                   "one",
+                                   "10.1.2.3",
+                                   "host",
+                                   "-10.1.2.4",
+                                   "dead",
+                                   "::/0",
+                                   "six",
+                                   "2001:db8::/33",
+                                   "doc",
+                                   "::ffff:192.0.2.0/120",
+                                   "mapped",
+                                   "2001:db8::1",
+                                   "host6",
+                                   NULL};
+static const char *const prefixes[] = {"/a",       "a",    "/ab", "ab",    "/ab/c",
+                                       "abc",      "/b",   "b",   "/ab/x", "abx",
+                                       "-/ab/c/d", "dead", "zz",  "z",     NULL};
+
+static const struct look_case {
+    enum rem_keyval_type type;
+    const char *const *pairs;
+    const char *text, *value;
+} look_cases[] = {
+    {REM_KEYVAL_STRING, strings, "one", "1"},
+    {REM_KEYVAL_STRING, strings, "two", ""},
+    {REM_KEYVAL_STRING, strings, "On", "2"},
+    {REM_KEYVAL_STRING, strings, "ONE", "(none)"},
+    {REM_KEYVAL_STRING, strings, "on", "(none)"},
+    {REM_KEYVAL_STRING, strings, "", "(none)"},
+    {REM_KEYVAL_STRING, strings, "dead", "(none)"},
+    {REM_KEYVAL_IP, nets, "10.1.2.3", "host"},
+    {REM_KEYVAL_IP, nets, "10.1.2.4", "one"},
+    {REM_KEYVAL_IP, nets, "10.1.255.255", "one"},
+    {REM_KEYVAL_IP, nets, "10.2.0.0", "ten"},
+    {REM_KEYVAL_IP, nets, "11.0.0.0", "(none)"},
+    {REM_KEYVAL_IP, nets, "::ffff:10.2.0.0", "ten"},
+    {REM_KEYVAL_IP, nets, "192.0.2.77", "mapped"},
+    {REM_KEYVAL_IP, nets, "192.0.3.1", "(none)"},
+    {REM_KEYVAL_IP, nets, "2001:db8::1", "host6"},
+    {REM_KEYVAL_IP, nets, "2001:db8:7fff::", "doc"},
+    {REM_KEYVAL_IP, nets, "2001:db8:8000::", "six"},
+    {REM_KEYVAL_IP, nets, "10.1.0.0/16", "one"},
+    {REM_KEYVAL_IP, nets, "10.1.2.0/24", "one"},
+    {REM_KEYVAL_IP, nets, "10.0.0.0/15", "ten"},
+    {REM_KEYVAL_IP, nets, "8.0.0.0/6", "(none)"},
+    {REM_KEYVAL_IP, nets, "10.1.2.3:80", "(none)"},
+    {REM_KEYVAL_IP, nets, "unix:", "(none)"},
+    {REM_KEYVAL_IP, nets, "x", "(none)"},
+    {REM_KEYVAL_PREFIX, prefixes, "/a", "a"},
+    {REM_KEYVAL_PREFIX, prefixes, "/ac", "a"},
+    {REM_KEYVAL_PREFIX, prefixes, "/ab", "ab"},
+    {REM_KEYVAL_PREFIX, prefixes, "/ab/", "ab"},
+    {REM_KEYVAL_PREFIX, prefixes, "/ab/b", "ab"},
+    {REM_KEYVAL_PREFIX, prefixes, "/ab/c", "abc"},
+    {REM_KEYVAL_PREFIX, prefixes, "/ab/c/d", "abc"},
+    {REM_KEYVAL_PREFIX, prefixes, "/ab/c/d/e", "abc"},
+    {REM_KEYVAL_PREFIX, prefixes, "/ab/w", "ab"},
+    {REM_KEYVAL_PREFIX, prefixes, "/ab/x\xff", "abx"},
+    {REM_KEYVAL_PREFIX, prefixes, "/b", "b"},
+    {REM_KEYVAL_PREFIX, prefixes, "/", "(none)"},
+    {REM_KEYVAL_PREFIX, prefixes, "zzz", "z"},
+    {REM_KEYVAL_PREFIX, prefixes, "\xff", "(none)"},
+};
+
+START_TEST(looks_up)
+{
+    const struct look_case *c = &look_cases[_i];
+    struct rem_str zone = zone_of(c->type, c->pairs);
+
+    ck_assert_msg(strcmp(look(zone, c->text, NOW), c->value) == 0, "%s: %s, not %s", c->text,
+                  look(zone, c->text, NOW), c->value);
+    release(zone);
+}
+END_TEST
+
+START_TEST(entries_die)
+{
+    struct rem_keyval_edit edit;
+    struct rem_str first, second;
+    struct rem_keyval_entry entry;
+
+    ck_assert_int_eq(rem_keyval_edit_init(&edit, REM_KEYVAL_STRING, REM_STR(""), NOW), 0);
+    ck_assert_int_eq(put(&edit, "a", "1", NOW + 10), 0);
+    ck_assert_int_eq(put(&edit, "b", "2", NOW + 20), 0);
+    first = build(&edit);
+    ck_assert_str_eq(look(first, "a", NOW + 9), "1");
+    ck_assert_str_eq(look(first, "a", NOW + 10), "(none)");
+    ck_assert_str_eq(look(first, "b", NOW + 10), "2");
+    ck_assert_uint_eq(rem_keyval_count(first), 2);
+    ck_assert_int_eq(rem_keyval_find(first, REM_STR("a"), &entry), 0);
+    ck_assert_uint_eq(entry.expires_ms, NOW + 10);
+    ck_assert_int_eq(rem_keyval_edit_init(&edit, REM_KEYVAL_STRING, first, NOW + 10), 0);
+    ck_assert_int_eq(rem_keyval_edit_get(&edit, REM_STR("a"), &entry), REM_ENOTFOUND);
+    second = build(&edit);
+    ck_assert_uint_eq(rem_keyval_count(second), 1);
+    ck_assert_uint_lt(second.n, first.n);
+    ck_assert_int_eq(rem_keyval_find(second, REM_STR("a"), &entry), REM_ENOTFOUND);
+    release(first);
+    release(second);
+}
+END_TEST
+
+START_TEST(one_network_is_one_key)
+{
+    static const char *const same[] = {"10.0.0.0/8", "10.1.2.3/8", "::ffff:10.0.0.0/104"};
+    struct rem_keyval_edit edit;
+    struct rem_keyval_entry entry;
+    struct rem_str zone;
+
+    ck_assert_int_eq(rem_keyval_edit_init(&edit, REM_KEYVAL_IP, REM_STR(""), NOW), 0);
+    for (size_t i = 0; i < REM_COUNT(same); i++)
+        ck_assert_int_eq(put(&edit, same[i], same[i], 0), 0);
+    ck_assert_int_eq(put(&edit, "10.0.0.0/33", "x", 0), REM_EINVAL);
+    ck_assert_int_eq(put(&edit, "name", "x", 0), REM_EINVAL);
+    ck_assert_int_eq(put(&edit, "unix:", "x", 0), REM_EINVAL);
+    ck_assert_int_eq(put(&edit, "", "x", 0), REM_EINVAL);
+    zone = build(&edit);
+    ck_assert_uint_eq(rem_keyval_count(zone), 1);
+    ck_assert_int_eq(rem_keyval_find(zone, REM_STR("10.9.9.9/8"), &entry), 0);
+    ck_assert(rem_str_is(entry.key, same[0]) && rem_str_is(entry.value, same[2]));
+    release(zone);
+}
+END_TEST
+
+START_TEST(bounds)
+{
+    static char big[REM_KEYVAL_VALUE_MAX + 1];
+    struct rem_keyval_edit edit;
+    struct rem_keyval_entry entry = {.key = rem_str_make(big, REM_KEYVAL_KEY_MAX + 1)};
+    struct rem_str zone;
+
+    ck_assert_int_eq(rem_keyval_edit_init(&edit, REM_KEYVAL_STRING, REM_STR(""), NOW), 0);
+    ck_assert_int_eq(rem_keyval_edit_put(&edit, &entry), REM_ETOOBIG);
+    entry.key.n--;
+    entry.value = rem_str_make(big, sizeof(big));
+    ck_assert_int_eq(rem_keyval_edit_put(&edit, &entry), REM_ETOOBIG);
+    entry.value.n--;
+    ck_assert_int_eq(rem_keyval_edit_put(&edit, &entry), 0);
+    zone = build(&edit);
+    ck_assert_uint_gt(zone.n, REM_KEYVAL_VALUE_MAX + REM_KEYVAL_KEY_MAX);
+    ck_assert(!rem_keyval_valid(zone, REM_KEYVAL_IP));
+    ck_assert(!rem_keyval_valid(rem_str_make(zone.p, zone.n - 1), REM_KEYVAL_STRING));
+    ck_assert(!rem_keyval_valid(rem_str_make(zone.p, 8), REM_KEYVAL_STRING));
+    release(zone);
+}
+END_TEST
+
+/* Thousands of steps, against a plain array. */
+enum { KEYS = 500, STEPS = 20000 };
+
+START_TEST(does_what_a_plain_array_does)
+{
+    static char values[KEYS][16], keys[KEYS][24];
+    struct rem_keyval_edit edit;
+    struct rem_str zone = {"", 0};
+    uint32_t random = 7 + (uint32_t)_i;
+    size_t count = 0;
+
+    memset(values, 0, sizeof(values));
+    for (int i = 0; i < KEYS; i++)
+        (void)snprintf(keys[i], sizeof(keys[i]), _i == REM_KEYVAL_IP ? "10.%d.0.0/%d" : "key%d.%d",
+                       i % 100, i / 100 + 16);
+    ck_assert_int_eq(rem_keyval_edit_init(&edit, (enum rem_keyval_type)_i, zone, NOW), 0);
+    for (int step = 0; step < STEPS; step++) {
+        int k = (int)((random = random * 1664525 + 1013904223) >> 8) % KEYS;
+        struct rem_str key = rem_str_from(keys[k]);
+        bool removes = random >> 30 == 0;
+        struct rem_keyval_entry entry;
+
+        ck_assert_int_eq(rem_keyval_edit_get(&edit, key, &entry),
+                         values[k][0] != '\0' ? 0 : REM_ENOTFOUND);
+        if (removes) {
+            ck_assert_int_eq(rem_keyval_edit_remove(&edit, key),
+                             values[k][0] != '\0' ? 0 : REM_ENOTFOUND);
+            count -= values[k][0] != '\0';
+            values[k][0] = '\0';
+        } else {
+            count += values[k][0] == '\0';
+            (void)snprintf(values[k], sizeof(values[k]), "v%d", step);
+            /* The text must live until the build. */
+            if (step % 2 == 0)
+                ck_assert_int_eq(put(&edit, keys[k], values[k], 0), 0);
+            else
+                ck_assert_int_eq(put(&edit, keys[k], values[k], NOW + 1), 0);
+        }
+        if (random % 64 == 0) {
+            struct rem_str next = build(&edit);
+            if (zone.n != 0)
+                release(zone);
+            zone = next;
+            ck_assert_uint_eq(rem_keyval_count(zone), count);
+            for (int i = 0; i < KEYS; i++)
+                ck_assert_int_eq(rem_keyval_find(zone, rem_str_from(keys[i]), &entry),
+                                 values[i][0] != '\0' ? 0 : REM_ENOTFOUND);
+            ck_assert_int_eq(rem_keyval_edit_init(&edit, (enum rem_keyval_type)_i, zone, NOW), 0);
+        }
+    }
+    rem_keyval_edit_clear(&edit);
+    release(zone);
+    zone = build(&edit);
+    ck_assert_uint_eq(rem_keyval_count(zone), 0);
+    ck_assert_str_eq(look(zone, "key1.16", NOW), "(none)");
+    release(zone);
+}
+END_TEST
+
+START_TEST(types_have_names)
+{
+    enum rem_keyval_type type;
+    struct rem_keyval_spec a = {.type = REM_KEYVAL_STRING}, b = {.type = REM_KEYVAL_IP};
+
+    for (int i = 0; i < REM_KEYVAL_TYPES; i++) {
+        const char *name = rem_keyval_type_name((enum rem_keyval_type)i);
+        ck_assert_int_eq(rem_keyval_type_parse(rem_str_from(name), &type), 0);
+        ck_assert_int_eq((int)type, i);
+    }
+    ck_assert_int_eq(rem_keyval_type_parse(REM_STR("ipv4"), &type), REM_EINVAL);
+    ck_assert_uint_ne(rem_keyval_config_hash(&a), rem_keyval_config_hash(&b));
+    ck_assert_uint_ne(rem_keyval_config_hash(&a), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("keyval");
+    TCase *tcase = tcase_create("keyval");
+
+    tcase_add_loop_test(tcase, looks_up, 0, REM_COUNT(look_cases));
+    tcase_add_test(tcase, entries_die);
+    tcase_add_test(tcase, one_network_is_one_key);
+    tcase_add_test(tcase, bounds);
+    tcase_add_loop_test(tcase, does_what_a_plain_array_does, 0, REM_KEYVAL_TYPES);
+    tcase_add_test(tcase, types_have_names);
+    suite_add_tcase(suite, tcase);
+    return fix_run(suite);
+}
