@@ -57,7 +57,8 @@ static int past_init(struct past *past, const struct rem_plan *plan, uint32_t en
     return rc;
 }
 
-static int new_server_slot(struct rem_plan *plan, const struct rem_addr *addr, uint64_t *out_off)
+int rem_commit_server_slot(struct rem_plan *plan, const struct rem_upstream_spec *spec,
+                           const struct rem_addr *addr, uint64_t *out_off)
 {
     struct rem_shm_server_slot slot = {0};
     uint64_t size = rem_object_server_slot_size(&plan->writer->region);
@@ -66,6 +67,8 @@ static int new_server_slot(struct rem_plan *plan, const struct rem_addr *addr, u
     if (rc != REM_OK)
         return rc;
     slot.uid = rem_plan_uid(plan);
+    if (spec->flags & REM_UPSTREAM_MANDATORY)
+        atomic_init(&slot.health, REM_HEALTH_CHECKING);
     slot.name_len = (uint32_t)rem_addr_text(addr, slot.name, sizeof(slot.name));
     rem_plan_write(plan, *out_off, &slot, sizeof(slot));
     rem_plan_write(plan, *out_off + sizeof(slot), NULL, size - sizeof(slot));
@@ -81,7 +84,7 @@ static int give_slots(struct rem_plan *plan, const struct rem_upstream_spec *spe
         uint32_t known = rem_addr_index_claim(&past->index, &spec->servers[i].addr);
 
         if (known == REM_SHM_NONE) {
-            int rc = new_server_slot(plan, &spec->servers[i].addr, &server->slot);
+            int rc = rem_commit_server_slot(plan, spec, &spec->servers[i].addr, &server->slot);
             if (rc != REM_OK)
                 return rc;
         } else {
@@ -94,12 +97,27 @@ static int give_slots(struct rem_plan *plan, const struct rem_upstream_spec *spe
     return REM_OK;
 }
 
+/* Its ejection ends, as nobody would count it any more. */
+int rem_commit_leave(struct rem_plan *plan, uint64_t slot_off, uint32_t entry)
+{
+    const struct rem_region *region = &plan->writer->region;
+    const struct rem_shm_set *set = rem_region_at(region, plan->entries[entry].set);
+    struct rem_shm_server_slot *slot = rem_object_server_slot(region, slot_off);
+
+    /* relaxed: a hint */
+    if (atomic_load_explicit(&slot->health, memory_order_relaxed) & REM_HEALTH_EJECTED) {
+        rem_writer_step(plan->writer);
+        (void)rem_server_uneject(rem_region_at(region, set->upstream_slot), slot, 0);
+    }
+    return rem_plan_add_zombie(plan, slot_off, entry);
+}
+
 static int leave_behind(struct rem_plan *plan, const struct past *past, uint32_t entry)
 {
     for (uint32_t i = 0; i < past->count; i++) {
         if (past->index.claimed[i] || past->zombies[i] != REM_SHM_NONE)
             continue;
-        int rc = rem_plan_add_zombie(plan, past->slots[i], entry);
+        int rc = rem_commit_leave(plan, past->slots[i], entry);
         if (rc != REM_OK)
             return rc;
     }
@@ -120,9 +138,8 @@ static int new_upstream_slot(struct rem_plan *plan, struct rem_shm_set *set)
     return REM_OK;
 }
 
-/* Puts the finished set into the region and into the plan's directory. */
-static int place_set(struct rem_plan *plan, const struct rem_change_item *item, uint32_t entry,
-                     struct rem_shm_set *set)
+int rem_commit_place_set(struct rem_plan *plan, const struct rem_change_item *item, uint32_t entry,
+                         struct rem_shm_set *set)
 {
     struct rem_shm_dir_entry added = {.name_hash = item->name_hash};
     const struct rem_shm_set *old;
@@ -150,7 +167,8 @@ static int place_set(struct rem_plan *plan, const struct rem_change_item *item, 
     return REM_OK;
 }
 
-static int plan_item(struct rem_plan *plan, const struct rem_change_item *item, uint32_t entry)
+static int plan_item(struct rem_plan *plan, struct rem_change *change, struct rem_change_item *item,
+                     uint32_t entry)
 {
     struct rem_image image = {0};
     struct past past;
@@ -158,7 +176,9 @@ static int plan_item(struct rem_plan *plan, const struct rem_change_item *item, 
 
     if (!item->exists)
         return entry != REM_SHM_NONE ? rem_plan_drop_entry(plan, entry) : REM_OK;
-    rc = past_init(&past, plan, entry);
+    rc = rem_change_fill(change, item);
+    if (rc == REM_OK)
+        rc = past_init(&past, plan, entry);
     if (rc != REM_OK)
         return rc;
     rc = rem_image_build(&item->spec, item->next_id, &image);
@@ -167,23 +187,94 @@ static int plan_item(struct rem_plan *plan, const struct rem_change_item *item, 
     if (rc == REM_OK)
         rc = leave_behind(plan, &past, entry);
     if (rc == REM_OK)
-        rc = place_set(plan, item, entry, image.set);
+        rc = rem_commit_place_set(plan, item, entry, image.set);
     rem_image_fini(&image);
     past_fini(&past);
     return rc;
 }
 
-static int plan_items(struct rem_plan *plan, const struct rem_change *change)
+/* A table in private memory.  Returns NULL without memory. */
+static struct rem_shm_table *make_table(const struct rem_table *from)
+{
+    uint64_t bytes_off = (sizeof(struct rem_shm_table) + from->name.n + REM_SHM_UNIT - 1) /
+                         REM_SHM_UNIT * REM_SHM_UNIT;
+    uint64_t size = (bytes_off + from->bytes.n + REM_SHM_UNIT - 1) / REM_SHM_UNIT * REM_SHM_UNIT;
+    struct rem_shm_table *table = aligned_alloc(REM_SHM_UNIT, size);
+
+    if (table == NULL)
+        return NULL;
+    memset(table, 0, bytes_off);
+    table->size = size;
+    table->kind = (uint32_t)from->kind;
+    table->name_len = (uint32_t)from->name.n;
+    table->bytes_off = bytes_off;
+    table->bytes_len = from->bytes.n;
+    memcpy(table + 1, from->name.p, from->name.n);
+    if (from->bytes.n != 0)
+        memcpy((char *)table + bytes_off, from->bytes.p, from->bytes.n);
+    memset((char *)table + bytes_off + from->bytes.n, 0, size - bytes_off - from->bytes.n);
+    return table;
+}
+
+static int place_table(struct rem_plan *plan, const struct rem_table *from, uint64_t *out_off)
+{
+    struct rem_shm_table *table = make_table(from);
+    int rc;
+
+    if (table == NULL)
+        return REM_ENOMEM;
+    rc = rem_plan_take(plan, table->size, out_off);
+    if (rc == REM_OK) {
+        table->uid = rem_plan_uid(plan);
+        rem_plan_write(plan, *out_off, table, table->size);
+    }
+    free(table);
+    return rc;
+}
+
+static int plan_table(struct rem_plan *plan, const struct rem_change_table_item *item)
+{
+    struct rem_shm_dir_table entry = {
+        .name_hash = rem_table_hash(item->now.kind, item->now.name),
+        .config_hash = item->now.config_hash,
+        .kind = (uint32_t)item->now.kind,
+        .flags = item->flags,
+    };
+    uint32_t at = rem_writer_table_index(plan->writer, item->now.kind, item->now.name);
+    int rc = REM_OK;
+
+    if (item->exists && item->now.uid != 0 && at != REM_SHM_NONE) { /* the bytes stay */
+        entry.table = plan->tables[at].table;
+        plan->tables[at] = entry;
+        return REM_OK;
+    }
+    if (at != REM_SHM_NONE)
+        rc = rem_plan_drop_table(plan, at);
+    if (rc == REM_OK && item->exists)
+        rc = place_table(plan, &item->now, &entry.table);
+    return rc == REM_OK && item->exists ? rem_plan_add_table(plan, &entry) : rc;
+}
+
+static int plan_items(struct rem_plan *plan, struct rem_change *change)
 {
     for (size_t i = 0; i < change->count; i++) {
-        const struct rem_change_item *item = &change->items[i];
+        struct rem_change_item *item = &change->items[i];
         size_t index;
         int rc;
 
         if (!item->touched)
             continue;
-        rc = rem_writer_find(change->writer, item->spec.name, &index);
-        rc = plan_item(plan, item, rc == REM_OK ? (uint32_t)index : REM_SHM_NONE);
+        if (rem_writer_find(change->writer, item->spec.name, &index) != REM_OK)
+            index = REM_SHM_NONE;
+        if (rem_commit_can_patch(item))
+            rc = rem_commit_patch(plan, item, (uint32_t)index);
+        else
+            rc = plan_item(plan, change, item, (uint32_t)index);
+        if (rc != REM_OK)
+            return rc;
+    }
+    for (size_t i = 0; i < change->table_count; i++) {
+        int rc = change->tables[i].touched ? plan_table(plan, &change->tables[i]) : REM_OK;
         if (rc != REM_OK)
             return rc;
     }
@@ -196,10 +287,13 @@ static bool any_touched(const struct rem_change *change)
     for (size_t i = 0; i < change->count; i++)
         if (change->items[i].touched)
             return true;
+    for (size_t i = 0; i < change->table_count; i++)
+        if (change->tables[i].touched)
+            return true;
     return false;
 }
 
-static int plan_and_publish(const struct rem_change *change)
+static int plan_and_publish(struct rem_change *change)
 {
     const struct rem_shm_dir *dir = change->writer->dir;
     bool touched = any_touched(change) || dir == NULL;

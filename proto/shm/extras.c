@@ -199,6 +199,12 @@ static int build_routes(const struct rem_upstream_spec *spec, struct rem_extras 
 
 /* ---- all ---- */
 
+bool rem_extras_wanted(const struct rem_upstream_spec *spec)
+{
+    return spec->sticky != REM_STICKY_NONE || spec->method == REM_BALANCE_IP_HASH ||
+           spec->method == REM_BALANCE_HASH || spec->method == REM_BALANCE_HASH_CONSISTENT;
+}
+
 int rem_extras_build(const struct rem_upstream_spec *spec, struct rem_extras *out)
 {
     struct rem_extras extras = {0};

@@ -24,6 +24,9 @@ struct rem_extras {
     char *sticky_ids; /* owned, REM_STICKY_ID bytes per server; NULL: none */
 };
 
+/* Is anything computed ahead for the upstream? */
+bool rem_extras_wanted(const struct rem_upstream_spec *spec);
+
 /* `out` is empty on failure.  Errors: REM_ENOMEM, REM_ETOOBIG. */
 int rem_extras_build(const struct rem_upstream_spec *spec, struct rem_extras *out) REM_MUST_CHECK;
 void rem_extras_fini(struct rem_extras *extras);

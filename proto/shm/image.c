@@ -1,105 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/shm/extras.h"
-#include "proto/shm/schedule.h"
 #include "proto/shm/writer_priv.h"
 
 #include <stdlib.h>
 
-/* The turns of primaries or of backups, in server indices. */
-struct turns {
-    uint32_t *items; /* owned; NULL: turn i is server i */
-    uint32_t length;
-    uint32_t servers;
-};
-
-/* Appends texts behind the fixed parts of a set. */
-struct texts {
-    char *base;
-    uint32_t at;
-};
-
-static bool takes_part(const struct rem_server_spec *server, uint32_t backup)
+/* Where the text already lies, or behind the others. */
+static struct rem_shm_text put_text(struct rem_texts *texts, struct rem_str s)
 {
-    return (server->flags & REM_SERVER_BACKUP) == backup &&
-           !(server->flags & (REM_SERVER_DOWN | REM_SERVER_DRAIN));
-}
-
-/* Turns positions among those that take part into server indices. */
-static int map_turns(const struct rem_schedule *schedule, const uint32_t *indices, uint32_t count,
-                     struct turns *out)
-{
-    struct turns turns = {.length = schedule->length, .servers = count};
-    bool identity = schedule->turns == NULL;
-
-    for (uint32_t i = 0; i < count && identity; i++)
-        identity = indices[i] == i;
-    if (!identity) {
-        turns.items = malloc(turns.length * sizeof(*turns.items));
-        if (turns.items == NULL)
-            return REM_ENOMEM;
-        for (uint32_t i = 0; i < turns.length; i++)
-            turns.items[i] = indices[schedule->turns != NULL ? schedule->turns[i] : i];
-    }
-    *out = turns;
-    return REM_OK;
-}
-
-static int make_turns(const struct rem_upstream_spec *spec, uint32_t backup, struct turns *out)
-{
-    size_t room = spec->server_count != 0 ? spec->server_count : 1;
-    uint32_t *indices = calloc(room, sizeof(*indices));
-    uint32_t *weights = calloc(room, sizeof(*weights));
-    struct rem_schedule schedule = {0};
-    uint32_t count = 0;
-    int rc = REM_ENOMEM;
-
-    if (indices != NULL && weights != NULL) {
-        for (uint32_t i = 0; i < spec->server_count; i++) {
-            if (!takes_part(&spec->servers[i], backup))
-                continue;
-            indices[count] = i;
-            weights[count++] = spec->servers[i].weight;
-        }
-        rc = rem_schedule_build(weights, count, &schedule);
-    }
-    if (rc == REM_OK)
-        rc = map_turns(&schedule, indices, count, out);
-    rem_schedule_fini(&schedule);
-    free(indices);
-    free(weights);
-    return rc;
-}
-
-static uint64_t turns_size(const struct turns *turns)
-{
-    return turns->items != NULL ? turns->length * sizeof(*turns->items) : 0;
-}
-
-static uint64_t texts_size(const struct rem_upstream_spec *spec)
-{
-    uint64_t size = spec->name.n + spec->zone.n;
-
-    for (size_t i = 0; i < spec->server_count; i++) {
-        const struct rem_server_spec *server = &spec->servers[i];
-        size += (server->server.n != 0 ? server->server.n : REM_ADDR_TEXT) + server->name.n +
-                server->route.n + server->fail_timeout_text.n + server->slow_start_text.n +
-                (server->addr.len > REM_SHM_SOCKADDR ? server->addr.len : 0);
-    }
-    return size;
-}
-
-static struct rem_shm_text put_text(struct texts *texts, struct rem_str s)
-{
+    uintptr_t first = (uintptr_t)texts->old, at = (uintptr_t)s.p;
     struct rem_shm_text text = {texts->at, (uint32_t)s.n};
 
+    if (texts->old != NULL && s.n != 0 && at >= first + texts->old->texts_off &&
+        at < first + texts->old->size) {
+        texts->reused += text.len;
+        text.off = (uint32_t)(at - first) + texts->moved;
+        return text;
+    }
     if (s.n != 0)
         memcpy(texts->base + texts->at, s.p, s.n);
     texts->at += (uint32_t)s.n;
     return text;
 }
 
-static void fill_server(struct rem_shm_server *to, const struct rem_server_spec *from,
-                        struct texts *texts)
+void rem_image_fill_server(struct rem_shm_server *to, const struct rem_server_spec *from,
+                           struct rem_texts *texts)
 {
     char text[REM_ADDR_TEXT];
 
@@ -130,24 +54,26 @@ static void fill_server(struct rem_shm_server *to, const struct rem_server_spec 
     to->slow_start_text = put_text(texts, from->slow_start_text);
 }
 
-/* Copies turns to `off`.  Returns the offset behind them. */
-static uint32_t fill_turns(struct rem_shm_set *set, struct rem_shm_schedule *schedule,
-                           const struct turns *turns, uint32_t off)
+uint64_t rem_image_server_texts(const struct rem_server_spec *server)
 {
-    uint64_t size = turns_size(turns);
+    return (server->server.n != 0 ? server->server.n : REM_ADDR_TEXT) + server->name.n +
+           server->route.n + server->fail_timeout_text.n + server->slow_start_text.n +
+           (server->addr.len > REM_SHM_SOCKADDR ? server->addr.len : 0);
+}
 
-    schedule->length = turns->length;
-    schedule->servers = turns->servers;
-    schedule->off = size != 0 ? off : 0;
-    if (size != 0)
-        memcpy((char *)set + off, turns->items, size);
-    return off + (uint32_t)size;
+static uint64_t texts_size(const struct rem_upstream_spec *spec)
+{
+    uint64_t size = spec->name.n + spec->zone.n;
+
+    for (size_t i = 0; i < spec->server_count; i++)
+        size += rem_image_server_texts(&spec->servers[i]);
+    return size;
 }
 
 static void fill_set(struct rem_shm_set *set, const struct rem_upstream_spec *spec,
-                     const struct turns turns[2], const struct rem_extras *extras)
+                     const struct rem_turns turns[2], const struct rem_extras *extras)
 {
-    struct texts texts = {.base = (char *)set};
+    struct rem_texts texts = {.base = (char *)set};
     struct rem_shm_server *servers;
 
     set->count = (uint32_t)spec->server_count;
@@ -168,25 +94,25 @@ static void fill_set(struct rem_shm_set *set, const struct rem_upstream_spec *sp
     set->keepalive_timeout_ms = spec->keepalive.timeout_ms;
     set->keepalive_time_ms = spec->keepalive.time_ms;
     texts.at = set->servers_off + set->count * (uint32_t)sizeof(*servers);
-    texts.at = fill_turns(set, &set->primary, &turns[0], texts.at);
-    texts.at = fill_turns(set, &set->backup, &turns[1], texts.at);
+    texts.at = rem_turns_fill(set, &set->primary, &turns[0], texts.at);
+    texts.at = rem_turns_fill(set, &set->backup, &turns[1], texts.at);
     texts.at = rem_extras_fill(extras, set, texts.at);
     set->texts_off = texts.at;
     set->name = put_text(&texts, spec->name);
     set->zone = put_text(&texts, spec->zone);
     servers = (void *)((char *)set + set->servers_off);
     for (size_t i = 0; i < spec->server_count; i++)
-        fill_server(&servers[i], &spec->servers[i], &texts);
+        rem_image_fill_server(&servers[i], &spec->servers[i], &texts);
     REM_CHECK(texts.at <= set->size);
     set->size = texts.at;
 }
 
-static int build(const struct rem_upstream_spec *spec, const struct turns turns[2],
+static int build(const struct rem_upstream_spec *spec, const struct rem_turns turns[2],
                  const struct rem_extras *extras, struct rem_image *out)
 {
     uint64_t size = sizeof(struct rem_shm_set) +
-                    spec->server_count * sizeof(struct rem_shm_server) + turns_size(&turns[0]) +
-                    turns_size(&turns[1]) + texts_size(spec) +
+                    spec->server_count * sizeof(struct rem_shm_server) + rem_turns_size(&turns[0]) +
+                    rem_turns_size(&turns[1]) + texts_size(spec) +
                     rem_extras_size(extras, (uint32_t)spec->server_count);
     struct rem_shm_set *set;
 
@@ -204,22 +130,34 @@ static int build(const struct rem_upstream_spec *spec, const struct turns turns[
     return REM_OK;
 }
 
+static int build_turns(const struct rem_upstream_spec *spec, struct rem_turns turns[2])
+{
+    struct rem_turn_server *servers = malloc((spec->server_count + 1) * sizeof(*servers));
+    uint32_t count = (uint32_t)spec->server_count;
+    int rc;
+
+    if (servers == NULL)
+        return REM_ENOMEM;
+    for (uint32_t i = 0; i < count; i++)
+        servers[i] = (struct rem_turn_server){spec->servers[i].weight, spec->servers[i].flags};
+    rc = rem_turns_build(servers, count, turns);
+    free(servers);
+    return rc;
+}
+
 int rem_image_build(const struct rem_upstream_spec *spec, uint32_t next_id, struct rem_image *out)
 {
-    struct turns turns[2] = {{0}};
+    struct rem_turns turns[2] = {{0}};
     struct rem_extras extras = {0};
-    int rc = make_turns(spec, 0, &turns[0]);
+    int rc = build_turns(spec, turns);
 
-    if (rc == REM_OK)
-        rc = make_turns(spec, REM_SERVER_BACKUP, &turns[1]);
     if (rc == REM_OK)
         rc = rem_extras_build(spec, &extras);
     if (rc == REM_OK)
         rc = build(spec, turns, &extras, out);
     if (rc == REM_OK)
         out->set->next_id = next_id;
-    free(turns[0].items);
-    free(turns[1].items);
+    rem_turns_fini(turns);
     rem_extras_fini(&extras);
     return rc;
 }

@@ -29,6 +29,16 @@ static inline const struct rem_shm_zombie *rem_dir_zombies(const struct rem_shm_
     return (const void *)((const char *)dir + dir->zombies_off);
 }
 
+static inline const struct rem_shm_dir_table *rem_dir_tables(const struct rem_shm_dir *dir)
+{
+    return (const void *)((const char *)dir + dir->tables_off);
+}
+
+static inline struct rem_str rem_object_table_name(const struct rem_shm_table *table)
+{
+    return (struct rem_str){(const char *)(table + 1), table->name_len};
+}
+
 static inline const struct rem_shm_set *rem_dir_set(const struct rem_region *region,
                                                     const struct rem_shm_dir *dir, uint32_t index)
 {

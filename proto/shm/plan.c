@@ -42,9 +42,11 @@ int rem_plan_init(struct rem_plan *plan, struct rem_writer *writer)
     made.epoch = atomic_load_explicit(&writer->region.header->epoch, memory_order_relaxed) + 1;
     made.entry_room = (dir != NULL ? dir->count : 0) + 4;
     made.zombie_room = (dir != NULL ? dir->zombie_count : 0) + 16;
+    made.table_room = (dir != NULL ? dir->table_count : 0) + 4;
     made.entries = malloc(made.entry_room * sizeof(*made.entries));
+    made.tables = malloc(made.table_room * sizeof(*made.tables));
     made.zombies = malloc(made.zombie_room * sizeof(*made.zombies));
-    if (made.entries == NULL || made.zombies == NULL) {
+    if (made.entries == NULL || made.zombies == NULL || made.tables == NULL) {
         rem_plan_fini(&made);
         return REM_ENOMEM;
     }
@@ -53,6 +55,8 @@ int rem_plan_init(struct rem_plan *plan, struct rem_writer *writer)
         memcpy(made.entries, rem_dir_entries(dir), dir->count * sizeof(*made.entries));
         made.zombie_count = dir->zombie_count;
         memcpy(made.zombies, rem_dir_zombies(dir), dir->zombie_count * sizeof(*made.zombies));
+        made.table_count = dir->table_count;
+        memcpy(made.tables, rem_dir_tables(dir), dir->table_count * sizeof(*made.tables));
         made.revision = dir->revision;
         made.config_generation = dir->config_generation;
     }
@@ -68,6 +72,7 @@ void rem_plan_fini(struct rem_plan *plan)
                            plan->taken.items[i].size);
     free(plan->entries);
     free(plan->zombies);
+    free(plan->tables);
     free(plan->taken.items);
     free(plan->retired.items);
     *plan = (struct rem_plan){0};
@@ -163,6 +168,29 @@ int rem_plan_add_zombie(struct rem_plan *plan, uint64_t slot, uint32_t upstream)
     return REM_OK;
 }
 
+int rem_plan_add_table(struct rem_plan *plan, const struct rem_shm_dir_table *table)
+{
+    size_t room = plan->table_room;
+    int rc = reserve(&plan->tables, (size_t)plan->table_count + 1, sizeof(*table), &room);
+
+    if (rc != REM_OK)
+        return rc;
+    plan->table_room = (uint32_t)room;
+    plan->tables[plan->table_count++] = *table;
+    return REM_OK;
+}
+
+int rem_plan_drop_table(struct rem_plan *plan, uint32_t index)
+{
+    const struct rem_shm_table *table =
+        rem_region_at(&plan->writer->region, plan->tables[index].table);
+    int rc = rem_plan_retire(plan, plan->tables[index].table, table->size);
+
+    if (rc == REM_OK)
+        plan->tables[index].table = 0;
+    return rc;
+}
+
 int rem_plan_drop_entry(struct rem_plan *plan, uint32_t index)
 {
     const struct rem_region *region = &plan->writer->region;
@@ -207,6 +235,11 @@ static int compact(struct rem_plan *plan)
         plan->zombies[kept++] = zombie;
     }
     plan->zombie_count = kept;
+    kept = 0;
+    for (uint32_t i = 0; i < plan->table_count; i++)
+        if (plan->tables[i].table != 0)
+            plan->tables[kept++] = plan->tables[i];
+    plan->table_count = kept;
     free(moved);
     return REM_OK;
 }
@@ -226,14 +259,15 @@ static void fill_table(uint32_t *table, uint32_t mask, const struct rem_shm_dir_
 /* The directory in private memory.  Returns NULL without memory. */
 static struct rem_shm_dir *make_dir(const struct rem_plan *plan)
 {
-    uint32_t mask = 1, entries_off = sizeof(struct rem_shm_dir), zombies_off, table_off;
+    uint32_t mask = 1, entries_off = sizeof(struct rem_shm_dir), zombies_off, tables_off, table_off;
     struct rem_shm_dir *dir;
     size_t size;
 
     while (mask < 2 * plan->entry_count)
         mask = mask * 2 + 1;
     zombies_off = entries_off + plan->entry_count * (uint32_t)sizeof(struct rem_shm_dir_entry);
-    table_off = zombies_off + plan->zombie_count * (uint32_t)sizeof(struct rem_shm_zombie);
+    tables_off = zombies_off + plan->zombie_count * (uint32_t)sizeof(struct rem_shm_zombie);
+    table_off = tables_off + plan->table_count * (uint32_t)sizeof(struct rem_shm_dir_table);
     size = (table_off + ((size_t)mask + 1) * sizeof(uint32_t) + REM_SHM_UNIT - 1) / REM_SHM_UNIT *
            REM_SHM_UNIT;
     dir = aligned_alloc(REM_SHM_UNIT, size);
@@ -250,10 +284,13 @@ static struct rem_shm_dir *make_dir(const struct rem_plan *plan)
         .entries_off = entries_off,
         .zombie_count = plan->zombie_count,
         .zombies_off = zombies_off,
+        .table_count = plan->table_count,
+        .tables_off = tables_off,
         .config_generation = plan->config_generation,
     };
     memcpy((char *)dir + entries_off, plan->entries, plan->entry_count * sizeof(*plan->entries));
     memcpy((char *)dir + zombies_off, plan->zombies, plan->zombie_count * sizeof(*plan->zombies));
+    memcpy((char *)dir + tables_off, plan->tables, plan->table_count * sizeof(*plan->tables));
     fill_table((void *)((char *)dir + table_off), mask, plan->entries, plan->entry_count);
     return dir;
 }

@@ -126,7 +126,72 @@ void rem_upstream_count_idle(struct rem_reader *reader, struct rem_upstream_ref 
         ADD(ref->line->idle, n);
 }
 
+/* ---- tables ---- */
+
+void rem_table_ref_init(struct rem_table_ref *ref, enum rem_table_kind kind, struct rem_str name)
+{
+    *ref = (struct rem_table_ref){.kind = kind, .name = name, .hash = rem_table_hash(kind, name)};
+}
+
+static const struct rem_shm_table *table_of(const struct rem_reader *reader,
+                                            const struct rem_table_ref *ref, uint32_t at)
+{
+    const struct rem_shm_dir_table *tables =
+        (const void *)((const char *)reader->dir + reader->dir->tables_off);
+    const struct rem_shm_table *table;
+
+    if (at >= reader->dir->table_count || tables[at].name_hash != ref->hash ||
+        tables[at].kind != (uint32_t)ref->kind)
+        return NULL;
+    table = (const void *)((const char *)reader->header + tables[at].table);
+    return rem_str_eq(rem_str_make((const char *)(table + 1), table->name_len), ref->name) ? table
+                                                                                           : NULL;
+}
+
+const void *rem_reader_table(struct rem_reader *reader, struct rem_table_ref *ref, size_t *size)
+{
+    rem_reader_enter(reader);
+    if (REM_UNLIKELY(reader->dir == NULL))
+        return NULL;
+    if (REM_UNLIKELY(ref->epoch != reader->dir->epoch)) {
+        /* Tables come and go with configurations: as a rule it is where it was. */
+        ref->table = table_of(reader, ref, ref->at);
+        for (uint32_t i = 0; ref->table == NULL && i < reader->dir->table_count; i++) {
+            ref->table = table_of(reader, ref, i);
+            ref->at = i;
+        }
+        ref->epoch = reader->dir->epoch;
+    }
+    if (ref->table == NULL)
+        return NULL;
+    *size = ref->table->bytes_len;
+    return (const char *)ref->table + ref->table->bytes_off;
+}
+
 /* ---- may a server be used? ---- */
+
+/* Of a server that is not simply well: may it be used in spite of that, or again? */
+static bool fit_again(const struct rem_shm_set *set, const struct rem_shm_server *server,
+                      struct rem_shm_server_slot *slot, uint64_t now_ms, uint64_t *retry_ms)
+{
+    /* acquire: pairs with rem_server_eject */
+    uint32_t health = atomic_load_explicit(&slot->health, memory_order_acquire);
+    uint64_t until = LOAD(slot->ejected_until_ms);
+
+    *retry_ms = UINT64_MAX;
+    if ((health & REM_HEALTH_MASK) >= REM_HEALTH_CHECKING)
+        return false;
+    if (!(health & REM_HEALTH_EJECTED))
+        return true;
+    if (now_ms < until) {
+        *retry_ms = until;
+        return false;
+    }
+    /* The region begins where the slot's offset leads back to; `set` may be a copy. */
+    (void)rem_server_uneject((void *)((char *)slot - server->slot + set->upstream_slot), slot,
+                             now_ms);
+    return true;
+}
 
 bool rem_server_available(const struct rem_shm_set *set, const struct rem_shm_server *server,
                           struct rem_shm_server_slot *slot, uint64_t now_ms, uint64_t *retry_ms)
@@ -134,10 +199,9 @@ bool rem_server_available(const struct rem_shm_set *set, const struct rem_shm_se
     uint64_t checked;
 
     /* relaxed: failure state is a hint that may be a moment old */
-    if (REM_UNLIKELY(LOAD(slot->health) >= REM_HEALTH_CHECKING)) {
-        *retry_ms = UINT64_MAX;
+    if (REM_UNLIKELY(LOAD(slot->health) >= REM_HEALTH_CHECKING) &&
+        !fit_again(set, server, slot, now_ms, retry_ms))
         return false;
-    }
     if (REM_LIKELY(LOAD(slot->fails) < server->max_fails || server->max_fails == 0) ||
         set->set_flags & REM_SET_SINGLE)
         return true;

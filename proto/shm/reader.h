@@ -207,14 +207,24 @@ static inline struct rem_str rem_pin_name(const struct rem_pin *pin)
     return (struct rem_str){pin->slot->name, pin->slot->name_len};
 }
 
-/* Puts a server aside until `until_ms`, as an outlier; any process.  Who finds it ejected after
- * that time lets it in again (rem_server_available). Returns: false if it is ejected already. */
-bool rem_server_eject(const struct rem_shm_set *set, const struct rem_shm_server *server,
-                      struct rem_shm_server_slot *slot, uint64_t until_ms);
+/* An upstream's slot; find first, in the same turn. */
+static inline struct rem_shm_upstream_slot *
+rem_reader_upstream_slot(const struct rem_reader *reader, const struct rem_shm_set *set)
+{
+    return (struct rem_shm_upstream_slot *)(void *)((char *)reader->header + set->upstream_slot);
+}
 
-/* Ends an ejection before its time, or at it.  Returns: false if the server is not ejected. */
-bool rem_server_uneject(const struct rem_shm_set *set, const struct rem_shm_server *server,
-                        struct rem_shm_server_slot *slot, uint64_t now_ms);
+/* Puts a server of the upstream aside until `until_ms`, as an outlier; any process.  Who finds it
+ * ejected after that time lets it in again (rem_server_available).  Whether so many may be ejected
+ * at a time is the caller's to look at (upstream->ejected).
+ * Returns: false if it is ejected already. */
+bool rem_server_eject(struct rem_shm_upstream_slot *upstream, struct rem_shm_server_slot *slot,
+                      uint64_t until_ms);
+
+/* Ends an ejection, at its time or before; slow_start begins.
+ * Returns: false if the server is not ejected. */
+bool rem_server_uneject(struct rem_shm_upstream_slot *upstream, struct rem_shm_server_slot *slot,
+                        uint64_t now_ms);
 
 /* ---- tables ---- */
 

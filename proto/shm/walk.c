@@ -107,8 +107,8 @@ static bool set_sound(const struct rem_shm_set *set)
     return set->servers_off % REM_SHM_UNIT == 0 && set->servers_off <= set->size &&
            set->count <= (set->size - set->servers_off) / sizeof(struct rem_shm_server) &&
            text_inside(set, set->name) && text_inside(set, set->zone) &&
-           schedule_inside(set, &set->primary) && schedule_inside(set, &set->backup) &&
-           extras_sound(set);
+           set->texts_off <= set->size && schedule_inside(set, &set->primary) &&
+           schedule_inside(set, &set->backup) && extras_sound(set);
 }
 
 static bool server_sound(const struct rem_shm_set *set, const struct rem_shm_server *server)
@@ -148,6 +148,18 @@ static int walk_set(struct walker *walker, uint64_t off)
     return rc;
 }
 
+static int walk_table(struct walker *walker, const struct rem_shm_dir_table *entry)
+{
+    const struct rem_shm_table *table = rem_region_at(walker->region, entry->table);
+
+    if (!inside(walker, entry->table, sizeof(*table)) || table->size < sizeof(*table) ||
+        !inside(walker, entry->table, table->size) || table->kind != entry->kind ||
+        table->name_len > table->size - sizeof(*table) || table->bytes_off > table->size ||
+        table->bytes_off % REM_SHM_UNIT != 0 || table->bytes_len > table->size - table->bytes_off)
+        return damaged(walker, "table", entry->table);
+    return note(walker, entry->table, table->size);
+}
+
 static bool array_inside(const struct rem_shm_dir *dir, uint32_t off, uint64_t count, uint64_t each)
 {
     return off <= dir->size && off % 8 == 0 && count <= (dir->size - off) / each;
@@ -161,6 +173,7 @@ static bool dir_sound(const struct rem_shm_dir *dir)
     if (!array_inside(dir, dir->table_off, (uint64_t)dir->mask + 1, sizeof(uint32_t)) ||
         !array_inside(dir, dir->entries_off, dir->count, sizeof(struct rem_shm_dir_entry)) ||
         !array_inside(dir, dir->zombies_off, dir->zombie_count, sizeof(struct rem_shm_zombie)) ||
+        !array_inside(dir, dir->tables_off, dir->table_count, sizeof(struct rem_shm_dir_table)) ||
         (dir->mask & (dir->mask + 1)) != 0)
         return false;
     for (uint64_t i = 0; i <= dir->mask; i++) {
@@ -184,6 +197,8 @@ static int walk_dir(struct walker *walker, uint64_t off)
         rc = walk_set(walker, rem_dir_entries(dir)[i].set);
     for (uint32_t i = 0; i < dir->zombie_count && rc == REM_OK; i++)
         rc = walk_server_slot(walker, rem_dir_zombies(dir)[i].slot, 0);
+    for (uint32_t i = 0; i < dir->table_count && rc == REM_OK; i++)
+        rc = walk_table(walker, &rem_dir_tables(dir)[i]);
     return rc;
 }
 

@@ -225,6 +225,33 @@ static void zero_active(struct rem_writer *writer, uint64_t slot_off, uint32_t l
     atomic_store_explicit(&rem_slot_lines(slot)[line].open_since_ms, 0, memory_order_relaxed);
 }
 
+static void zero_gauges(struct rem_shm_upstream_line *line)
+{
+    /* relaxed: as in zero_active */
+    atomic_store_explicit(&line->idle, 0, memory_order_relaxed);
+    atomic_store_explicit(&line->requests, 0, memory_order_relaxed);
+    atomic_store_explicit(&line->pending, 0, memory_order_relaxed);
+    atomic_store_explicit(&line->retrying, 0, memory_order_relaxed);
+    atomic_store_explicit(&line->connections, 0, memory_order_relaxed);
+}
+
+/* Who dies between the bit and the count leaves the count wrong. */
+static void recount_ejected(struct rem_writer *writer, const struct rem_shm_set *set)
+{
+    struct rem_shm_upstream_slot *upstream = rem_region_at(&writer->region, set->upstream_slot);
+    int32_t ejected = 0;
+
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct rem_shm_server_slot *slot =
+            rem_object_server_slot(&writer->region, rem_set_server(set, i)->slot);
+        /* relaxed: a hint, right again after the next ejection at the latest */
+        ejected +=
+            (atomic_load_explicit(&slot->health, memory_order_relaxed) & REM_HEALTH_EJECTED) != 0;
+    }
+    rem_writer_step(writer);
+    atomic_store_explicit(&upstream->ejected, ejected, memory_order_relaxed);
+}
+
 static void zero_line(struct rem_writer *writer, uint32_t line)
 {
     const struct rem_shm_dir *dir = writer->dir;
@@ -234,13 +261,16 @@ static void zero_line(struct rem_writer *writer, uint32_t line)
         struct rem_shm_upstream_slot *slot = rem_region_at(&writer->region, set->upstream_slot);
 
         rem_writer_step(writer);
-        /* relaxed: as in zero_active */
-        atomic_store_explicit(&rem_upstream_lines(slot)[line].idle, 0, memory_order_relaxed);
+        zero_gauges(&rem_upstream_lines(slot)[line]);
         for (uint32_t server = 0; server < set->count; server++)
             zero_active(writer, rem_set_server(set, server)->slot, line);
+        recount_ejected(writer, set);
     }
     for (uint32_t i = 0; dir != NULL && i < dir->zombie_count; i++)
         zero_active(writer, rem_dir_zombies(dir)[i].slot, line);
+    for (struct rem_stat *stat = rem_stat_next(writer->region.header, NULL); stat != NULL;
+         stat = rem_stat_next(writer->region.header, stat))
+        rem_stat_zero_gauges(stat, line);
 }
 
 /* Takes back the pins of dead workers, once nobody lives on their line. */
@@ -279,6 +309,19 @@ static bool older_workers(const struct rem_writer *writer)
     return false;
 }
 
+/* A worker may have ejected it after it was removed. */
+static void end_ejection(const struct rem_writer *writer, const struct rem_shm_dir_entry *entry,
+                         struct rem_shm_server_slot *slot)
+{
+    const struct rem_shm_set *set = rem_region_at(&writer->region, entry->set);
+
+    /* relaxed: nobody pins it any more */
+    if (!(atomic_load_explicit(&slot->health, memory_order_relaxed) & REM_HEALTH_EJECTED))
+        return;
+    rem_writer_step(writer);
+    (void)rem_server_uneject(rem_region_at(&writer->region, set->upstream_slot), slot, 0);
+}
+
 /* Takes the zombies that nobody holds out of the plan; their counts go to their upstream. */
 static int bury(struct rem_plan *plan, uint64_t oldest, bool *any)
 {
@@ -293,6 +336,8 @@ static int bury(struct rem_plan *plan, uint64_t oldest, bool *any)
          * in the sum. */
         if (zombie->epoch > oldest || rem_writer_slot_active(writer, slot) != 0)
             continue;
+        if (zombie->upstream != REM_SHM_NONE)
+            end_ejection(writer, &plan->entries[zombie->upstream], slot);
         if (zombie->upstream != REM_SHM_NONE)
             rem_writer_slot_totals(writer, slot, &plan->entries[zombie->upstream].folded);
         rc = rem_plan_retire(plan, zombie->slot, rem_object_server_slot_size(&writer->region));
@@ -316,6 +361,12 @@ static int drop_orphans(struct rem_plan *plan, bool *any)
         rc = rem_plan_drop_entry(plan, i);
         *any = true;
     }
+    for (uint32_t i = 0; i < plan->table_count && rc == REM_OK; i++) {
+        if (!(plan->tables[i].flags & REM_TABLE_ORPHAN))
+            continue;
+        rc = rem_plan_drop_table(plan, i);
+        *any = true;
+    }
     return rc;
 }
 
@@ -323,6 +374,9 @@ static bool has_orphans(const struct rem_writer *writer)
 {
     for (uint32_t i = 0; i < writer->dir->count; i++)
         if (rem_dir_set(&writer->region, writer->dir, i)->flags & REM_UPSTREAM_ORPHAN)
+            return true;
+    for (uint32_t i = 0; i < writer->dir->table_count; i++)
+        if (rem_dir_tables(writer->dir)[i].flags & REM_TABLE_ORPHAN)
             return true;
     return false;
 }

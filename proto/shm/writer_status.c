@@ -47,113 +47,12 @@ void rem_writer_totals_add(struct rem_shm_totals *totals, const struct rem_shm_t
     totals->response_ms += more->response_ms;
 }
 
-size_t rem_writer_count(const struct rem_writer *writer)
-{
-    return writer->dir != NULL ? writer->dir->count : 0;
-}
-
-int rem_writer_find(const struct rem_writer *writer, struct rem_str name, size_t *out_index)
-{
-    const struct rem_shm_dir *dir = writer->dir;
-    uint64_t hash = rem_hash(name.p, name.n);
-    const uint32_t *table;
-
-    if (dir == NULL)
-        return REM_ENOTFOUND;
-    table = (const void *)((const char *)dir + dir->table_off);
-    for (uint32_t at = (uint32_t)hash & dir->mask; table[at] != REM_SHM_NONE;
-         at = (at + 1) & dir->mask) {
-        const struct rem_shm_set *set = rem_dir_set(&writer->region, dir, table[at]);
-        if (rem_dir_entries(dir)[table[at]].name_hash != hash ||
-            !rem_str_eq(rem_set_text(set, set->name), name))
-            continue;
-        *out_index = table[at];
-        return REM_OK;
-    }
-    return REM_ENOTFOUND;
-}
-
-/* ---- descriptions ---- */
-
-/* The whole set is copied into the arena once, and all texts point into the copy. */
-static const struct rem_shm_set *copy_set(struct rem_arena *arena, const struct rem_shm_set *set)
-{
-    void *copy = rem_arena_alloc(arena, set->size + REM_SHM_UNIT);
-
-    if (copy == NULL)
-        return NULL;
-    copy = (void *)(((uintptr_t)copy + REM_SHM_UNIT - 1) / REM_SHM_UNIT * REM_SHM_UNIT);
-    return memcpy(copy, set, set->size);
-}
-
-static void server_spec(const struct rem_shm_set *set, const struct rem_shm_server *server,
-                        struct rem_server_spec *out)
-{
-    *out = (struct rem_server_spec){
-        .server = rem_set_text(set, server->server),
-        .name = rem_set_text(set, server->name),
-        .route = rem_set_text(set, server->route),
-        .fail_timeout_text = rem_set_text(set, server->fail_timeout_text),
-        .slow_start_text = rem_set_text(set, server->slow_start_text),
-        .id = server->id,
-        .weight = server->weight,
-        .max_conns = server->max_conns,
-        .max_fails = server->max_fails,
-        .fail_timeout_ms = server->fail_timeout_ms,
-        .slow_start_ms = server->slow_start_ms,
-        .flags = server->flags,
-        .parent = server->parent,
-    };
-    rem_set_addr(set, server, &out->addr);
-}
-
-static void upstream_spec(const struct rem_shm_set *set, struct rem_upstream_spec *out)
-{
-    *out = (struct rem_upstream_spec){
-        .name = rem_set_text(set, set->name),
-        .zone = rem_set_text(set, set->zone),
-        .zone_size = set->zone_size,
-        .config_hash = set->config_hash,
-        .flags = set->flags,
-        .method = set->method,
-        .method_flags = set->method_flags,
-        .sticky = set->sticky,
-        .limits = set->limits,
-        .outlier = set->outlier,
-        .keepalive = {.connections = set->keepalive_connections,
-                      .requests = set->keepalive_requests,
-                      .timeout_ms = set->keepalive_timeout_ms,
-                      .time_ms = set->keepalive_time_ms},
-    };
-}
-
-int rem_writer_spec(const struct rem_writer *writer, size_t index, struct rem_arena *arena,
-                    struct rem_upstream_spec *out)
-{
-    const struct rem_shm_set *set;
-    struct rem_upstream_spec spec;
-
-    REM_CHECK(index < rem_writer_count(writer));
-    set = copy_set(arena, rem_dir_set(&writer->region, writer->dir, (uint32_t)index));
-    if (set == NULL)
-        return REM_ENOMEM;
-    upstream_spec(set, &spec);
-    spec.servers = rem_arena_alloc(arena, (set->count + 1) * sizeof(*spec.servers));
-    if (spec.servers == NULL)
-        return REM_ENOMEM;
-    spec.server_count = set->count;
-    for (uint32_t i = 0; i < set->count; i++)
-        server_spec(set, rem_set_server(set, i), &spec.servers[i]);
-    *out = spec;
-    return REM_OK;
-}
-
 /* ---- states ---- */
 
 static struct rem_str state_of(const struct rem_shm_set *set, const struct rem_shm_server *server,
                                struct rem_shm_server_slot *slot, uint64_t now_ms)
 {
-    uint32_t health = LOAD(slot->health);
+    uint32_t bits = LOAD(slot->health), health = bits & REM_HEALTH_MASK;
     uint64_t retry_ms;
 
     if (server->flags & REM_SERVER_DOWN)
@@ -164,13 +63,75 @@ static struct rem_str state_of(const struct rem_shm_set *set, const struct rem_s
         return REM_STR("checking");
     if (health == REM_HEALTH_DOWN)
         return REM_STR("unhealthy");
+    if (bits & REM_HEALTH_EJECTED && now_ms < LOAD(slot->ejected_until_ms))
+        return REM_STR("ejected");
     return rem_server_available(set, server, slot, now_ms, &retry_ms) ? REM_STR("up")
                                                                       : REM_STR("unavail");
 }
 
-static void server_status(const struct rem_writer *writer, const struct rem_shm_set *set,
-                          const struct rem_shm_server *server, uint64_t now_ms,
+static void health_status(struct rem_shm_server_slot *slot, uint64_t now_ms,
                           struct rem_server_status *out)
+{
+    uint32_t health = LOAD(slot->health);
+
+    out->health = health & REM_HEALTH_MASK;
+    out->checks = LOAD(slot->checks);
+    out->check_fails = LOAD(slot->check_fails);
+    out->unhealthy = LOAD(slot->unhealthy);
+    out->last_passed = LOAD(slot->last_passed);
+    out->checked_wall_ms = LOAD(slot->checked_wall_ms);
+    out->ejected_until_ms = LOAD(slot->ejected_until_ms);
+    out->ejected = health & REM_HEALTH_EJECTED && now_ms < out->ejected_until_ms;
+    out->ejections = LOAD(slot->ejections);
+}
+
+/* What the lines say beside their counters. */
+static void add_server_lines(const struct rem_writer *writer, struct rem_shm_server_slot *slot,
+                             struct rem_server_status *out)
+{
+    uint32_t headers = 0, responses = 0;
+
+    for (uint32_t i = 0; i < writer->region.lines; i++) {
+        struct rem_shm_line *line = &rem_slot_lines(slot)[i];
+        uint64_t selected = LOAD(line->selected_ms);
+        uint32_t header = LOAD(line->header_avg), response = LOAD(line->response_avg);
+
+        if (selected > out->selected_ms)
+            out->selected_ms = selected;
+        out->header_avg += header;
+        headers += header != 0;
+        out->response_avg += response;
+        responses += response != 0;
+    }
+    if (headers != 0)
+        out->header_avg /= headers;
+    if (responses != 0)
+        out->response_avg /= responses;
+}
+
+/* Errors: REM_ENOMEM. */
+static int add_codes(const struct rem_writer *writer, struct rem_shm_server_slot *slot,
+                     struct rem_arena *arena, struct rem_server_status *out)
+{
+    struct rem_codes sum;
+    void *items;
+
+    sum.count = 0;
+    rem_codes_sum(rem_slot_codes(slot, writer->region.lines), writer->region.lines, &sum);
+    rem_codes_finish(&sum, out->totals.responses[1]);
+    if (sum.count == 0)
+        return REM_OK;
+    items = rem_arena_alloc(arena, sum.count * sizeof(sum.items[0]));
+    if (items == NULL)
+        return REM_ENOMEM;
+    out->codes = memcpy(items, sum.items, sum.count * sizeof(sum.items[0]));
+    out->code_count = sum.count;
+    return REM_OK;
+}
+
+static int server_status(const struct rem_writer *writer, const struct rem_shm_set *set,
+                         const struct rem_shm_server *server, uint64_t now_ms,
+                         struct rem_arena *arena, struct rem_server_status *out)
 {
     struct rem_shm_server_slot *slot = rem_object_server_slot(&writer->region, server->slot);
 
@@ -180,15 +141,13 @@ static void server_status(const struct rem_writer *writer, const struct rem_shm_
         .down_from_ms = LOAD(slot->down_from_ms),
         .downtime_ms = LOAD(slot->downtime_ms),
     };
-    server_spec(set, server, &out->spec);
+    rem_writer_server_spec(set, server, &out->spec);
+    health_status(slot, now_ms, out);
     rem_writer_slot_totals(writer, slot, &out->totals);
-    for (uint32_t i = 0; i < writer->region.lines; i++) {
-        uint64_t selected = LOAD(rem_slot_lines(slot)[i].selected_ms);
-        if (selected > out->selected_ms)
-            out->selected_ms = selected;
-    }
+    add_server_lines(writer, slot, out);
     if (out->down_from_ms != 0 && now_ms > out->down_from_ms)
         out->downtime_ms += now_ms - out->down_from_ms;
+    return add_codes(writer, slot, arena, out);
 }
 
 static void add_lines(const struct rem_writer *writer, const struct rem_shm_set *set,
@@ -199,11 +158,23 @@ static void add_lines(const struct rem_writer *writer, const struct rem_shm_set 
     for (uint32_t i = 0; i < writer->region.lines; i++) {
         struct rem_shm_upstream_line *line = &rem_upstream_lines(slot)[i];
         out->idle += LOAD(line->idle);
+        out->requests += LOAD(line->requests);
+        out->pending += LOAD(line->pending);
+        out->retrying += LOAD(line->retrying);
+        out->connections += LOAD(line->connections);
         out->no_live += LOAD(line->no_live);
         out->retries += LOAD(line->retries);
         out->opened += LOAD(line->opened);
         out->reused += LOAD(line->reused);
+        for (size_t k = 0; k < REM_RETRY_REASONS; k++)
+            out->retries_by[k] += LOAD(line->retries_by[k]);
+        for (size_t k = 0; k < REM_OVERFLOWS; k++)
+            out->overflows[k] += LOAD(line->overflows[k]);
+        out->budget_exhausted += LOAD(line->budget_exhausted);
+        rem_histogram_sum(&line->request_ms, &out->request_ms);
+        rem_histogram_sum(&line->connect_ms, &out->connect_ms);
     }
+    out->ejected = LOAD(slot->ejected);
 }
 
 static void add_zombies(const struct rem_writer *writer, size_t index,
@@ -226,17 +197,19 @@ int rem_writer_status(const struct rem_writer *writer, size_t index, uint64_t no
     const struct rem_shm_set *set;
 
     REM_CHECK(index < rem_writer_count(writer));
-    set = copy_set(arena, rem_dir_set(&writer->region, writer->dir, (uint32_t)index));
+    set = rem_writer_copy_set(arena, rem_dir_set(&writer->region, writer->dir, (uint32_t)index));
     if (set == NULL)
         return REM_ENOMEM;
-    upstream_spec(set, &status.spec);
+    rem_writer_upstream_head(set, &status.spec);
     status.servers = rem_arena_alloc(arena, (set->count + 1) * sizeof(*status.servers));
     if (status.servers == NULL)
         return REM_ENOMEM;
     status.server_count = set->count;
     status.totals = rem_dir_entries(writer->dir)[index].folded;
     for (uint32_t i = 0; i < set->count; i++) {
-        server_status(writer, set, rem_set_server(set, i), now_ms, &status.servers[i]);
+        if (server_status(writer, set, rem_set_server(set, i), now_ms, arena, &status.servers[i]) !=
+            REM_OK)
+            return REM_ENOMEM;
         rem_writer_totals_add(&status.totals, &status.servers[i].totals);
     }
     add_lines(writer, set, &status);
