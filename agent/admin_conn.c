@@ -11,6 +11,9 @@
 /* A pipelining client lets others have their turn after so many. */
 enum { REQUESTS_PER_TURN = 32 };
 
+/* An answer not written after so long may be that of a client that does not read. */
+enum { SLOW_MS = 1000 };
+
 static enum rem_admin_step step_answer(struct rem_admin_conn *conn);
 
 static const struct conn_step {
@@ -49,6 +52,7 @@ void rem_admin_conn_goto(struct rem_admin_conn *conn, enum rem_admin_state state
 
     REM_CHECK(steps[conn->state].next & 1u << state);
     conn->state = state;
+    conn->since_ms = conn->server->clock->mono_ms;
     switch (state) {
     case REM_ADMIN_READ_HEAD:
         rem_admin_conn_arm(conn, patience->idle);
@@ -97,6 +101,8 @@ static void conn_free(struct rem_admin_conn *conn)
     rem_api_response_fini(&conn->call.response);
     rem_arena_reset(&conn->arena);
     conn->magic = 0;
+    if (conn->listener != NULL)
+        conn->listener->connection_count--;
     server->connection_count--;
     free(conn);
 }
@@ -137,8 +143,10 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
     drive(conn);
 }
 
-int rem_admin_conn_new(struct rem_admin_server *server, int fd, const struct rem_inlet *inlet)
+int rem_admin_conn_new(struct rem_admin_listener_event *listener, int fd,
+                       const struct rem_addr *peer)
 {
+    struct rem_admin_server *server = listener->server;
     struct rem_admin_conn *conn = calloc(1, sizeof(*conn));
 
     if (conn == NULL) {
@@ -148,7 +156,10 @@ int rem_admin_conn_new(struct rem_admin_server *server, int fd, const struct rem
     conn->magic = REM_ADMIN_CONN_MAGIC;
     conn->fd = fd;
     conn->server = server;
-    conn->inlet = inlet;
+    conn->listener = listener;
+    conn->inlet = listener->inlet;
+    conn->since_ms = server->clock->mono_ms;
+    rem_admin_auth_meet(server->auth, fd, listener->role, peer, &conn->client);
     rem_list_init(&conn->node);
     rem_list_init(&conn->stream);
     rem_list_init(&conn->call.node);
@@ -156,6 +167,7 @@ int rem_admin_conn_new(struct rem_admin_server *server, int fd, const struct rem
     rem_api_response_init(&conn->call.response);
     rem_arena_init(&conn->arena, NULL);
     rem_h1_request_init(&conn->head, &rem_admin_conn_limits, &conn->arena);
+    listener->connection_count++;
     server->connection_count++;
     conn->readable = event_new(server->base, fd, EV_READ | EV_PERSIST, on_io, conn);
     conn->writable = event_new(server->base, fd, EV_WRITE, on_io, conn);
@@ -186,6 +198,7 @@ void rem_admin_conn_close(struct rem_admin_conn *conn)
 void rem_admin_conn_quit(struct rem_admin_conn *conn)
 {
     REM_CHECK_OBJ(conn, REM_ADMIN_CONN_MAGIC);
+    conn->listener = NULL;
     conn->keepalive = false;
     /* Whoever is about to send a request may have it in the socket already: the step reads once
      * more and closes only if nothing is there. */
@@ -202,6 +215,42 @@ void rem_admin_conn_poke(struct rem_list *stream)
     REM_CHECK_OBJ(conn, REM_ADMIN_CONN_MAGIC);
     if (!conn->driving && conn->out_n == 0)
         drive(conn);
+}
+
+/* Whether the client keeps us waiting; an answer that it takes without a break is let be, and so
+ * are streams, whose number is limited. */
+static bool is_idle(const struct rem_admin_conn *conn)
+{
+    switch (conn->state) {
+    case REM_ADMIN_ANSWER:
+    case REM_ADMIN_STREAM:
+    case REM_ADMIN_CLOSED:
+        return false;
+    case REM_ADMIN_WRITE:
+        return conn->server->clock->mono_ms - conn->since_ms >= SLOW_MS;
+    default:
+        return !conn->driving;
+    }
+}
+
+bool rem_admin_conn_make_room(struct rem_admin_listener_event *listener)
+{
+    struct rem_admin_conn *victim = NULL;
+
+    REM_LIST_EACH(node, &listener->server->connections)
+    {
+        struct rem_admin_conn *conn = rem_admin_conn_at(node);
+
+        if (conn->listener != listener || !is_idle(conn))
+            continue;
+        if (victim == NULL || conn->client.proven < victim->client.proven ||
+            (conn->client.proven == victim->client.proven && conn->since_ms < victim->since_ms))
+            victim = conn;
+    }
+    if (victim == NULL)
+        return false;
+    rem_admin_conn_close(victim);
+    return true;
 }
 
 /* ---- from outside ---- */

@@ -11,11 +11,15 @@
 
 struct rem_admin_conn;
 
-/* Takes an accepted, non-blocking descriptor; closes it on failure too.  `inlet`: it came by that,
- * so that each request must carry the secret; NULL: by the `admin` block.
+/* Takes an accepted, non-blocking descriptor; closes it on failure too.  `peer` is borrowed.
  * Errors: REM_ENOMEM. */
-int rem_admin_conn_new(struct rem_admin_server *server, int fd,
-                       const struct rem_inlet *inlet) REM_MUST_CHECK;
+int rem_admin_conn_new(struct rem_admin_listener_event *listener, int fd,
+                       const struct rem_addr *peer) REM_MUST_CHECK;
+
+/* The listener has as many connections as it may: closes one that does nothing for its place.
+ * Whoever has shown a token comes last, else the longest in its state first.
+ * Returns: false when all are being answered. */
+bool rem_admin_conn_make_room(struct rem_admin_listener_event *listener);
 
 /* Over the limit of connections: answers 503 as far as one write goes, and closes. */
 void rem_admin_conn_refuse(struct rem_admin_server *server, int fd);

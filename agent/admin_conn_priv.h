@@ -35,6 +35,9 @@ struct rem_admin_conn {
     struct rem_list node;
     struct rem_list stream; /* in server->streams while a stream goes on */
     struct rem_admin_server *server;
+    struct rem_admin_listener_event *listener; /* NULL: gone, as the server quits */
+    struct rem_admin_client client;
+    uint64_t since_ms;             /* when the state was entered */
     const struct rem_inlet *inlet; /* workers pass requests on; NULL: the client itself is there */
     struct event *readable;
     struct event *writable;

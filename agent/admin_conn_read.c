@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reading half of a connection: heads, bodies, and what is wrong with them. */
 #include "agent/admin_conn_priv.h"
+#include "agent/browser.h"
 #include "proto/base/addr.h"
 
 #include <errno.h>
@@ -96,9 +97,6 @@ static int take_head(struct rem_admin_conn *conn)
         .path = rem_arena_dup(&conn->arena, head->uri.path),
         .args = rem_arena_dup(&conn->arena, head->uri.args),
         .local = local_address(conn),
-        .role = REM_ROLE_ADMIN,
-        .who = REM_STR("local"),
-        .has_origin = rem_fields_find(fields, REM_FIELD_ORIGIN) != NULL,
         .has_if_match = match != NULL,
         .has_if_none_match = none != NULL,
     };
@@ -106,6 +104,8 @@ static int take_head(struct rem_admin_conn *conn)
         !take_field(conn, none, &request->if_none_match) ||
         !take_field(conn, rem_fields_find_name(fields, REM_STR("last-event-id")),
                     &request->last_event_id) ||
+        !take_field(conn, rem_fields_find(fields, REM_FIELD_CONTENT_TYPE),
+                    &request->content_type) ||
         request->method_text.p == NULL || request->path.p == NULL || request->args.p == NULL ||
         request->local.p == NULL)
         return REM_ENOMEM;
@@ -127,6 +127,10 @@ static bool take_inlet(struct rem_admin_conn *conn)
     request->read_only = !write;
     request->from_location = true;
     request->who = REM_STR("location");
+    request->address = REM_STR("location");
+    field = rem_fields_find(fields, REM_FIELD_ORIGIN);
+    request->foreign_origin =
+        field != NULL && !rem_browser_same_origin(field->value, &conn->head.host);
     field = rem_fields_find_name(fields, REM_STR(REM_INLET_LOCAL));
     request->local = rem_arena_dup(&conn->arena, field != NULL ? field->value : REM_STR(""));
     return request->local.p != NULL;
@@ -141,10 +145,37 @@ static void send_continue(struct rem_admin_conn *conn)
     (void)!send(conn->fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static int check_inlet(struct rem_admin_conn *conn)
+{
+    if (take_inlet(conn))
+        return REM_OK;
+    fail(conn, 403);
+    return REM_EACCES;
+}
+
+/* Who asks?  Somebody unknown gets no more than a short answer: his body is not read. */
+static int check_access(struct rem_admin_conn *conn)
+{
+    struct rem_admin_server *server = conn->server;
+    struct rem_api_request *request = &conn->call.request;
+    unsigned retry_sec = 0;
+    int status = rem_admin_auth_ask(server->auth, &conn->client, &conn->head, request, &retry_sec);
+    bool body = conn->body_left != 0 || conn->head.head.framing == REM_FRAMING_CHUNKED;
+
+    if (status == 0 && request->role == REM_ROLE_NONE && body)
+        status = request->hopeless ? 403 : 401;
+    if (status == 0)
+        return REM_OK;
+    fail(conn, status);
+    conn->call.response.retry_sec = retry_sec;
+    return REM_EACCES;
+}
+
 /* The head is complete: what follows it? */
 static void begin_body(struct rem_admin_conn *conn)
 {
     const struct rem_h1_head *head = &conn->head.head;
+    int rc;
 
     conn->keepalive = rem_h1_persists(head) && !conn->server->quitting;
     conn->body_left = head->framing == REM_FRAMING_LENGTH ? head->content_length : 0;
@@ -154,11 +185,10 @@ static void begin_body(struct rem_admin_conn *conn)
         fail(conn, 500);
         return;
     }
-    if (conn->inlet != NULL && !take_inlet(conn)) {
-        fail(conn, 403);
-        return;
-    }
+    rc = conn->inlet != NULL ? check_inlet(conn) : check_access(conn);
     consume(conn, head->head_size);
+    if (rc != REM_OK)
+        return;
     if (conn->body_left > REM_ADMIN_BODY_MAX) {
         fail(conn, 413);
         return;

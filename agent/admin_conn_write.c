@@ -51,6 +51,10 @@ static void compose(struct rem_admin_conn *conn)
     }
     if (response->allow != NULL)
         REM_PUT_FIELD(&put, "Allow", rem_str_from(response->allow));
+    if (response->status == 401)
+        REM_PUT_FIELD(&put, "WWW-Authenticate", REM_STR("Bearer realm=\"remora\""));
+    if (response->retry_sec != 0)
+        rem_put_field_u64(&put, REM_STR("Retry-After"), response->retry_sec);
     REM_PUT_FIELD(&put, "Cache-Control", REM_STR("no-store"));
     REM_PUT_FIELD(&put, "Connection", conn->keepalive ? REM_STR("keep-alive") : REM_STR("close"));
     rem_put_crlf(&put);

@@ -11,14 +11,6 @@
 
 enum { ACCEPTS_PER_TURN = 32, RESUME_MS = 500 };
 
-/* One listening socket. */
-struct rem_admin_listener_event {
-    struct rem_admin_server *server;
-    struct event *event;
-    const struct rem_inlet *inlet; /* NULL: of the `admin` block */
-    int fd;
-};
-
 const struct rem_admin_patience rem_admin_patience_default = {
     .head = 10000,
     .body = 10000,
@@ -30,7 +22,7 @@ const struct rem_admin_patience rem_admin_patience_default = {
 
 void rem_admin_server_start(struct rem_admin_server *server, struct event_base *base,
                             const struct rem_log *log, struct rem_clock *clock,
-                            const struct rem_admin_handler *handler)
+                            const struct rem_admin_handler *handler, struct rem_admin_auth *auth)
 {
     *server = (struct rem_admin_server){
         .base = base,
@@ -38,6 +30,7 @@ void rem_admin_server_start(struct rem_admin_server *server, struct event_base *
         .handler = *handler,
         .patience = rem_admin_patience_default,
         .clock = clock,
+        .auth = auth,
         .connection_limit = REM_ADMIN_CONNECTIONS_MAX,
     };
     rem_list_init(&server->connections);
@@ -85,7 +78,11 @@ static void on_accept(evutil_socket_t listener_fd, short what, void *data)
     (void)what;
     rem_clock_update(server->clock);
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        union rem_addr_any any = {0};
+        socklen_t len = sizeof(any);
+        struct rem_addr peer;
+        int fd = accept4(listener_fd, &any.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                 pause_accepting(server, errno);
@@ -93,22 +90,26 @@ static void on_accept(evutil_socket_t listener_fd, short what, void *data)
                 continue;
             return;
         }
+        rem_addr_from(&any.sa, len, &peer);
         if (listener->inlet != NULL && !rem_inlet_is_ours(fd))
             close(fd);
-        else if (server->connection_count >= server->connection_limit)
+        else if (listener->connection_count >= server->connection_limit &&
+                 !rem_admin_conn_make_room(listener))
             rem_admin_conn_refuse(server, fd);
-        else if (rem_admin_conn_new(server, fd, listener->inlet) != 0)
+        else if (rem_admin_conn_new(listener, fd, &peer) != 0)
             REM_LOG(server->log, REM_LOG_ALERT, 0, "admin: no memory for a connection");
     }
 }
 
-static int listen_on(struct rem_admin_server *server, int fd, const struct rem_inlet *inlet)
+static int listen_on(struct rem_admin_server *server, int fd, enum rem_api_role role,
+                     const struct rem_inlet *inlet)
 {
     struct rem_admin_listener_event *listener = &server->listeners[server->listener_count];
 
     listener->server = server;
     listener->inlet = inlet;
     listener->fd = fd;
+    listener->role = role;
     if (evutil_make_socket_nonblocking(fd) != 0)
         return REM_EIO;
     listener->event = event_new(server->base, fd, EV_READ | EV_PERSIST, on_accept, listener);
@@ -118,7 +119,8 @@ static int listen_on(struct rem_admin_server *server, int fd, const struct rem_i
     return event_add(listener->event, NULL) == 0 ? 0 : REM_EIO;
 }
 
-int rem_admin_server_listen(struct rem_admin_server *server, const int *fds, size_t count,
+int rem_admin_server_listen(struct rem_admin_server *server,
+                            const struct rem_admin_listener *listeners, size_t count,
                             const struct rem_inlet *inlet)
 {
     int rc = 0;
@@ -128,9 +130,9 @@ int rem_admin_server_listen(struct rem_admin_server *server, const int *fds, siz
     if (server->resume == NULL || server->listeners == NULL)
         return REM_ENOMEM;
     for (size_t i = 0; i < count && rc == 0; i++)
-        rc = listen_on(server, fds[i], NULL);
+        rc = listen_on(server, listeners[i].fd, listeners[i].role, NULL);
     if (rc == 0 && inlet != NULL)
-        rc = listen_on(server, inlet->fd, inlet);
+        rc = listen_on(server, inlet->fd, REM_ROLE_NONE, inlet);
     return rc;
 }
 
@@ -163,7 +165,7 @@ void rem_admin_server_quit(struct rem_admin_server *server)
 void rem_admin_server_stop(struct rem_admin_server *server)
 {
     server->quitting = true;
-    forget_listeners(server);
     while (!rem_list_empty(&server->connections))
         rem_admin_conn_close(rem_admin_conn_at(server->connections.next));
+    forget_listeners(server);
 }

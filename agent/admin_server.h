@@ -8,19 +8,30 @@
 #ifndef REM_AGENT_ADMIN_SERVER_H
 #define REM_AGENT_ADMIN_SERVER_H
 
+#include "agent/admin_auth.h"
 #include "api/api.h"
 #include "proto/base/list.h"
 #include "proto/base/log.h"
+#include "proto/shm/handover.h"
 #include "proto/shm/inlet.h"
 
 struct event;
 struct event_base;
-struct rem_admin_listener_event;
+
+/* One listening socket. */
+struct rem_admin_listener_event {
+    struct rem_admin_server *server;
+    struct event *event;
+    const struct rem_inlet *inlet; /* each request must carry its secret; NULL: of `admin` */
+    int fd;
+    enum rem_api_role role;    /* the most that anybody gets through it; NONE: no limit */
+    unsigned connection_count; /* of its own, so that one listener's clients leave others alone */
+};
 
 enum {
     REM_ADMIN_HEAD_MAX = 16384,
     REM_ADMIN_BODY_MAX = 8 << 20,
-    REM_ADMIN_CONNECTIONS_MAX = 256,
+    REM_ADMIN_CONNECTIONS_MAX = 256, /* of a listener */
     REM_ADMIN_STREAMS_MAX = 64,
 };
 
@@ -64,11 +75,12 @@ struct rem_admin_server {
     const struct rem_log *log;
     struct rem_admin_handler handler;
     struct rem_admin_patience patience;
-    struct rem_clock *clock; /* borrowed; as of this turn */
+    struct rem_clock *clock;     /* borrowed; as of this turn */
+    struct rem_admin_auth *auth; /* borrowed */
     struct rem_list connections;
     unsigned connection_count;
-    unsigned connection_limit;
-    struct rem_list streams; /* connections with answers that go on */
+    unsigned connection_limit; /* of a listener */
+    struct rem_list streams;   /* connections with answers that go on */
     unsigned stream_count;
     struct rem_admin_listener_event *listeners;
     size_t listener_count;
@@ -80,11 +92,12 @@ struct rem_admin_server {
 /* Prepares a server that must not move from here on. */
 void rem_admin_server_start(struct rem_admin_server *server, struct event_base *base,
                             const struct rem_log *log, struct rem_clock *clock,
-                            const struct rem_admin_handler *handler);
+                            const struct rem_admin_handler *handler, struct rem_admin_auth *auth);
 
 /* Listens on `fds` (bound and listening; they stay the caller's and are not closed), and on
  * `inlet`, if there is one. Errors: REM_ENOMEM, REM_EIO; stop the server then. */
-int rem_admin_server_listen(struct rem_admin_server *server, const int *fds, size_t count,
+int rem_admin_server_listen(struct rem_admin_server *server,
+                            const struct rem_admin_listener *listeners, size_t count,
                             const struct rem_inlet *inlet) REM_MUST_CHECK;
 
 /* There is news for streams. */

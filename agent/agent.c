@@ -194,16 +194,17 @@ static int start_server(struct rem_agent *agent, struct rem_err *err)
         .on_error = rem_agent_on_error,
         .data = agent,
     };
-    size_t count = handover->listener_count;
-    int *fds = calloc(count + 1, sizeof(*fds));
-    int rc = REM_ENOMEM;
+    const struct rem_admin_spec *spec = handover->admin;
+    int rc;
 
-    if (fds != NULL) {
-        for (size_t i = 0; i < count; i++)
-            fds[i] = handover->listeners[i].fd;
-        rem_admin_server_start(&agent->server, agent->base, agent->log, agent->clock, &handler);
-        rc = rem_admin_server_listen(&agent->server, fds, count, handover->inlet);
-        free(fds);
+    rem_admin_spec_init(&agent->no_spec);
+    rc = rem_admin_auth_init(&agent->auth, spec != NULL ? spec : &agent->no_spec, agent->log,
+                             agent->clock);
+    if (rc == 0) {
+        rem_admin_server_start(&agent->server, agent->base, agent->log, agent->clock, &handler,
+                               &agent->auth);
+        rc = rem_admin_server_listen(&agent->server, handover->listeners, handover->listener_count,
+                                     handover->inlet);
     }
     return rc == 0 ? 0 : rem_err_set(err, rc, "cannot serve the admin API: %s", rem_err_text(rc));
 }
@@ -323,6 +324,7 @@ static void end(struct rem_agent *agent)
     rem_states_stop(&agent->states);
     if (agent->server.base != NULL)
         rem_admin_server_stop(&agent->server);
+    rem_admin_auth_fini(&agent->auth);
     for (size_t i = 0; i < REM_COUNT(events); i++)
         if (events[i] != NULL)
             event_free(events[i]);

@@ -34,7 +34,9 @@ struct rem_agent {
     struct event_base *base;
     struct rem_writer *writer;
     struct rem_api api;
-    struct rem_journal journal; /* our own, when the master gave us none */
+    struct rem_journal journal;    /* our own, when the master gave us none */
+    struct rem_admin_spec no_spec; /* where the handover has none */
+    struct rem_admin_auth auth;
     struct rem_admin_server server;
     struct rem_resolves resolves;
     struct rem_states states;

@@ -143,6 +143,9 @@ static int check_known(struct rem_api_call *call, const struct rem_route *route)
     if (request->role != REM_ROLE_NONE ||
         (route != NULL && rem_route_role(route, request->method) == REM_ROLE_NONE))
         return 0;
+    if (request->hopeless)
+        return rem_fault_set(&call->fault, REM_FAULT_FORBIDDEN, "%.*s has no role here",
+                             REM_STR_ARG(request->who));
     return rem_fault_set(&call->fault, REM_FAULT_UNAUTHORIZED, "authentication required");
 }
 
@@ -153,9 +156,37 @@ static int check_role(struct rem_api_call *call, const struct rem_route *route)
 
     if (call->request->role >= need)
         return 0;
+    if (call->request->strange_host)
+        return rem_fault_set(&call->fault, REM_FAULT_HOST,
+                             "the Host field has neither an address nor a name of the \"host\" "
+                             "directive, and there is no token");
     return rem_fault_set(&call->fault, REM_FAULT_FORBIDDEN,
                          "this needs the role \"%s\", the client has \"%s\"", rem_role_name(need),
                          rem_role_name(call->request->role));
+}
+
+/* "application/json", "application/merge-patch+json", with parameters or without. */
+static bool is_json(struct rem_str type)
+{
+    const char *end = rem_str_chr(type, ';');
+    struct rem_str suffix = REM_STR("+json");
+
+    if (end != NULL)
+        type.n = (size_t)(end - type.p);
+    type = rem_str_trim(type);
+    return rem_str_eq_nocase(type, REM_STR("application/json")) ||
+           (type.n > suffix.n && rem_str_eq_nocase(rem_str_skip(type, type.n - suffix.n), suffix));
+}
+
+/* Forms and plain texts are what a page may send to other origins without asking.  Clients of the
+ * Plus API send any type, or none.  Errors: REM_EINVAL with the fault. */
+static int check_type(struct rem_api_call *call)
+{
+    if (call->request->body.n == 0 || is_plus(call->request->path) ||
+        is_json(call->request->content_type))
+        return 0;
+    return rem_fault_set(&call->fault, REM_FAULT_MEDIA_TYPE,
+                         "the body must be declared as application/json");
 }
 
 /* Runs the request's handler.  Errors: REM_EINVAL with the fault. */
@@ -178,10 +209,12 @@ static int run(struct rem_api_call *call, const char **allow)
         *allow = read_only && route->get != NULL ? "GET, HEAD" : route->allow;
         return rem_fault_set(&call->fault, REM_FAULT_METHOD_DISABLED, "method disabled");
     }
-    if (!reads && call->request->has_origin)
+    if (!reads && call->request->foreign_origin)
         return rem_fault_set(&call->fault, REM_FAULT_ORIGIN,
-                             "requests with an Origin field may not write");
+                             "pages of other origins may not write");
     rc = check_role(call, route);
+    if (rc == 0 && !reads)
+        rc = check_type(call);
     return rc == 0 ? handler(call) : rc;
 }
 

@@ -51,6 +51,7 @@ enum rem_fault_code rem_fault_of_status(int status)
         REM_FAULT_TARGET_TOO_LONG, REM_FAULT_EXPECTATION,     REM_FAULT_HEAD_TOO_LARGE,
         REM_FAULT_NOT_IMPLEMENTED, REM_FAULT_HTTP_VERSION,    REM_FAULT_BUSY,
         REM_FAULT_PATH_NOT_FOUND,  REM_FAULT_METHOD_DISABLED, REM_FAULT_FORBIDDEN,
+        REM_FAULT_UNAUTHORIZED,    REM_FAULT_TOO_MANY,
     };
 
     for (size_t i = 0; i < REM_COUNT(codes); i++)
@@ -83,6 +84,7 @@ void rem_fault_answer_plus(const struct rem_fault *fault, struct rem_api_respons
     request_id(id);
     rem_api_response_reset(response);
     response->status = row->plus;
+    response->code = row->code;
     rem_json_answer(response, json_pack("{s:{s:i,s:s,s:s},s:s,s:s}", "error", "status", row->plus,
                                         "text", fault_text(fault), "code", row->code, "request_id",
                                         id, "href", PLUS_HREF));
@@ -97,6 +99,7 @@ void rem_fault_answer_problem(const struct rem_fault *fault, struct rem_api_resp
     (void)snprintf(urn, sizeof(urn), PROBLEM_URN "%s", row->code);
     rem_api_response_reset(response);
     response->status = row->own;
+    response->code = row->code;
     body = json_pack("{s:s,s:s,s:i,s:s,s:s}", "type", urn, "title", row->title, "status", row->own,
                      "detail", fault_text(fault), "code", row->code);
     if (fault->code == REM_FAULT_CONFLICT) {

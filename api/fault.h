@@ -54,6 +54,9 @@
     X(ORIGIN, "OriginRefused", 403, 403, "Requests from browser pages may not write")              \
     X(UNAUTHORIZED, "Unauthorized", 401, 401, "Authentication required")                           \
     X(FORBIDDEN, "Forbidden", 403, 403, "Not allowed")                                             \
+    X(HOST, "HostRefused", 403, 403, "Unknown host name")                                          \
+    X(TOO_MANY, "TooManyRequests", 429, 429, "Too many wrong credentials")                         \
+    X(MEDIA_TYPE, "UnsupportedMediaType", 415, 415, "A JSON content type is required")             \
     X(BAD_REQUEST, "BadRequest", 400, 400, "Bad request")                                          \
     X(TIMEOUT, "RequestTimeout", 408, 408, "Request timeout")                                      \
     X(HEAD_TOO_LARGE, "HeadTooLarge", 431, 431, "Request head too large")                          \

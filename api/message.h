@@ -24,10 +24,14 @@ struct rem_api_request {
     struct rem_str if_none_match; /* likewise */
     bool has_if_none_match;
     struct rem_str last_event_id; /* empty: not given */
-    bool has_origin;              /* a browser's page asks */
+    bool foreign_origin;          /* a page from elsewhere asks, in a browser */
+    bool strange_host;            /* a name that might not be ours: the role is METRICS at most */
     enum rem_api_role role;
-    struct rem_str who; /* "token:NAME", "uid:1000", "loopback"...; for history and audit */
-    bool read_only;     /* came by a way that allows no changes: they are answered 405 */
+    struct rem_str who;          /* "token:NAME", "uid:1000(pid 7)", "loopback", "anonymous"... */
+    struct rem_str address;      /* "127.0.0.1:1234", "unix:" */
+    bool hopeless;               /* nothing that the client could show would give it a role */
+    struct rem_str content_type; /* may be empty */
+    bool read_only;              /* came by a way that allows no changes: they are answered 405 */
     bool from_location; /* passed on by a worker: `api` says what it may, `admin` does not matter */
 };
 
@@ -35,6 +39,8 @@ struct rem_api_response {
     int status;
     const char *content_type; /* static text; NULL with an empty body */
     const char *allow;        /* static text for Allow; NULL: none */
+    const char *code;         /* of a fault, static; NULL: none */
+    unsigned retry_sec;       /* for Retry-After; 0: none */
     uint64_t etag;            /* the revision, for ETag */
     bool has_etag;
     bool streams; /* the body goes on: see api/events.h; `cursor` says where */

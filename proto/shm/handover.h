@@ -8,6 +8,7 @@
 
 #include "proto/base/addr.h"
 #include "proto/base/log.h"
+#include "proto/shm/admin_spec.h"
 #include "proto/shm/inlet.h"
 #include "proto/shm/journal.h"
 #include "proto/shm/region.h"
@@ -18,6 +19,7 @@
 struct rem_admin_listener {
     int fd;
     struct rem_addr addr;
+    enum rem_api_role role; /* the most that anybody gets through it; NONE: whatever is due */
 };
 
 struct rem_check_spec;
@@ -29,8 +31,9 @@ struct rem_handover {
     int master_fd; /* SOCK_SEQPACKET; end of file: the master is gone */
     const struct rem_admin_listener *listeners;
     size_t listener_count;
-    const struct rem_inlet *inlet; /* requests from workers come by it; NULL: none */
-    bool write;                    /* may the API change anything? */
+    const struct rem_inlet *inlet;      /* requests from workers come by it; NULL: none */
+    bool write;                         /* may the API change anything? */
+    const struct rem_admin_spec *admin; /* NULL: as without directives */
     const struct rem_upstream_spec *upstreams;
     size_t upstream_count;
     const struct rem_table_spec *tables;

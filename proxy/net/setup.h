@@ -10,6 +10,7 @@
 #include "proto/base/addr.h"
 #include "proto/base/log.h"
 #include "proto/base/syslog.h"
+#include "proto/shm/admin_spec.h"
 #include "proto/shm/inlet.h"
 #include "proto/shm/spec.h"
 #include "proto/shm/stat.h"
@@ -49,7 +50,9 @@ struct rem_setup {
     /* admin */
     bool admin;
     bool admin_write;
-    struct rem_list admin_listeners; /* of struct rem_listener; accepted by the agent */
+    struct rem_list admin_listeners; /* of struct rem_listener; accepted by the agent, `data` is
+                                        struct rem_setup_admin_listen */
+    struct rem_admin_spec admin_spec;
 
     /* more of the main level */
     struct rem_setup_dir *dirs;          /* to be made before privileges are dropped */
@@ -75,6 +78,10 @@ struct rem_setup {
     const struct rem_inlet *inlet; /* what it reaches the agent by; set by the master */
     struct rem_stat_spec *stats;   /* groups of counters (proto/shm/stat.h) */
     struct rem_dns_spec *resolvers;
+};
+
+struct rem_setup_admin_listen {
+    enum rem_api_role role; /* the most that anybody gets through this listener */
 };
 
 struct rem_setup_dir {

@@ -76,8 +76,10 @@ static size_t admin_listeners(const struct rem_setup *setup, struct rem_admin_li
     REM_LIST_EACH(at, &setup->admin_listeners)
     {
         const struct rem_listener *l = REM_LIST_ENTRY(at, struct rem_listener, node);
+        const struct rem_setup_admin_listen *listen = l->data;
 
         (*out)[n].fd = l->fds[0];
+        (*out)[n].role = listen->role;
         (*out)[n++].addr = l->addr;
     }
     return n;
@@ -119,6 +121,7 @@ static void run_agent(struct rem_master *m, int fd)
         .listener_count = admin_listeners(setup, &listeners),
         .inlet = setup->inlet,
         .write = setup->admin_write,
+        .admin = &setup->admin_spec,
         .upstreams = upstreams(setup),
         .upstream_count = setup->upstream_count,
         .config_generation = m->gen->number,

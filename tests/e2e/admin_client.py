@@ -110,7 +110,7 @@ class Connection:
         return Answer(status, reason, headers, body)
 
     def request(self, method, path, body=None, headers=()):
-        text = "%s %s HTTP/1.1\r\nHost: anything\r\n" % (method, path)
+        text = "%s %s HTTP/1.1\r\nHost: localhost\r\n" % (method, path)
         for name, value in headers:
             text += "%s: %s\r\n" % (name, value)
         if body is not None:

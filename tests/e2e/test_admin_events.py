@@ -20,7 +20,7 @@ class Events:
 
     def __init__(self, remora, last=None, query="", timeout=10, version="1.1", address=None):
         self.conn = Connection(address or remora.tcp, timeout)
-        self.conn.send("GET /v1/events%s HTTP/%s\r\nHost: x\r\n%s\r\n" % (
+        self.conn.send("GET /v1/events%s HTTP/%s\r\nHost: localhost\r\n%s\r\n" % (
             query, version, "" if last is None else "Last-Event-ID: %s\r\n" % last))
         self.status, _, self.headers = self.conn.read_head()
         self.chunked = self.headers.get("transfer-encoding") == "chunked"

@@ -21,7 +21,7 @@ http {
 
 def put(name, servers):
     body = json.dumps([{"server": s} for s in servers])
-    return (f"PUT /v1/http/upstreams/{name}/servers HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    return (f"PUT /v1/http/upstreams/{name}/servers HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n{body}")
 
 

@@ -175,7 +175,8 @@ static void read_until(int fd, const char *mark, char *buf, size_t size)
 }
 
 #define PUT_ONE                                                                                    \
-    "PUT /v1/http/upstreams/a/servers HTTP/1.1\r\nHost: x\r\nContent-Length: 27\r\n\r\n"           \
+    "PUT /v1/http/upstreams/a/servers HTTP/1.1\r\nHost: x\r\n"                                     \
+    "Content-Type: application/json\r\nContent-Length: 27\r\n\r\n"                                 \
     "[{\"server\":\"127.0.0.1:80\"}]"
 
 static bool is_readable(int fd)

@@ -13,6 +13,7 @@ struct world {
     struct rem_api_response response;
     struct rem_api_staged staged;
     enum rem_api_role role; /* of whoever asks */
+    struct rem_str content_type;
 };
 
 static void world_init(struct world *w)
@@ -28,7 +29,7 @@ static void world_init(struct world *w)
     };
     struct rem_err err = {0};
 
-    *w = (struct world){.role = REM_ROLE_ADMIN};
+    *w = (struct world){.role = REM_ROLE_ADMIN, .content_type = REM_STR(REM_API_JSON)};
     for (size_t i = 0; i < 2; i++) {
         rem_server_spec_init(&servers[i]);
         servers[i].server = i == 0 ? REM_STR("127.0.0.1:1") : REM_STR("127.0.0.1:2");
@@ -68,6 +69,7 @@ static enum rem_api_outcome ask(struct world *w, enum rem_method method, const c
         .if_match = rem_str_from(if_match),
         .has_if_match = if_match != NULL,
         .role = w->role,
+        .content_type = w->content_type,
     };
 
     rem_api_forget(&w->staged);
