@@ -23,9 +23,9 @@ int rem_plus_root(struct rem_api_call *call)
 int rem_plus_http(struct rem_api_call *call)
 {
     return rem_call_answer(call, 200,
-                           json_pack("[s,s,s,s,s,s,s]", "requests", "server_zones",
+                           json_pack("[s,s,s,s,s,s,s,s]", "requests", "server_zones",
                                      "location_zones", "caches", "limit_conns", "limit_reqs",
-                                     "upstreams"));
+                                     "keyvals", "upstreams"));
 }
 
 int rem_plus_nginx(struct rem_api_call *call)
