@@ -18,7 +18,6 @@ void rem_api_init(struct rem_api *api, const struct rem_region *region, struct r
 void rem_api_fini(struct rem_api *api)
 {
     rem_change_free(&api->change);
-    rem_reset_free(&api->resets);
 }
 
 /* ---- what endpoints share ---- */

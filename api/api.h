@@ -49,7 +49,6 @@ struct rem_api {
 
     struct rem_change *change; /* staged in this turn; NULL: nothing */
     bool spoiled;              /* it could not be taken back in part: must not be published */
-    struct rem_api_reset *resets;
 };
 
 /* A request whose change waits for the publish. */
