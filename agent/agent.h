@@ -13,6 +13,7 @@
 #include "agent/admin_server.h"
 #include "agent/resolve.h"
 #include "agent/state.h"
+#include "agent/store.h"
 #include "proto/shm/handover.h"
 
 enum {
@@ -40,6 +41,7 @@ struct rem_agent {
     struct rem_admin_server server;
     struct rem_resolves resolves;
     struct rem_states states;
+    struct rem_store store;
     struct rem_persist persist;
 
     struct rem_list staged;   /* calls whose change is published at the end of this turn */

@@ -126,6 +126,7 @@ static int publish_for(struct rem_agent *agent, struct rem_list *calls)
 
     if (saving != NULL) {
         rem_states_note(&agent->states, agent->api.change);
+        rem_store_note(&agent->store);
         rc = rem_persist_prepare(&agent->persist, &saving->save);
     }
     if (rc != 0)
@@ -324,6 +325,7 @@ void rem_agent_turn_end(struct rem_agent *agent)
 
     agent->turn_ends = true;
     publish(agent);
+    rem_store_turn(&agent->store);
     rem_persist_run(&agent->persist);
     if (rem_resolves_apply(&agent->resolves))
         rem_agent_reclaim(agent);

@@ -49,6 +49,11 @@ struct rem_api {
 
     struct rem_change *change; /* staged in this turn; NULL: nothing */
     bool spoiled;              /* it could not be taken back in part: must not be published */
+
+    /* Set by the agent: for each upstream and table, is the configuration in effect or what was
+     * changed at run time, and why; a new object, or NULL without memory. */
+    json_t *(*explain)(void *data);
+    void *explain_data;
 };
 
 /* A request whose change waits for the publish. */

@@ -102,6 +102,7 @@ static const struct rem_route own_routes[] = {
     {.pattern = "v1/transactions", .post = rem_v1_transaction, .allow = "POST"},
     {.pattern = "v1/events", .get = rem_v1_events, .allow = GET_ONLY},
     {.pattern = "v1/revision", .get = rem_v1_revision, .allow = GET_ONLY},
+    {.pattern = "v1/state", .get = rem_v1_state, .allow = GET_ONLY},
     {.pattern = "v1/status", .get = rem_v1_status, .allow = GET_ONLY},
     {.pattern = "metrics", .get = rem_metrics_get, .allow = GET_ONLY, .read = REM_ROLE_METRICS},
     {.pattern = "livez", .get = rem_health_live, .allow = GET_ONLY, .open = true},

@@ -309,7 +309,11 @@ static int plan_and_publish(struct rem_change *change)
     rc = rem_plan_init(&plan, change->writer);
     if (rc != REM_OK)
         return rc;
-    plan.revision += shown || dir == NULL;
+    if (shown || dir == NULL) {
+        plan.revision++;
+        if (plan.revision < change->writer->least_revision)
+            plan.revision = change->writer->least_revision;
+    }
     plan.config_generation = change->config_generation;
     rc = plan_items(&plan, change);
     if (rc == REM_OK)

@@ -34,6 +34,7 @@ struct rem_handover {
     const struct rem_inlet *inlet;      /* requests from workers come by it; NULL: none */
     bool write;                         /* may the API change anything? */
     const struct rem_admin_spec *admin; /* NULL: as without directives */
+    const char *state_path;             /* the file of `state DIR`; NULL: none */
     const struct rem_upstream_spec *upstreams;
     size_t upstream_count;
     const struct rem_table_spec *tables;

@@ -180,6 +180,7 @@ static const struct rem_directive admin_directives[] = {
     ADMIN("peer", REM_ARGS_2, rem_admin_set_peer),
     ADMIN("host", REM_ARGS_1MORE, rem_admin_set_host),
     ADMIN("auth_failures", REM_ARGS_1, rem_admin_set_failures),
+    ADMIN("state", REM_ARGS_1, rem_admin_set_state),
     REM_DIRECTIVE_END,
 };
 

@@ -122,6 +122,7 @@ static void run_agent(struct rem_master *m, int fd)
         .inlet = setup->inlet,
         .write = setup->admin_write,
         .admin = &setup->admin_spec,
+        .state_path = setup->admin_state,
         .upstreams = upstreams(setup),
         .upstream_count = setup->upstream_count,
         .config_generation = m->gen->number,
