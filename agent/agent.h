@@ -6,11 +6,12 @@
  *             what was staged, once -> hand state files to the thread that writes them -> answer
  *             those whose change is saved and run by all workers.
  * Idle cost:  the loop sleeps without a timeout unless a change waits for workers, memory waits to
- *             be freed, or a connection is open.  */
+ *             be freed, a connection is open, or servers are checked.  */
 #ifndef REM_AGENT_AGENT_H
 #define REM_AGENT_AGENT_H
 
 #include "agent/admin_server.h"
+#include "agent/check.h"
 #include "agent/resolve.h"
 #include "agent/state.h"
 #include "agent/store.h"
@@ -43,6 +44,7 @@ struct rem_agent {
     struct rem_states states;
     struct rem_store store;
     struct rem_persist persist;
+    struct rem_checks checks;
 
     struct rem_list staged;   /* calls whose change is published at the end of this turn */
     struct rem_list deferred; /* calls that must be handled when nothing is staged */
@@ -57,6 +59,7 @@ struct rem_agent {
     struct event *master;
     struct event *deadline; /* of a quit */
     struct event *signals[3];
+    bool reloaded;  /* the registry was last reconciled with another configuration */
     bool turn_ends; /* what has been staged is being published and answered */
     bool swollen;   /* a large request or answer has passed through */
     bool quitting;

@@ -329,6 +329,7 @@ void rem_agent_turn_end(struct rem_agent *agent)
     rem_persist_run(&agent->persist);
     if (rem_resolves_apply(&agent->resolves))
         rem_agent_reclaim(agent);
+    rem_checks_sync(&agent->checks);
     take(&agent->deferred, &calls);
     REM_LIST_EACH(node, &calls)
     {
