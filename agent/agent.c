@@ -20,7 +20,6 @@ static void quit(struct rem_agent *agent)
     if (agent->quitting)
         return;
     agent->quitting = true;
-    rem_checks_stop(&agent->checks);
     (void)evtimer_add(agent->deadline, &tv);
     rem_admin_server_quit(&agent->server);
 }
@@ -192,6 +191,7 @@ static int start_server(struct rem_agent *agent, struct rem_err *err)
         .on_call = rem_agent_on_call,
         .on_stream = rem_agent_on_stream,
         .on_abandon = rem_agent_on_abandon,
+        .on_answer = rem_agent_on_answer,
         .on_error = rem_agent_on_error,
         .data = agent,
     };
@@ -280,7 +280,6 @@ static int start_registry(struct rem_agent *agent, struct rem_err *err)
     if (rc != 0)
         return rc;
     reclaim_at_first(agent->writer);
-    agent->reloaded = rem_health_is_reload(agent->writer, handover->config_generation);
     agent->store = (struct rem_store){.writer = agent->writer,
                                       .log = agent->log,
                                       .clock = agent->clock,
@@ -302,32 +301,10 @@ static int start_registry(struct rem_agent *agent, struct rem_err *err)
     agent->api.keyval_count = handover->keyval_count;
     agent->api.explain = rem_store_explain;
     agent->api.explain_data = &agent->store;
+    if (handover->max_series != 0)
+        agent->api.max_series = handover->max_series;
     fill_info(agent);
     return start_journal(agent, err);
-}
-
-/* Health as /v1/events tells it. */
-static void on_health(void *data, const struct rem_check_change *change)
-{
-    struct rem_agent *agent = data;
-    const char *state = change->to == REM_HEALTH_DOWN ? "unhealthy" : "up";
-
-    rem_api_note(&agent->api, REM_JOURNAL_HEALTH,
-                 json_pack("{s:s%,s:I,s:s%,s:s,s:s%,s:s}", "upstream", change->upstream.p,
-                           change->upstream.n, "id", (json_int_t)change->id, "server",
-                           change->server.p, change->server.n, "state", state, "check",
-                           change->check.p, change->check.n, "reason", change->reason));
-}
-
-static int start_checks(struct rem_agent *agent, struct rem_err *err)
-{
-    int rc;
-
-    agent->checks = (struct rem_checks){
-        .writer = agent->writer, .clock = agent->clock, .on_change = on_health, .data = agent};
-    rc = rem_checks_start(&agent->checks, agent->base, agent->handover->checks,
-                          agent->handover->check_count, agent->reloaded);
-    return rc == 0 ? 0 : rem_err_set(err, rc, "cannot check servers: %s", rem_err_text(rc));
 }
 
 static int start(struct rem_agent *agent, struct rem_err *err)
@@ -360,7 +337,7 @@ static int start(struct rem_agent *agent, struct rem_err *err)
     rem_persist_run(&agent->persist); /* before anybody is told that we are ready */
     agent->persist.base = agent->base;
     rem_agent_reclaim(agent);
-    return start_checks(agent, err);
+    return 0;
 }
 
 static void end(struct rem_agent *agent)
@@ -369,7 +346,6 @@ static void end(struct rem_agent *agent)
                               agent->deadline,   agent->master,    agent->signals[0],
                               agent->signals[1], agent->signals[2]};
 
-    rem_checks_stop(&agent->checks);
     rem_resolves_stop(&agent->resolves);
     rem_store_close(&agent->store);
     rem_persist_drain(&agent->persist);

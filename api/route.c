@@ -4,6 +4,8 @@
 #include "api/plus.h"
 #include "proto/wire/uri.h"
 
+#include <stdio.h>
+
 #define GET_ONLY       "GET, HEAD"
 #define GET_AND_DELETE "GET, HEAD, DELETE"
 
@@ -193,4 +195,17 @@ enum rem_api_role rem_route_role(const struct rem_route *route, enum rem_method 
     if (route->open)
         return REM_ROLE_NONE;
     return route->read != REM_ROLE_NONE ? route->read : REM_ROLE_READ;
+}
+
+void rem_route_endpoint(const struct rem_route *route, char *out, size_t size)
+{
+    bool plus = route >= plus_routes && route < plus_routes + REM_COUNT(plus_routes);
+
+    if (route == NULL)
+        (void)snprintf(out, size, "other");
+    else if (plus)
+        (void)snprintf(out, size, "/api/*%s%s", route->pattern[0] != '\0' ? "/" : "",
+                       route->pattern);
+    else
+        (void)snprintf(out, size, "/%s", route->pattern[0] != '\0' ? route->pattern : "api");
 }
