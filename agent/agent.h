@@ -13,7 +13,6 @@
 #include "agent/admin_server.h"
 #include "agent/resolve.h"
 #include "agent/state.h"
-#include "agent/store.h"
 #include "proto/shm/handover.h"
 
 enum {
@@ -41,7 +40,6 @@ struct rem_agent {
     struct rem_admin_server server;
     struct rem_resolves resolves;
     struct rem_states states;
-    struct rem_store store;
     struct rem_persist persist;
 
     struct rem_list staged;   /* calls whose change is published at the end of this turn */
@@ -72,7 +70,6 @@ void rem_agent_reclaim(struct rem_agent *agent);
 /* What the admin server calls. */
 void rem_agent_on_call(void *data, struct rem_admin_call *call);
 void rem_agent_on_abandon(void *data, struct rem_admin_call *call);
-void rem_agent_on_answer(void *data, struct rem_admin_call *call);
 void rem_agent_on_error(void *data, const struct rem_api_request *request, int status,
                         struct rem_api_response *response);
 

@@ -70,6 +70,13 @@ static uint64_t texts_size(const struct rem_upstream_spec *spec)
     return size;
 }
 
+static bool is_limited(const struct rem_limits_spec *limits)
+{
+    static const struct rem_limits_spec none = {0};
+
+    return memcmp(limits, &none, sizeof(none)) != 0;
+}
+
 static void fill_set(struct rem_shm_set *set, const struct rem_upstream_spec *spec,
                      const struct rem_turns turns[2], const struct rem_extras *extras)
 {
@@ -81,6 +88,10 @@ static void fill_set(struct rem_shm_set *set, const struct rem_upstream_spec *sp
     set->set_flags = spec->server_count == 1 ? REM_SET_SINGLE : 0;
     if (spec->method == REM_BALANCE_LEAST_TIME || spec->method_flags & REM_METHOD_BY_TIME)
         set->set_flags |= REM_SET_TIMED;
+    if (is_limited(&spec->limits))
+        set->set_flags |= REM_SET_LIMITED;
+    if (spec->outlier.interval_ms != 0)
+        set->set_flags |= REM_SET_OUTLIER;
     set->flags = spec->flags;
     set->method = spec->method;
     set->method_flags = spec->method_flags;

@@ -93,7 +93,7 @@ struct rem_shm_line {
      * sixteenths of a millisecond, and the start times of open ones, summed. */
     _Atomic uint32_t header_avg, response_avg;
     _Atomic uint64_t open_since_ms;
-    uint64_t reserved[1];
+    _Atomic uint64_t broken; /* tries that failed without a response, with REM_SET_OUTLIER */
 };
 
 /* 2xx, 3xx and 4xx lie in the first cache line.  `class` is 1..5. */
@@ -223,8 +223,10 @@ struct rem_shm_schedule {
 };
 
 enum rem_shm_set_flag {
-    REM_SET_SINGLE = 1 << 0, /* one server in all: never marked unavailable */
-    REM_SET_TIMED = 1 << 1,  /* averages of response times are kept */
+    REM_SET_SINGLE = 1 << 0,  /* one server in all: never marked unavailable */
+    REM_SET_TIMED = 1 << 1,   /* averages of response times are kept */
+    REM_SET_LIMITED = 1 << 2, /* `limits` says something */
+    REM_SET_OUTLIER = 1 << 3, /* so does `outlier` */
 };
 
 struct rem_shm_set {

@@ -25,6 +25,7 @@ extern struct rem_module rem_resolver_module;
 extern struct rem_module rem_upstream_module;
 extern struct rem_module rem_early_hints_module;
 extern struct rem_module rem_balance_module;
+extern struct rem_module rem_limits_module;
 extern struct rem_module rem_sticky_module;
 extern struct rem_module rem_proxy_module;
 extern struct rem_module rem_api_module;
@@ -72,6 +73,7 @@ struct rem_module *const rem_modules[] = {
     &rem_upstream_module,
     &rem_early_hints_module,
     &rem_balance_module,
+    &rem_limits_module,
     &rem_sticky_module,
     &rem_map_module,
     &rem_geo_module,

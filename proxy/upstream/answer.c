@@ -3,6 +3,7 @@
 #include "proxy/http/core.h"
 #include "proxy/http/filter.h"
 #include "proxy/upstream/accel.h"
+#include "proxy/upstream/limits.h"
 #include "proxy/upstream/next.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/record.h"
@@ -31,7 +32,8 @@ static bool head_is_fault(struct rem_upstream_exchange *x)
         x->outcome = REM_OUTCOME_FAIL;
     else
         x->outcome = REM_OUTCOME_NEUTRAL;
-    if (!rem_next_allowed(x, (enum rem_upstream_fault)fault) || rem_next_swap(x, x->outcome) != 0)
+    if (!rem_next_allowed(x, (enum rem_upstream_fault)fault) || !rem_limits_retry(x) ||
+        rem_next_swap(x, x->outcome) != 0)
         return false;
     rem_next_count_retry(x, (enum rem_upstream_fault)fault);
     x->peer->exchange = NULL;

@@ -4,6 +4,7 @@
 
 #include "proxy/net/setup.h"
 #include "proxy/upstream/bind.h"
+#include "proxy/upstream/limits.h"
 #include "proxy/upstream/queue.h"
 #include "proxy/upstream/upstream_conf.h"
 
@@ -116,6 +117,7 @@ static void conn_destroy(struct rem_upstream_conn *uc)
         return;
     uc->closed = true;
     uc->exchange = NULL;
+    rem_limits_closed(uc);
     rem_conn_close(&uc->conn);
     rem_worker_released(uc->owner->worker);
     rem_loop_defer(&uc->owner->worker->loop, &uc->free);
@@ -145,6 +147,14 @@ static void idle_drop(struct rem_upstream_conn *uc)
 {
     pool_unlink(uc);
     conn_destroy(uc);
+}
+
+bool rem_pool_evict(struct rem_upstream_group *group)
+{
+    if (rem_list_empty(&group->idle))
+        return false;
+    idle_drop(REM_LIST_ENTRY(group->idle.next, struct rem_upstream_conn, lru));
+    return true;
 }
 
 static void on_idle_event(struct rem_conn *conn)
@@ -307,7 +317,7 @@ void rem_pool_put(struct rem_upstream_conn **conn, struct rem_upstream_group *gr
     uc->exchange = NULL;
     if (limits->connections == 0 || worker->draining || uc->requests >= limits->requests ||
         (limits->time_ms != 0 && now - uc->opened_ms >= limits->time_ms) ||
-        limits->timeout_ms == 0 || !conn_is_quiet(uc)) {
+        limits->timeout_ms == 0 || !rem_limits_may_idle(group) || !conn_is_quiet(uc)) {
         conn_destroy(uc);
         return;
     }

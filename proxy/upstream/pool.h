@@ -50,9 +50,11 @@ struct rem_upstream_conn {
     struct rem_conn conn;
     struct rem_upstream_exchange *exchange; /* NULL: idle */
     struct rem_upstream_worker *owner;
-    struct rem_upstream_group *group; /* where it is idle */
-    uint64_t key;                     /* of the server */
-    uint64_t idle_uid;                /* the upstream it is counted as idle on */
+    struct rem_upstream_group *group;   /* where it is idle */
+    uint64_t key;                       /* of the server */
+    uint64_t idle_uid;                  /* the upstream it is counted as idle on */
+    struct rem_upstream_group *counted; /* where it is counted as open; NULL: nowhere */
+    uint64_t counted_uid;
     uint64_t opened_ms;
     uint32_t requests;
     bool reused;
@@ -91,6 +93,10 @@ int rem_pool_open(struct rem_upstream_worker *upstreams, const struct rem_addr *
 /* Makes a connection idle, or closes it if the limits say so.  Takes: *conn. */
 void rem_pool_put(struct rem_upstream_conn **conn, struct rem_upstream_group *group,
                   const struct rem_keepalive_spec *limits, uint64_t upstream_uid);
+
+/* Closes the group's connection that has been idle for longest.  Returns: false if there is none.
+ */
+bool rem_pool_evict(struct rem_upstream_group *group);
 
 /* Closes a connection that is not idle.  Takes: *conn. */
 void rem_pool_close(struct rem_upstream_conn **conn);

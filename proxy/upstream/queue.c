@@ -67,8 +67,10 @@ bool rem_queue_wait(struct rem_upstream_exchange *x)
         return false;
     if (x->queue_due_ms != 0)
         return now_ms < x->queue_due_ms;
-    if (group->queue_count >= group->conf->queue)
+    if (group->queue_count >= group->conf->queue) {
+        rem_upstream_count(&group->ref.line->overflows[REM_OVERFLOW_QUEUE]); /* found by the pick */
         return false;
+    }
     x->queue_due_ms = now_ms + group->conf->queue_timeout_ms;
     rem_list_append(&group->queue, &x->queue_node);
     group->queue_count++;

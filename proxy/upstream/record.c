@@ -4,6 +4,7 @@
 
 #include "proto/shm/stat.h"
 #include "proxy/upstream/next.h"
+#include "proxy/upstream/outlier.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/queue.h"
 
@@ -102,6 +103,8 @@ void rem_record_done(struct rem_upstream_exchange *x, enum rem_outcome outcome)
         rem_record_log(x, REM_LOG_WARN, 0, "upstream server temporarily disabled",
                        rem_record_doing(x));
     count_duration(x, outcome);
+    if (x->group != NULL)
+        rem_outlier_note(x, &report);
     if (x->group != NULL)
         x->balancer->done(&x->balance, &report, now);
     if (x->group != NULL)

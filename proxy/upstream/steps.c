@@ -3,6 +3,7 @@
  * happens when a try fails. */
 #include "proxy/http/body.h"
 #include "proxy/upstream/bind.h"
+#include "proxy/upstream/limits.h"
 #include "proxy/upstream/next.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/queue.h"
@@ -39,20 +40,64 @@ enum rem_upstream_step rem_step_init(struct rem_upstream_exchange *x)
 
 /* ---- pick ---- */
 
+/* Variables show the upstream's name, and our status, where no server was asked. */
+static enum rem_upstream_step end_unasked(struct rem_upstream_exchange *x, int status)
+{
+    x->outcome = REM_OUTCOME_NEUTRAL;
+    if (!x->try_open && rem_record_try(x) == 0) {
+        x->current->status = status;
+        x->current->response_ms = 0;
+        x->try_open = false;
+    }
+    return rem_upstream_end(x, status);
+}
+
 static enum rem_upstream_step pick_failed(struct rem_upstream_exchange *x, int rc)
 {
     if (rc == REM_ENOMEM)
         return rem_upstream_end(x, 500);
     x->addr_text = x->group != NULL ? x->group->ref.name : x->addr_text;
     rem_record_log(x, REM_LOG_ERROR, 0, "no live upstreams", "connecting to upstream");
-    x->outcome = REM_OUTCOME_NEUTRAL;
-    /* Variables show the upstream's name where no server was asked. */
-    if (rem_record_try(x) == 0) {
-        x->current->status = 502;
-        x->current->response_ms = 0;
-        x->try_open = false;
+    return end_unasked(x, 502);
+}
+
+/* One of the upstream's `limits` is reached: at once 503, so that nobody waits behind it. */
+static enum rem_upstream_step limit_reached(struct rem_upstream_exchange *x,
+                                            enum rem_overflow which)
+{
+    if (!x->try_open)
+        x->addr_text = x->group->ref.name;
+    rem_record_log(x, REM_LOG_ERROR, 0, rem_limits_text(which), "connecting to upstream");
+    if (x->try_open)
+        x->current->status = 503;
+    return end_unasked(x, 503);
+}
+
+/* Gives the exchange a server, unless one was picked when the last try failed.
+ * Returns: REM_STEP_NEXT with x->try_open, or else what becomes of the exchange. */
+static enum rem_upstream_step choose_server(struct rem_upstream_exchange *x)
+{
+    int rc = 0;
+
+    if (x->client_gone)
+        return rem_upstream_end(x, 499);
+    if (!rem_limits_enter(x))
+        return limit_reached(x, REM_OVERFLOW_REQUESTS);
+    if (!x->picked)
+        rc = x->group != NULL && rem_queue_is_behind(x) ? REM_EBUSY : rem_next_pick(x);
+    if (rc == REM_EBUSY && rem_queue_wait(x))
+        return rem_limits_wait(x) ? REM_STEP_WAIT : limit_reached(x, REM_OVERFLOW_PENDING);
+    rem_queue_leave(x);
+    if (rc != 0)
+        return pick_failed(x, rc);
+    x->picked = false;
+    x->fresh = false;
+    rc = rem_record_try(x);
+    if (rc != 0) {
+        x->try_open = true; /* the pin is held all the same */
+        return rem_upstream_end(x, 500);
     }
-    return rem_upstream_end(x, 502);
+    return REM_STEP_NEXT;
 }
 
 static void peer_attach(struct rem_upstream_exchange *x)
@@ -65,25 +110,12 @@ static void peer_attach(struct rem_upstream_exchange *x)
 
 enum rem_upstream_step rem_step_pick(struct rem_upstream_exchange *x)
 {
-    int rc = 0;
+    int rc;
 
     if (!x->try_open) {
-        if (x->client_gone)
-            return rem_upstream_end(x, 499);
-        if (!x->picked)
-            rc = x->group != NULL && rem_queue_is_behind(x) ? REM_EBUSY : rem_next_pick(x);
-        if (rc == REM_EBUSY && rem_queue_wait(x))
-            return REM_STEP_WAIT;
-        rem_queue_leave(x);
-        if (rc != 0)
-            return pick_failed(x, rc);
-        x->picked = false;
-        x->fresh = false;
-        rc = rem_record_try(x);
-        if (rc != 0) {
-            x->try_open = true; /* the pin is held all the same */
-            return rem_upstream_end(x, 500);
-        }
+        enum rem_upstream_step step = choose_server(x);
+        if (step != REM_STEP_NEXT || x->state != REM_UPSTREAM_PICK)
+            return step;
     }
     x->status = 0;
     x->fields = NULL;
@@ -101,6 +133,7 @@ enum rem_upstream_step rem_step_pick(struct rem_upstream_exchange *x)
         return REM_STEP_NEXT;
     }
     peer_attach(x);
+    rem_limits_waited(x);
     rem_record_connected(x);
     if (rem_next_line(x) != NULL)
         rem_upstream_count(&rem_next_line(x)->reused);
@@ -120,8 +153,14 @@ static enum rem_upstream_step connect_failed(struct rem_upstream_exchange *x, in
 
 static enum rem_upstream_step connect_open(struct rem_upstream_exchange *x)
 {
-    int rc = rem_pool_open(x->request->worker->upstreams, &x->addr, x->local, x->key,
-                           x->policy->socket_keepalive != 0, &x->peer);
+    int rc;
+
+    if (!rem_limits_wait(x))
+        return limit_reached(x, REM_OVERFLOW_PENDING);
+    if (!rem_limits_connect(x))
+        return limit_reached(x, REM_OVERFLOW_CONNECTIONS);
+    rc = rem_pool_open(x->request->worker->upstreams, &x->addr, x->local, x->key,
+                       x->policy->socket_keepalive != 0, &x->peer);
 
     if (rc == REM_EACCES) { /* no server would be reached from there */
         rem_record_log(x, REM_LOG_CRIT, errno, "bind() failed", "connecting to upstream");
@@ -132,6 +171,8 @@ static enum rem_upstream_step connect_open(struct rem_upstream_exchange *x)
     if (rc != 0) /* our own limits: another server would not help */
         return rem_upstream_end(x, rc == REM_EBUSY ? 503 : 500);
     peer_attach(x);
+    if (x->group != NULL)
+        rem_limits_opened(x->peer, x->group, x->upstream_uid);
     if (rem_next_line(x) != NULL)
         rem_upstream_count(&rem_next_line(x)->opened);
     return x->peer->connected ? REM_STEP_NEXT : REM_STEP_WAIT;
@@ -160,6 +201,7 @@ enum rem_upstream_step rem_step_connect(struct rem_upstream_exchange *x)
             return connect_failed(x, reason);
         x->peer->connected = true;
     }
+    rem_limits_waited(x);
     rem_record_connected(x);
     if (rem_upload_start(x) != 0)
         return rem_upstream_end(x, 500);
@@ -218,7 +260,7 @@ enum rem_upstream_step rem_upstream_fail(struct rem_upstream_exchange *x,
     if (x->current->status == 0)
         x->current->status = fault == REM_FAULT_TIMEOUT ? 504 : 502;
     rem_upstream_release(x, false);
-    if (allowed && rem_next_pick(x) == 0) {
+    if (allowed && rem_limits_retry(x) && rem_next_pick(x) == 0) {
         rem_next_count_retry(x, fault);
         x->picked = true;
         rem_upstream_goto(x, REM_UPSTREAM_PICK);

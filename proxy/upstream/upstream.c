@@ -5,6 +5,7 @@
 
 #include "proxy/http/body.h"
 #include "proxy/upstream/accel.h"
+#include "proxy/upstream/limits.h"
 #include "proxy/upstream/next.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/queue.h"
@@ -229,6 +230,7 @@ enum rem_upstream_step rem_step_finalize(struct rem_upstream_exchange *x)
     rem_store_fini(x);
     rem_relay_fini(x);
     rem_balance_fini(&x->balance);
+    rem_limits_leave(x);
     rem_post_cancel(&x->wake);
     request->on_writable = NULL;
     request->on_body = NULL;

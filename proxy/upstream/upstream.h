@@ -178,6 +178,8 @@ struct rem_upstream_exchange {
     uint64_t key;             /* of the server, for the pool */
     struct rem_keepalive_spec keepalive;
     uint64_t upstream_uid; /* the registry's, for its gauges */
+    uint64_t holds_uid;    /* the one on which it is counted as `holds` says */
+    uint8_t holds;         /* enum rem_limits_hold */
     struct rem_upstream_conn *peer;
     uint64_t received_base; /* conn.received when the try began */
     bool fresh;             /* no pooled connection for this try */
