@@ -267,6 +267,7 @@ void rem_admin_call_reply(struct rem_admin_call *call)
         rem_api_response_init(&call->response);
         handler->on_error(handler->data, &call->request, 500, &call->response);
     }
+    conn->server->handler.on_answer(conn->server->handler.data, call);
     rem_admin_conn_goto(conn, REM_ADMIN_WRITE);
     conn->out_n = 0;
     if (!conn->driving) {

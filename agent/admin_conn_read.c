@@ -102,6 +102,7 @@ static int take_head(struct rem_admin_conn *conn)
     };
     if (!take_field(conn, match, &request->if_match) ||
         !take_field(conn, none, &request->if_none_match) ||
+        !take_field(conn, rem_fields_find(fields, REM_FIELD_ACCEPT), &request->accept) ||
         !take_field(conn, rem_fields_find_name(fields, REM_STR("last-event-id")),
                     &request->last_event_id) ||
         !take_field(conn, rem_fields_find(fields, REM_FIELD_CONTENT_TYPE),
@@ -288,6 +289,7 @@ static void hand_over(struct rem_admin_conn *conn)
     struct rem_admin_handler *handler = &conn->server->handler;
 
     conn->call.request.body = rem_sbuf_str(&conn->body);
+    conn->call.since_ms = rem_mono_ms();
     rem_api_response_reset(&conn->call.response);
     if (conn->budget > 0)
         conn->budget--;

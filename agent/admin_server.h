@@ -42,6 +42,7 @@ struct rem_admin_call {
     struct rem_api_staged staged;
     struct rem_list node; /* for whoever answers later; on no list at first */
     uint64_t due_ms;      /* likewise */
+    uint64_t since_ms;    /* monotonic, when it was handed over */
 };
 
 struct rem_admin_handler {
@@ -52,6 +53,8 @@ struct rem_admin_handler {
     bool (*on_stream)(void *data, struct rem_admin_call *call);
     /* The client went away before the answer: forget the call. */
     void (*on_abandon)(void *data, struct rem_admin_call *call);
+    /* Its answer is complete and about to be sent. */
+    void (*on_answer)(void *data, struct rem_admin_call *call);
     /* A request that never became a call (bad head, too large) gets this body. */
     void (*on_error)(void *data, const struct rem_api_request *request, int status,
                      struct rem_api_response *response);

@@ -20,6 +20,7 @@ static void quit(struct rem_agent *agent)
     if (agent->quitting)
         return;
     agent->quitting = true;
+    rem_checks_stop(&agent->checks);
     (void)evtimer_add(agent->deadline, &tv);
     rem_admin_server_quit(&agent->server);
 }
@@ -191,6 +192,7 @@ static int start_server(struct rem_agent *agent, struct rem_err *err)
         .on_call = rem_agent_on_call,
         .on_stream = rem_agent_on_stream,
         .on_abandon = rem_agent_on_abandon,
+        .on_answer = rem_agent_on_answer,
         .on_error = rem_agent_on_error,
         .data = agent,
     };
@@ -240,12 +242,37 @@ static int start_journal(struct rem_agent *agent, struct rem_err *err)
     return REM_OK;
 }
 
+/* Has the registry say what the configuration says, and what was kept of earlier changes. */
+static int reconcile(struct rem_agent *agent, const struct rem_registry_conf *conf,
+                     struct rem_err *err)
+{
+    struct rem_registry_conf merged = *conf;
+    struct rem_arena arena;
+    int rc;
+
+    rem_arena_init(&arena, NULL);
+    rc = rem_states_inherit(agent->writer, &arena, conf->upstreams, conf->upstream_count,
+                            &merged.upstreams);
+    if (rc == 0)
+        rc = rem_resolves_inherit(agent->writer, &arena, merged.upstreams, conf->upstream_count,
+                                  &merged.upstreams);
+    if (rc != 0)
+        (void)rem_err_set(err, rc, "cannot take over servers: %s", rem_err_text(rc));
+    else
+        rc = rem_writer_reconcile(agent->writer, &merged, err);
+    rem_arena_reset(&arena);
+    return rc;
+}
+
 /* The registry as the configuration and earlier changes have it. */
 static int start_registry(struct rem_agent *agent, struct rem_err *err)
 {
     const struct rem_handover *handover = agent->handover;
-    const struct rem_upstream_spec *specs = handover->upstreams;
-    struct rem_arena arena;
+    struct rem_registry_conf conf = {.upstreams = handover->upstreams,
+                                     .upstream_count = handover->upstream_count,
+                                     .tables = handover->tables,
+                                     .table_count = handover->table_count,
+                                     .generation = handover->config_generation};
     int rc = rem_region_lock_writer(handover->region);
 
     if (rc != 0)
@@ -254,30 +281,56 @@ static int start_registry(struct rem_agent *agent, struct rem_err *err)
     if (rc != 0)
         return rc;
     reclaim_at_first(agent->writer);
-    rem_arena_init(&arena, NULL);
-    rc = rem_states_inherit(agent->writer, &arena, handover->upstreams, handover->upstream_count,
-                            &specs);
-    if (rc == 0)
-        rc = rem_resolves_inherit(agent->writer, &arena, specs, handover->upstream_count, &specs);
+    agent->reloaded = rem_health_is_reload(agent->writer, handover->config_generation);
+    agent->store = (struct rem_store){.writer = agent->writer,
+                                      .log = agent->log,
+                                      .clock = agent->clock,
+                                      .persist = &agent->persist,
+                                      .keyvals = handover->keyvals,
+                                      .keyval_count = handover->keyval_count};
+    rc = rem_store_merge(&agent->store, handover->state_path, &conf, err);
     if (rc != 0)
-        (void)rem_err_set(err, rc, "cannot take over servers: %s", rem_err_text(rc));
-    else
-        rc = rem_writer_reconcile(
-            agent->writer,
-            &(struct rem_registry_conf){.upstreams = specs,
-                                        .upstream_count = handover->upstream_count,
-                                        .tables = handover->tables,
-                                        .table_count = handover->table_count,
-                                        .generation = handover->config_generation},
-            err);
-    rem_arena_reset(&arena);
+        return err->text[0] != '\0' ? rc : rem_err_set(err, rc, "cannot read the state file");
+    rc = reconcile(agent, &conf, err);
+    if (rc != 0 && rc != REM_ENOMEM && agent->store.merged) {
+        rem_store_unmerge(&agent->store, &conf, err->text);
+        rc = reconcile(agent, &conf, err);
+    }
     if (rc != 0)
         return rc;
     rem_api_init(&agent->api, handover->region, agent->writer, agent->clock, handover->write);
     agent->api.keyvals = handover->keyvals;
     agent->api.keyval_count = handover->keyval_count;
+    agent->api.explain = rem_store_explain;
+    agent->api.explain_data = &agent->store;
+    if (handover->max_series != 0)
+        agent->api.max_series = handover->max_series;
     fill_info(agent);
     return start_journal(agent, err);
+}
+
+/* Health as /v1/events tells it. */
+static void on_health(void *data, const struct rem_check_change *change)
+{
+    struct rem_agent *agent = data;
+    const char *state = change->to == REM_HEALTH_DOWN ? "unhealthy" : "up";
+
+    rem_api_note(&agent->api, REM_JOURNAL_HEALTH,
+                 json_pack("{s:s%,s:I,s:s%,s:s,s:s%,s:s}", "upstream", change->upstream.p,
+                           change->upstream.n, "id", (json_int_t)change->id, "server",
+                           change->server.p, change->server.n, "state", state, "check",
+                           change->check.p, change->check.n, "reason", change->reason));
+}
+
+static int start_checks(struct rem_agent *agent, struct rem_err *err)
+{
+    int rc;
+
+    agent->checks = (struct rem_checks){
+        .writer = agent->writer, .clock = agent->clock, .on_change = on_health, .data = agent};
+    rc = rem_checks_start(&agent->checks, agent->base, agent->handover->checks,
+                          agent->handover->check_count, agent->reloaded);
+    return rc == 0 ? 0 : rem_err_set(err, rc, "cannot check servers: %s", rem_err_text(rc));
 }
 
 static int start(struct rem_agent *agent, struct rem_err *err)
@@ -306,10 +359,11 @@ static int start(struct rem_agent *agent, struct rem_err *err)
                           agent->handover->upstream_count);
     if (rc != 0)
         return rem_err_set(err, rc, "cannot keep state files: %s", rem_err_text(rc));
+    rem_store_start(&agent->store);
     rem_persist_run(&agent->persist); /* before anybody is told that we are ready */
     agent->persist.base = agent->base;
     rem_agent_reclaim(agent);
-    return 0;
+    return start_checks(agent, err);
 }
 
 static void end(struct rem_agent *agent)
@@ -318,10 +372,13 @@ static void end(struct rem_agent *agent)
                               agent->deadline,   agent->master,    agent->signals[0],
                               agent->signals[1], agent->signals[2]};
 
+    rem_checks_stop(&agent->checks);
     rem_resolves_stop(&agent->resolves);
+    rem_store_close(&agent->store);
     rem_persist_drain(&agent->persist);
     rem_persist_stop(&agent->persist);
     rem_states_stop(&agent->states);
+    rem_store_stop(&agent->store);
     if (agent->server.base != NULL)
         rem_admin_server_stop(&agent->server);
     rem_admin_auth_fini(&agent->auth);

@@ -6,13 +6,15 @@
  *             what was staged, once -> hand state files to the thread that writes them -> answer
  *             those whose change is saved and run by all workers.
  * Idle cost:  the loop sleeps without a timeout unless a change waits for workers, memory waits to
- *             be freed, or a connection is open.  */
+ *             be freed, a connection is open, or servers are checked.  */
 #ifndef REM_AGENT_AGENT_H
 #define REM_AGENT_AGENT_H
 
 #include "agent/admin_server.h"
+#include "agent/check.h"
 #include "agent/resolve.h"
 #include "agent/state.h"
+#include "agent/store.h"
 #include "proto/shm/handover.h"
 
 enum {
@@ -40,7 +42,9 @@ struct rem_agent {
     struct rem_admin_server server;
     struct rem_resolves resolves;
     struct rem_states states;
+    struct rem_store store;
     struct rem_persist persist;
+    struct rem_checks checks;
 
     struct rem_list staged;   /* calls whose change is published at the end of this turn */
     struct rem_list deferred; /* calls that must be handled when nothing is staged */
@@ -55,6 +59,7 @@ struct rem_agent {
     struct event *master;
     struct event *deadline; /* of a quit */
     struct event *signals[3];
+    bool reloaded;  /* the registry was last reconciled with another configuration */
     bool turn_ends; /* what has been staged is being published and answered */
     bool swollen;   /* a large request or answer has passed through */
     bool quitting;
@@ -70,6 +75,7 @@ void rem_agent_reclaim(struct rem_agent *agent);
 /* What the admin server calls. */
 void rem_agent_on_call(void *data, struct rem_admin_call *call);
 void rem_agent_on_abandon(void *data, struct rem_admin_call *call);
+void rem_agent_on_answer(void *data, struct rem_admin_call *call);
 void rem_agent_on_error(void *data, const struct rem_api_request *request, int status,
                         struct rem_api_response *response);
 

@@ -82,6 +82,15 @@ void rem_agent_on_abandon(void *data, struct rem_admin_call *call)
     rem_api_forget(&call->staged);
 }
 
+void rem_agent_on_answer(void *data, struct rem_admin_call *call)
+{
+    struct rem_agent *agent = data;
+    uint64_t now = rem_mono_ms();
+
+    rem_api_count(&agent->api.counts, agent->handover->region->header, &call->request,
+                  &call->response, &call->staged, now > call->since_ms ? now - call->since_ms : 0);
+}
+
 void rem_agent_on_error(void *data, const struct rem_api_request *request, int status,
                         struct rem_api_response *response)
 {
@@ -126,6 +135,7 @@ static int publish_for(struct rem_agent *agent, struct rem_list *calls)
 
     if (saving != NULL) {
         rem_states_note(&agent->states, agent->api.change);
+        rem_store_note(&agent->store);
         rc = rem_persist_prepare(&agent->persist, &saving->save);
     }
     if (rc != 0)
@@ -163,6 +173,8 @@ void rem_agent_on_saved(void *data, struct rem_save *save, int rc)
         else
             settle_failed(call_at(node), rc);
     }
+    if (rc != 0)
+        rem_api_count_save_failure(&agent->api.counts, agent->handover->region->header);
     free(saving);
 }
 
@@ -232,6 +244,9 @@ static void answer_applied(struct rem_agent *agent)
             rem_list_append(&agent->waiting, node);
             continue;
         }
+        if (applied)
+            rem_api_count_applied(&agent->api.counts, agent->handover->region->header,
+                                  agent->clock->mono_ms + REM_AGENT_APPLIED_MS - call->due_ms);
         rem_api_finish(&call->staged, applied, &call->response);
         rem_admin_call_reply(call);
     }
@@ -324,9 +339,11 @@ void rem_agent_turn_end(struct rem_agent *agent)
 
     agent->turn_ends = true;
     publish(agent);
+    rem_store_turn(&agent->store);
     rem_persist_run(&agent->persist);
     if (rem_resolves_apply(&agent->resolves))
         rem_agent_reclaim(agent);
+    rem_checks_sync(&agent->checks);
     take(&agent->deferred, &calls);
     REM_LIST_EACH(node, &calls)
     {

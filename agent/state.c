@@ -3,11 +3,8 @@
 
 #include "proto/shm/state_mark.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 struct rem_state_job {
     const struct rem_states *owner;
@@ -120,20 +117,14 @@ void rem_state_text(const struct rem_upstream_spec *spec, const struct rem_upstr
  * it holds. */
 static bool is_ours(const char *path, bool *found, uint64_t *hash)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct rem_sbuf text;
-    char chunk[16384];
-    ssize_t n = 0;
     bool ours;
+    int rc;
 
-    *found = fd >= 0;
-    if (fd < 0)
-        return errno == ENOENT;
     rem_sbuf_init(&text);
-    while ((n = read(fd, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR))
-        rem_sbuf_add(&text, rem_str_make(chunk, n > 0 ? (size_t)n : 0));
-    (void)close(fd);
-    ours = n == 0 && !text.failed && rem_state_mark_ok(rem_sbuf_str(&text));
+    rc = rem_state_file_read(path, SIZE_MAX - 1, &text);
+    *found = rc == REM_OK;
+    ours = rc == REM_OK ? rem_state_mark_ok(rem_sbuf_str(&text)) : rc == REM_ENOTFOUND;
     *hash = rem_hash(text.p, text.n);
     rem_sbuf_fini(&text);
     return ours;

@@ -12,13 +12,13 @@ void rem_api_init(struct rem_api *api, const struct rem_region *region, struct r
         .writer = writer,
         .clock = clock,
         .write = write,
+        .max_series = REM_API_SERIES,
     };
 }
 
 void rem_api_fini(struct rem_api *api)
 {
     rem_change_free(&api->change);
-    rem_reset_free(&api->resets);
 }
 
 /* ---- what endpoints share ---- */
@@ -200,6 +200,7 @@ static int run(struct rem_api_call *call, const char **allow)
     rem_api_handler_fn handler;
     int rc = find_route(call, &route);
 
+    call->response->route = route;
     if (check_known(call, route) != 0)
         return REM_EINVAL;
     if (rc != 0)
@@ -230,7 +231,8 @@ enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_re
 
     if (request->has_if_match && !fresh)
         return REM_API_FLUSH;
-    *staged = (struct rem_api_staged){0};
+    *staged = (struct rem_api_staged){.base = rem_writer_revision(api->writer)};
+    response->route = NULL;
     rem_arena_init(&call.arena, NULL);
     rc = run(&call, &allow);
     if (rc != 0) {
@@ -238,6 +240,7 @@ enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_re
         response->allow = allow;
     }
     rem_arena_reset(&call.arena);
+    staged->is_change = call.is_staged;
     if (!call.is_staged && fresh)
         rem_change_free(&api->change);
     return call.is_staged ? REM_API_STAGED : REM_API_DONE;
@@ -252,6 +255,8 @@ int rem_api_publish(struct rem_api *api, struct rem_commit *out)
     if (api->change == NULL)
         return 0;
     rc = api->spoiled ? REM_ENOMEM : rem_change_commit(api->change, REM_REVISION_ANY, out, &err);
+    if (rc == REM_EFULL)
+        rem_api_count_full(&api->counts, api->region->header);
     rem_change_free(&api->change);
     api->spoiled = false;
     return rc;

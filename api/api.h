@@ -12,6 +12,7 @@
 #ifndef REM_API_API_H
 #define REM_API_API_H
 
+#include "api/count.h"
 #include "api/json.h"
 #include "proto/base/clock.h"
 #include "proto/shm/writer.h"
@@ -36,6 +37,8 @@ struct rem_api_info {
 struct rem_api_reset;
 struct rem_keyval_spec;
 
+enum { REM_API_SERIES = 2000 };
+
 struct rem_api {
     const struct rem_region *region; /* borrowed, as the rest */
     struct rem_writer *writer;
@@ -49,13 +52,21 @@ struct rem_api {
 
     struct rem_change *change; /* staged in this turn; NULL: nothing */
     bool spoiled;              /* it could not be taken back in part: must not be published */
-    struct rem_api_reset *resets;
+    struct rem_api_counts counts;
+    unsigned max_series; /* of single servers, in one scrape */
+
+    /* Set by the agent: for each upstream and table, is the configuration in effect or what was
+     * changed at run time, and why; a new object, or NULL without memory. */
+    json_t *(*explain)(void *data);
+    void *explain_data;
 };
 
 /* A request whose change waits for the publish. */
 struct rem_api_staged {
     json_t *body; /* owned; of a /v1 answer, which gets revision and applied; NULL: plain */
     struct rem_commit commit;
+    bool is_change; /* was staged, so that success means a publish */
+    uint64_t base;  /* the revision before */
 };
 
 enum rem_api_outcome {

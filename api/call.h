@@ -74,6 +74,9 @@ int rem_v1_status(struct rem_api_call *call);
 int rem_v1_servers_put(struct rem_api_call *call);
 int rem_v1_transaction(struct rem_api_call *call);
 
+/* v1_state.c */
+int rem_v1_state(struct rem_api_call *call);
+
 /* events.c */
 int rem_v1_events(struct rem_api_call *call);
 

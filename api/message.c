@@ -14,8 +14,7 @@ void rem_api_response_fini(struct rem_api_response *response)
 
 void rem_api_response_reset(struct rem_api_response *response)
 {
-    struct rem_sbuf body = response->body;
-
-    *response = (struct rem_api_response){.status = 200, .body = body};
+    *response =
+        (struct rem_api_response){.status = 200, .body = response->body, .route = response->route};
     rem_sbuf_clear(&response->body);
 }

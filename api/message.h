@@ -12,6 +12,8 @@
 #include "proto/shm/role.h"
 #include "proto/wire/h1.h"
 
+struct rem_route;
+
 struct rem_api_request {
     enum rem_method method; /* HEAD is to be answered as GET; the transport drops the body */
     struct rem_str method_text;
@@ -19,6 +21,7 @@ struct rem_api_request {
     struct rem_str args;  /* raw, behind "?" */
     struct rem_str local; /* the server's address without port; may be empty */
     struct rem_str body;
+    struct rem_str accept;   /* empty: any */
     struct rem_str if_match; /* empty without has_if_match */
     bool has_if_match;
     struct rem_str if_none_match; /* likewise */
@@ -45,19 +48,21 @@ struct rem_api_response {
     bool has_etag;
     bool streams; /* the body goes on: see api/events.h; `cursor` says where */
     struct rem_journal_cursor cursor;
+    const struct rem_route *route; /* that was asked for; NULL: none */
     struct rem_sbuf body;
 };
 
 void rem_api_response_init(struct rem_api_response *response);
 void rem_api_response_fini(struct rem_api_response *response);
 
-/* As after init, keeping memory. */
+/* As after init, keeping memory and route. */
 void rem_api_response_reset(struct rem_api_response *response);
 
-#define REM_API_JSON    "application/json"
-#define REM_API_PROBLEM "application/problem+json"
-#define REM_API_TEXT    "text/plain; charset=utf-8"
-#define REM_API_EVENTS  "text/event-stream"
-#define REM_API_METRICS "text/plain; version=0.0.4; charset=utf-8"
+#define REM_API_JSON        "application/json"
+#define REM_API_PROBLEM     "application/problem+json"
+#define REM_API_TEXT        "text/plain; charset=utf-8"
+#define REM_API_EVENTS      "text/event-stream"
+#define REM_API_METRICS     "text/plain; version=0.0.4; charset=utf-8"
+#define REM_API_OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 #endif

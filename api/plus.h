@@ -84,6 +84,13 @@ int rem_plus_limit_req_reset(struct rem_api_call *call);
 int rem_plus_caches(struct rem_api_call *call);
 int rem_plus_cache(struct rem_api_call *call); /* and its reset */
 
+/* plus_keyvals.c */
+int rem_plus_keyvals(struct rem_api_call *call);
+int rem_plus_keyval(struct rem_api_call *call);
+int rem_plus_keyval_post(struct rem_api_call *call);
+int rem_plus_keyval_patch(struct rem_api_call *call);
+int rem_plus_keyval_delete(struct rem_api_call *call);
+
 /* plus_upstream.c */
 int rem_plus_upstreams(struct rem_api_call *call);
 int rem_plus_upstream(struct rem_api_call *call);

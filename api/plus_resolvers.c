@@ -56,13 +56,13 @@ static bool sum(struct rem_shm_header *header, struct rem_str name,
 }
 
 /* Returns NULL without memory; the sums of the zone may be all zero. */
-static json_t *resolver_json(const struct rem_api *api, struct rem_str name)
+static json_t *resolver_json(struct rem_api_call *call, struct rem_str name)
 {
     json_t *object = json_pack("{s:{},s:{}}", "requests", "responses");
     uint64_t counters[REM_DNS_COUNTERS];
 
-    (void)sum(api->region->header, name, counters);
-    rem_reset_apply(counters, rem_reset_find(api, KIND, name, sizeof(counters), NULL),
+    (void)sum(call->api->region->header, name, counters);
+    rem_reset_apply(counters, rem_reset_find(call, KIND, name, sizeof(counters), NULL),
                     REM_DNS_COUNTERS);
     for (size_t i = 0; object != NULL && i < REM_COUNT(members); i++) {
         json_t *group = json_object_get(object, members[i].group);
@@ -85,7 +85,7 @@ int rem_plus_resolvers(struct rem_api_call *call)
         struct rem_shm_resolver *resolver = &header->resolvers[i];
 
         if (is_used(resolver))
-            map = rem_plus_put(map, name_of(resolver), resolver_json(call->api, name_of(resolver)));
+            map = rem_plus_put(map, name_of(resolver), resolver_json(call, name_of(resolver)));
     }
     return rem_plus_answer_map(call, map);
 }
@@ -102,7 +102,7 @@ int rem_plus_resolver(struct rem_api_call *call)
 
     if (!sum(call->api->region->header, call->params[0], counters))
         return missing(call);
-    return rem_plus_answer_object(call, resolver_json(call->api, call->params[0]));
+    return rem_plus_answer_object(call, resolver_json(call, call->params[0]));
 }
 
 int rem_plus_resolver_reset(struct rem_api_call *call)

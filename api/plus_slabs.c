@@ -113,12 +113,12 @@ static bool find_slab(const struct rem_api *api, struct rem_str name, struct sla
     return true;
 }
 
-static json_t *slab_json(const struct rem_api *api, struct rem_str name, struct slab *slab)
+static json_t *slab_json(struct rem_api_call *call, struct rem_str name, struct slab *slab)
 {
     uint64_t used = pages(slab->used), all = pages(slab->used + slab->free);
     char slot[24];
 
-    rem_reset_apply(slab->counters, rem_reset_find(api, KIND, name, sizeof(slab->counters), NULL),
+    rem_reset_apply(slab->counters, rem_reset_find(call, KIND, name, sizeof(slab->counters), NULL),
                     COUNTERS);
     (void)snprintf(slot, sizeof(slot), "%llu", (unsigned long long)slab->slot);
     return json_pack("{s:{s:I,s:I},s:{s:{s:I,s:I,s:I,s:I}}}", "pages", "used", rem_json_count(used),
@@ -160,7 +160,7 @@ static json_t *put_upstreams(struct rem_api_call *call, json_t *map)
         for (; i < n && rem_str_eq(upstreams[i].zone, name); i++)
             add_upstream(&upstreams[i], &slab);
         finish_upstreams(api, &slab);
-        map = rem_plus_put(map, name, slab_json(api, name, &slab));
+        map = rem_plus_put(map, name, slab_json(call, name, &slab));
     }
     return map;
 }
@@ -172,10 +172,10 @@ int rem_plus_slabs(struct rem_api_call *call)
     json_t *map = json_object();
 
     region_slab(api, &slab);
-    map = rem_plus_put(map, REM_STR(REGION), slab_json(api, REM_STR(REGION), &slab));
+    map = rem_plus_put(map, REM_STR(REGION), slab_json(call, REM_STR(REGION), &slab));
     for (const struct rem_zone *zone = api->info.zones; zone != NULL; zone = zone->next) {
         zone_slab(zone, &slab);
-        map = rem_plus_put(map, zone->name, slab_json(api, zone->name, &slab));
+        map = rem_plus_put(map, zone->name, slab_json(call, zone->name, &slab));
     }
     return rem_plus_answer_map(call, put_upstreams(call, map));
 }
@@ -191,7 +191,7 @@ int rem_plus_slab(struct rem_api_call *call)
 
     if (!find_slab(call->api, call->params[0], &slab))
         return missing(call);
-    return rem_plus_answer_object(call, slab_json(call->api, call->params[0], &slab));
+    return rem_plus_answer_object(call, slab_json(call, call->params[0], &slab));
 }
 
 int rem_plus_slab_reset(struct rem_api_call *call)

@@ -23,9 +23,9 @@ int rem_plus_root(struct rem_api_call *call)
 int rem_plus_http(struct rem_api_call *call)
 {
     return rem_call_answer(call, 200,
-                           json_pack("[s,s,s,s,s,s,s]", "requests", "server_zones",
+                           json_pack("[s,s,s,s,s,s,s,s]", "requests", "server_zones",
                                      "location_zones", "caches", "limit_conns", "limit_reqs",
-                                     "upstreams"));
+                                     "keyvals", "upstreams"));
 }
 
 int rem_plus_nginx(struct rem_api_call *call)
@@ -64,8 +64,7 @@ int rem_plus_processes(struct rem_api_call *call)
     rem_region_totals(call->api->region, &totals);
     respawned = totals.worker_respawns + totals.agent_respawns;
     rem_reset_apply(&respawned,
-                    rem_reset_find(call->api, "processes", REM_STR(""), sizeof(respawned), NULL),
-                    1);
+                    rem_reset_find(call, "processes", REM_STR(""), sizeof(respawned), NULL), 1);
     return rem_plus_answer_object(call, json_pack("{s:I}", "respawned", rem_json_count(respawned)));
 }
 
@@ -90,7 +89,7 @@ int rem_plus_connections(struct rem_api_call *call)
     counters[ACCEPTED] = totals.conn_accepted;
     counters[DROPPED] = totals.conn_rejected;
     rem_reset_apply(counters,
-                    rem_reset_find(call->api, "connections", REM_STR(""), sizeof(counters), NULL),
+                    rem_reset_find(call, "connections", REM_STR(""), sizeof(counters), NULL),
                     CONNECTION_COUNTERS);
     return rem_plus_answer_object(
         call, json_pack("{s:I,s:I,s:I,s:I}", "accepted", rem_json_count(counters[ACCEPTED]),
@@ -119,7 +118,7 @@ int rem_plus_requests(struct rem_api_call *call)
     rem_region_totals(call->api->region, &totals);
     rem_reset_apply(
         &totals.requests,
-        rem_reset_find(call->api, "http/requests", REM_STR(""), sizeof(totals.requests), NULL), 1);
+        rem_reset_find(call, "http/requests", REM_STR(""), sizeof(totals.requests), NULL), 1);
     return rem_plus_answer_object(call,
                                   json_pack("{s:I,s:I}", "total", rem_json_count(totals.requests),
                                             "current", rem_plus_gauge(totals.requests_current)));

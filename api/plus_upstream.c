@@ -68,11 +68,11 @@ static size_t reset_size(size_t servers, size_t codes)
            codes * sizeof(struct rem_code);
 }
 
-static const struct reset_upstream *find_reset(const struct rem_api *api, struct rem_str name)
+static const struct reset_upstream *find_reset(struct rem_api_call *call, struct rem_str name)
 {
     size_t size;
     const struct reset_upstream *kept =
-        rem_reset_find(api, KIND, name, sizeof(struct reset_upstream), &size);
+        rem_reset_find(call, KIND, name, sizeof(struct reset_upstream), &size);
 
     return kept != NULL && size == reset_size(kept->server_count, kept->code_count) ? kept : NULL;
 }
@@ -239,7 +239,7 @@ static json_t *upstream_json(struct rem_api_call *call, size_t index)
 
     if (rem_writer_status(api->writer, index, api->clock->mono_ms, &call->arena, &status) != 0)
         return NULL;
-    base = find_reset(api, status.spec.name);
+    base = find_reset(call, status.spec.name);
     object = json_pack("{s:o,s:I,s:I,s:o}", "peers", peers_json(api->clock, &status, base),
                        "keepalive", rem_plus_gauge(status.idle), "zombies",
                        rem_json_count(status.zombies), "zone", rem_json_text(status.spec.zone));

@@ -41,7 +41,7 @@ static json_t *worker_json(struct rem_api_call *call, const struct rem_worker_st
 
     read_counters(worker, counters);
     if (name.p != NULL)
-        rem_reset_apply(counters, rem_reset_find(call->api, KIND, name, sizeof(counters), NULL),
+        rem_reset_apply(counters, rem_reset_find(call, KIND, name, sizeof(counters), NULL),
                         COUNTERS);
     return json_pack("{s:I,s:I,s:{s:I,s:I,s:I,s:I},s:{s:{s:I,s:I}}}", "id",
                      (json_int_t)status->slot, "pid", (json_int_t)status->pid, "connections",

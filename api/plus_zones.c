@@ -54,11 +54,11 @@ static int find_zone(struct rem_api_call *call, const struct zone_kind *kind, st
 
 /* ---- objects ---- */
 
-static json_t *http_json(const struct rem_api *api, const struct zone_kind *kind,
+static json_t *http_json(struct rem_api_call *call, const struct zone_kind *kind,
                          struct rem_stat *stat)
 {
     const struct rem_stat_http *base =
-        rem_reset_find(api, kind->path, rem_stat_name(stat), sizeof(*base), NULL);
+        rem_reset_find(call, kind->path, rem_stat_name(stat), sizeof(*base), NULL);
     struct rem_stat_http sum;
     json_t *object;
 
@@ -84,11 +84,11 @@ static json_t *http_json(const struct rem_api *api, const struct zone_kind *kind
     return rem_plus_put(object, REM_STR("sent"), json_integer(rem_json_count(sum.sent)));
 }
 
-static json_t *limit_json(const struct rem_api *api, const struct zone_kind *kind,
+static json_t *limit_json(struct rem_api_call *call, const struct zone_kind *kind,
                           struct rem_stat *stat)
 {
     const struct rem_stat_limit *base =
-        rem_reset_find(api, kind->path, rem_stat_name(stat), sizeof(*base), NULL);
+        rem_reset_find(call, kind->path, rem_stat_name(stat), sizeof(*base), NULL);
     struct rem_stat_limit sum;
 
     rem_stat_limit_sum(stat, &sum);
@@ -109,10 +109,10 @@ static json_t *limit_json(const struct rem_api *api, const struct zone_kind *kin
                      rem_json_count(sum.rejected_dry_run));
 }
 
-static json_t *zone_json(const struct rem_api *api, const struct zone_kind *kind,
+static json_t *zone_json(struct rem_api_call *call, const struct zone_kind *kind,
                          struct rem_stat *stat)
 {
-    return counts_requests(kind) ? http_json(api, kind, stat) : limit_json(api, kind, stat);
+    return counts_requests(kind) ? http_json(call, kind, stat) : limit_json(call, kind, stat);
 }
 
 /* ---- calls ---- */
@@ -123,7 +123,7 @@ static int list_zones(struct rem_api_call *call, const struct zone_kind *kind)
     json_t *map = json_object();
 
     while (map != NULL && (stat = next_zone(call->api, kind, stat)) != NULL)
-        map = rem_plus_put(map, rem_stat_name(stat), zone_json(call->api, kind, stat));
+        map = rem_plus_put(map, rem_stat_name(stat), zone_json(call, kind, stat));
     return rem_plus_answer_map(call, map);
 }
 
@@ -132,7 +132,7 @@ static int get_zone(struct rem_api_call *call, const struct zone_kind *kind)
     struct rem_stat *stat;
     int rc = find_zone(call, kind, &stat);
 
-    return rc == 0 ? rem_plus_answer_object(call, zone_json(call->api, kind, stat)) : rc;
+    return rc == 0 ? rem_plus_answer_object(call, zone_json(call, kind, stat)) : rc;
 }
 
 static int reset_zone(struct rem_api_call *call, const struct zone_kind *kind)

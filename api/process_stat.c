@@ -25,7 +25,7 @@ static void add_fds(pid_t pid, struct rem_process_stat *sum)
 void rem_process_stat_add(pid_t pid, struct rem_process_stat *sum)
 {
     unsigned long user, system;
-    long pages;
+    long children_user, children_system, pages;
     char path[64], text[1024];
     const char *at;
     ssize_t n;
@@ -45,11 +45,13 @@ void rem_process_stat_add(pid_t pid, struct rem_process_stat *sum)
     /* The name may hold anything; the fields we want are counted from the bracket behind it. */
     at = strrchr(text, ')');
     if (at == NULL || sscanf(at + 1,
-                             " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d "
+                             " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld %*d %*d "
                              "%*d %*d %*u %*u %ld",
-                             &user, &system, &pages) != 3)
+                             &user, &system, &children_user, &children_system, &pages) != 5)
         return;
-    sum->cpu_seconds += (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    sum->cpu_seconds +=
+        ((double)user + (double)system + (double)children_user + (double)children_system) /
+        (double)sysconf(_SC_CLK_TCK);
     sum->resident_bytes += (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
     add_fds(pid, sum);
 }

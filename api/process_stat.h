@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 struct rem_process_stat {
-    double cpu_seconds;
+    double cpu_seconds; /* and of its children that have ended */
     uint64_t resident_bytes;
     uint64_t fds; /* 0 where we may not look */
 };

@@ -1,112 +1,72 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/reset.h"
 
-#include <stdlib.h>
+#define UPSTREAMS "http/upstreams/"
 
-/* One object's last reset. */
-struct reset_item {
-    struct reset_item *next;
-    char *path; /* kind, "/" and name */
-    size_t path_len;
-    size_t size;
-    uint64_t values[];
-};
+/* What is kept lies in a table; any value but 0 does, as no configuration names it. */
+enum { CONFIG_HASH = 1 };
 
-struct rem_api_reset {
-    struct reset_item *items;
-};
-
-static bool is_item(const struct reset_item *item, struct rem_str kind, struct rem_str name)
+static struct rem_str path_of(struct rem_arena *arena, const char *kind, struct rem_str name)
 {
-    struct rem_str path = rem_str_make(item->path, item->path_len);
-
-    return path.n == kind.n + 1 + name.n && rem_str_has_prefix(path, kind) &&
-           path.p[kind.n] == '/' && rem_str_eq(rem_str_skip(path, kind.n + 1), name);
+    return rem_arena_printf(arena, "%s/%.*s", kind, REM_STR_ARG(name));
 }
 
-static struct reset_item **find(struct rem_api_reset *r, const char *kind, struct rem_str name)
-{
-    struct reset_item **at = &r->items;
-
-    while (*at != NULL && !is_item(*at, rem_str_from(kind), name))
-        at = &(*at)->next;
-    return at;
-}
-
-static void item_free(struct reset_item *item)
-{
-    free(item->path);
-    free(item);
-}
-
-void rem_reset_free(struct rem_api_reset **resets)
-{
-    struct rem_api_reset *r = *resets;
-
-    *resets = NULL;
-    while (r != NULL && r->items != NULL) {
-        struct reset_item *next = r->items->next;
-        item_free(r->items);
-        r->items = next;
-    }
-    free(r);
-}
-
-const void *rem_reset_find(const struct rem_api *api, const char *kind, struct rem_str name,
+const void *rem_reset_find(struct rem_api_call *call, const char *kind, struct rem_str name,
                            size_t min, size_t *size)
 {
-    const struct reset_item *item;
+    struct rem_str path = path_of(&call->arena, kind, name);
+    struct rem_table table;
 
-    if (api->resets == NULL)
-        return NULL;
-    item = *find(api->resets, kind, name);
-    if (item == NULL || item->size < min)
+    if (path.p == NULL || rem_writer_table(call->api->writer, REM_TABLE_RESET, path, &table) != 0 ||
+        table.bytes.n < min)
         return NULL;
     if (size != NULL)
-        *size = item->size;
-    return item->values;
+        *size = table.bytes.n;
+    return table.bytes.p;
 }
 
-static struct reset_item *item_new(const char *kind, struct rem_str name, const void *values,
-                                   size_t size)
+/* What was kept of upstreams that are gone is of no use any more. */
+static int forget_the_gone(struct rem_api_call *call)
 {
-    size_t kind_len = strlen(kind);
-    struct reset_item *item = calloc(1, sizeof(*item) + size);
+    const struct rem_writer *writer = call->api->writer;
+    const struct rem_str prefix = REM_STR(UPSTREAMS);
 
-    if (item == NULL || (item->path = malloc(kind_len + 1 + name.n)) == NULL) {
-        free(item);
-        return NULL;
+    for (size_t i = 0; i < rem_writer_tables(writer); i++) {
+        struct rem_table table;
+        size_t index;
+        int rc;
+
+        rem_writer_table_at(writer, i, &table);
+        if (table.kind != REM_TABLE_RESET || !rem_str_has_prefix(table.name, prefix) ||
+            rem_writer_find(writer, rem_str_skip(table.name, prefix.n), &index) == 0)
+            continue;
+        rc = rem_change_table(call->api->change, REM_TABLE_RESET, table.name,
+                              (struct rem_str){NULL, 0}, CONFIG_HASH, NULL);
+        if (rc != 0 && rc != REM_ENOTFOUND) /* another call of this turn has done it */
+            return rc;
     }
-    memcpy(item->path, kind, kind_len);
-    item->path[kind_len] = '/';
-    if (name.n != 0)
-        memcpy(item->path + kind_len + 1, name.p, name.n);
-    item->path_len = kind_len + 1 + name.n;
-    item->size = size;
-    if (size != 0)
-        memcpy(item->values, values, size);
-    return item;
+    return 0;
 }
 
 int rem_reset_keep(struct rem_api_call *call, const char *kind, struct rem_str name,
                    const void *values, size_t size)
 {
-    struct rem_api *api = call->api;
-    struct reset_item *item = item_new(kind, name, values, size), **at;
+    struct rem_str path = path_of(&call->arena, kind, name);
+    struct rem_err err = {0};
+    int rc;
 
-    if (api->resets == NULL)
-        api->resets = calloc(1, sizeof(*api->resets));
-    if (api->resets == NULL || item == NULL) {
-        if (item != NULL)
-            item_free(item);
+    if (path.p == NULL)
         return rem_call_fault(call, REM_ENOMEM, NULL);
-    }
-    at = find(api->resets, kind, name);
-    if (*at != NULL) {
-        item->next = (*at)->next;
-        item_free(*at);
-    }
-    *at = item;
+    rc = rem_call_change(call);
+    if (rc != 0)
+        return rc;
+    rc = forget_the_gone(call);
+    if (rc == 0)
+        rc = rem_change_table(call->api->change, REM_TABLE_RESET, path, rem_str_make(values, size),
+                              CONFIG_HASH, &err);
+    if (rc != 0)
+        return rem_call_fault(call, rc, &err);
+    call->is_staged = true;
     return 0;
 }
 

@@ -3,23 +3,21 @@
  *
  * Counters in the region belong to the workers and never go back; what is reset is this API's
  * view of them: the values at the reset are kept and taken off.  /metrics knows no reset.
+ * Memory:     tables of the registry (REM_TABLE_RESET), so that a reset outlives the agent and
+ *             reloads, as the counters do.
  * Runs in:    agent.  */
 #ifndef REM_API_RESET_H
 #define REM_API_RESET_H
 
 #include "api/call.h"
 
-struct rem_api_reset;
-
-void rem_reset_free(struct rem_api_reset **resets);
-
 /* What was kept at the last reset of an object, `kind` and `name` being its path below /api/N
  * ("http/server_zones", "a"; a single object has no name).  NULL: never reset, or what is kept is
- * shorter than `min`.  Borrowed until the next reset or publish. */
-const void *rem_reset_find(const struct rem_api *api, const char *kind, struct rem_str name,
+ * shorter than `min`.  Borrowed until the next publish. */
+const void *rem_reset_find(struct rem_api_call *call, const char *kind, struct rem_str name,
                            size_t min, size_t *size);
 
-/* Keeps the values of now.  Errors: REM_EINVAL with the fault. */
+/* Stages that the values of now are kept.  Errors: REM_EINVAL with the fault. */
 int rem_reset_keep(struct rem_api_call *call, const char *kind, struct rem_str name,
                    const void *values, size_t size) REM_MUST_CHECK;
 

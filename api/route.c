@@ -4,6 +4,8 @@
 #include "api/plus.h"
 #include "proto/wire/uri.h"
 
+#include <stdio.h>
+
 #define GET_ONLY       "GET, HEAD"
 #define GET_AND_DELETE "GET, HEAD, DELETE"
 
@@ -69,6 +71,13 @@ static const struct rem_route plus_routes[] = {
      .get = rem_plus_limit_req,
      .del = rem_plus_limit_req_reset,
      .allow = GET_AND_DELETE},
+    {.pattern = "http/keyvals", .get = rem_plus_keyvals, .allow = GET_ONLY},
+    {.pattern = "http/keyvals/*",
+     .get = rem_plus_keyval,
+     .post = rem_plus_keyval_post,
+     .patch = rem_plus_keyval_patch,
+     .del = rem_plus_keyval_delete,
+     .allow = "GET, HEAD, POST, PATCH, DELETE"},
     {.pattern = "http/upstreams", .get = rem_plus_upstreams, .allow = GET_ONLY},
     {.pattern = "http/upstreams/*",
      .get = rem_plus_upstream,
@@ -95,6 +104,7 @@ static const struct rem_route own_routes[] = {
     {.pattern = "v1/transactions", .post = rem_v1_transaction, .allow = "POST"},
     {.pattern = "v1/events", .get = rem_v1_events, .allow = GET_ONLY},
     {.pattern = "v1/revision", .get = rem_v1_revision, .allow = GET_ONLY},
+    {.pattern = "v1/state", .get = rem_v1_state, .allow = GET_ONLY},
     {.pattern = "v1/status", .get = rem_v1_status, .allow = GET_ONLY},
     {.pattern = "metrics", .get = rem_metrics_get, .allow = GET_ONLY, .read = REM_ROLE_METRICS},
     {.pattern = "livez", .get = rem_health_live, .allow = GET_ONLY, .open = true},
@@ -185,4 +195,17 @@ enum rem_api_role rem_route_role(const struct rem_route *route, enum rem_method 
     if (route->open)
         return REM_ROLE_NONE;
     return route->read != REM_ROLE_NONE ? route->read : REM_ROLE_READ;
+}
+
+void rem_route_endpoint(const struct rem_route *route, char *out, size_t size)
+{
+    bool plus = route >= plus_routes && route < plus_routes + REM_COUNT(plus_routes);
+
+    if (route == NULL)
+        (void)snprintf(out, size, "other");
+    else if (plus)
+        (void)snprintf(out, size, "/api/*%s%s", route->pattern[0] != '\0' ? "/" : "",
+                       route->pattern);
+    else
+        (void)snprintf(out, size, "/%s", route->pattern[0] != '\0' ? route->pattern : "api");
 }

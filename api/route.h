@@ -35,6 +35,9 @@ const struct rem_route *rem_route_own(const struct rem_route_path *path,
 /* NULL: the path has no such method. */
 rem_api_handler_fn rem_route_handler(const struct rem_route *route, enum rem_method method);
 
+/* How metrics name it: the path with "*" for the version and for parameters; NULL is "other". */
+void rem_route_endpoint(const struct rem_route *route, char *out, size_t size);
+
 /* The role that a request must have at least. */
 enum rem_api_role rem_route_role(const struct rem_route *route, enum rem_method method);
 

@@ -13,6 +13,7 @@
 #include "proto/base/str.h"
 
 struct rem_fields;
+struct rem_log;
 
 enum { REM_CHECK_BODY_MAX = 256 << 10 }; /* what tests of bodies look at */
 
@@ -21,18 +22,18 @@ struct rem_check_range {
     uint16_t from, to;
 };
 
-enum rem_check_subject {
-    REM_CHECK_STATUS = 0,
-    REM_CHECK_HEADER,
-    REM_CHECK_BODY,
-    REM_CHECK_REQUIRE, /* all variables are something */
+enum rem_match_subject {
+    REM_MATCH_STATUS = 0,
+    REM_MATCH_HEADER,
+    REM_MATCH_BODY,
+    REM_MATCH_REQUIRE, /* all variables are something */
 };
 
-enum rem_check_how {
-    REM_CHECK_HOW_RANGES = 0, /* a status is in one of them */
-    REM_CHECK_HOW_EXISTS,     /* a field is there */
-    REM_CHECK_HOW_EQUALS,
-    REM_CHECK_HOW_REGEX,
+enum rem_match_how {
+    REM_MATCH_RANGES = 0, /* a status is in one of them */
+    REM_MATCH_EXISTS,     /* a field is there */
+    REM_MATCH_EQUALS,
+    REM_MATCH_REGEX,
 };
 
 /* What a response is, for tests that are the configuration's own to evaluate. */
@@ -46,8 +47,8 @@ struct rem_check_answer {
 
 /* One line of a `match` block. */
 struct rem_check_test {
-    enum rem_check_subject subject;
-    enum rem_check_how how;
+    enum rem_match_subject subject;
+    enum rem_match_how how;
     bool negated;                         /* the response passes when the test is not met */
     const struct rem_check_range *ranges; /* RANGES */
     size_t range_count;
@@ -80,6 +81,7 @@ struct rem_check_spec {
     uint32_t keepalive_ms;  /* age up to which a connection is used again; 0: one check only */
     uint32_t connect_ms, send_ms, read_ms; /* timeouts */
     uint32_t head_max;                     /* bytes that a response's head may have */
+    const struct rem_log *log;             /* the location's */
 };
 
 /* The name shown in logs and events; empty: the check has no match block. */

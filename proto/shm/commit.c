@@ -281,31 +281,39 @@ static int plan_items(struct rem_plan *plan, struct rem_change *change)
     return REM_OK;
 }
 
-/* Does the change say anything that users see? */
-static bool any_touched(const struct rem_change *change)
+/* Does the change say anything, and anything that is part of the configuration users see? */
+static bool any_touched(const struct rem_change *change, bool *shown)
 {
+    bool any = false;
+
+    *shown = false;
     for (size_t i = 0; i < change->count; i++)
-        if (change->items[i].touched)
-            return true;
-    for (size_t i = 0; i < change->table_count; i++)
-        if (change->tables[i].touched)
-            return true;
-    return false;
+        *shown = *shown || change->items[i].touched;
+    for (size_t i = 0; i < change->table_count; i++) {
+        any = any || change->tables[i].touched;
+        *shown =
+            *shown || (change->tables[i].touched && change->tables[i].now.kind != REM_TABLE_RESET);
+    }
+    return any || *shown;
 }
 
 static int plan_and_publish(struct rem_change *change)
 {
     const struct rem_shm_dir *dir = change->writer->dir;
-    bool touched = any_touched(change) || dir == NULL;
+    bool shown, touched = any_touched(change, &shown);
     struct rem_plan plan;
     int rc;
 
-    if (!touched && dir->config_generation == change->config_generation)
+    if (!touched && dir != NULL && dir->config_generation == change->config_generation)
         return REM_OK;
     rc = rem_plan_init(&plan, change->writer);
     if (rc != REM_OK)
         return rc;
-    plan.revision += touched;
+    if (shown || dir == NULL) {
+        plan.revision++;
+        if (plan.revision < change->writer->least_revision)
+            plan.revision = change->writer->least_revision;
+    }
     plan.config_generation = change->config_generation;
     rc = plan_items(&plan, change);
     if (rc == REM_OK)

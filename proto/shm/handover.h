@@ -34,6 +34,7 @@ struct rem_handover {
     const struct rem_inlet *inlet;      /* requests from workers come by it; NULL: none */
     bool write;                         /* may the API change anything? */
     const struct rem_admin_spec *admin; /* NULL: as without directives */
+    const char *state_path;             /* the file of `state DIR`; NULL: none */
     const struct rem_upstream_spec *upstreams;
     size_t upstream_count;
     const struct rem_table_spec *tables;
@@ -57,6 +58,7 @@ struct rem_handover {
     const struct rem_check_spec *checks; /* check_spec.h */
     size_t check_count;
     const struct rem_zone *zones; /* opened; for status pages, see rem_zone_peek */
+    unsigned max_series; /* of single servers in a scrape; 0: the API's default */
 };
 
 /* Runs the agent until it is told to quit or the master is gone.  Defined in agent/.

@@ -9,6 +9,16 @@ static bool unchanged(const struct rem_change_item *item, const struct rem_upstr
            !(item->spec.flags & REM_UPSTREAM_ORPHAN);
 }
 
+/* Whether checks are mandatory is said elsewhere than in the block, and may change while it stays.
+ */
+static void take_over_checks(struct rem_change_item *item, const struct rem_upstream_spec *spec)
+{
+    uint32_t differs = (item->spec.flags ^ spec->flags) & REM_UPSTREAM_MANDATORY;
+
+    item->spec.flags ^= differs;
+    item->touched = item->touched || differs != 0;
+}
+
 static int take_over(struct rem_change *change, const struct rem_upstream_spec *specs, size_t count,
                      struct rem_err *err)
 {
@@ -16,7 +26,9 @@ static int take_over(struct rem_change *change, const struct rem_upstream_spec *
         struct rem_change_item *item;
         int rc = rem_change_item(change, specs[i].name, &item);
 
-        if (rc == REM_OK && !unchanged(item, &specs[i]))
+        if (rc == REM_OK && unchanged(item, &specs[i]))
+            take_over_checks(item, &specs[i]);
+        else if (rc == REM_OK)
             rc = rem_change_put(change, &specs[i], err);
         if (rc != REM_OK)
             return rc;

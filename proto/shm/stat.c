@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "proto/shm/stat.h"
+#include "proto/shm/stat_admin.h"
 
 #include <string.h>
 
@@ -22,6 +22,8 @@ static uint32_t line_size(enum rem_stat_kind kind)
     case REM_STAT_LIMIT_REQ:
     case REM_STAT_LIMIT_CONN:
         return sizeof(struct rem_stat_limit_line);
+    case REM_STAT_ADMIN:
+        return sizeof(struct rem_stat_admin);
     default:
         return 0;
     }
@@ -89,7 +91,8 @@ static struct rem_stat *make(struct rem_shm_header *header, enum rem_stat_kind k
 {
     /* relaxed: the master alone stores it */
     uint64_t end = LOAD(header->stats_end);
-    uint64_t lines = (uint64_t)header->lines * line_size(kind);
+    uint32_t count = kind == REM_STAT_ADMIN ? 1 : header->lines;
+    uint64_t lines = (uint64_t)count * line_size(kind);
     struct rem_stat *stat = (struct rem_stat *)((uintptr_t)header + end);
 
     if (sizeof(*stat) + lines > header->data - end)
@@ -99,7 +102,7 @@ static struct rem_stat *make(struct rem_shm_header *header, enum rem_stat_kind k
     stat->size = sizeof(*stat) + lines;
     stat->kind = (uint32_t)kind;
     stat->line_size = line_size(kind);
-    stat->line_mask = header->lines - 1;
+    stat->line_mask = count - 1;
     stat->name_len = (uint32_t)name.n;
     memcpy(stat->name, name.p, name.n);
     /* release: the group is complete; pairs with rem_stat_next */
@@ -154,23 +157,25 @@ void rem_histogram_sum(const struct rem_shm_histogram *histogram, struct rem_his
     out->sum_ms += LOAD(histogram->sum_ms);
 }
 
+void rem_stat_http_add(const struct rem_stat_http_line *line, struct rem_stat_http *out)
+{
+    out->processing += LOAD(line->processing);
+    out->requests += LOAD(line->requests);
+    for (size_t i = 0; i < REM_SHM_CLASSES; i++)
+        out->responses[i] += LOAD(line->responses[i]);
+    out->discarded += LOAD(line->discarded);
+    out->received += LOAD(line->received);
+    out->sent += LOAD(line->sent);
+    rem_histogram_sum(&line->duration, &out->duration);
+    rem_codes_sum(line->codes, REM_STAT_CODE_LINES, &out->codes);
+}
+
 void rem_stat_http_sum(struct rem_stat *stat, struct rem_stat_http *out)
 {
     struct rem_stat_http sum = {0};
 
-    for (uint32_t i = 0; i <= stat->line_mask; i++) {
-        const struct rem_stat_http_line *line = rem_stat_line(stat, i);
-
-        sum.processing += LOAD(line->processing);
-        sum.requests += LOAD(line->requests);
-        for (size_t k = 0; k < REM_SHM_CLASSES; k++)
-            sum.responses[k] += LOAD(line->responses[k]);
-        sum.discarded += LOAD(line->discarded);
-        sum.received += LOAD(line->received);
-        sum.sent += LOAD(line->sent);
-        rem_histogram_sum(&line->duration, &sum.duration);
-        rem_codes_sum(line->codes, REM_STAT_CODE_LINES, &sum.codes);
-    }
+    for (uint32_t i = 0; i <= stat->line_mask; i++)
+        rem_stat_http_add(rem_stat_line(stat, i), &sum);
     rem_codes_finish(&sum.codes, sum.responses[1]);
     *out = sum;
 }

@@ -26,6 +26,7 @@ enum rem_stat_kind {
     REM_STAT_LIMIT_CONN, /* the same */
     REM_STAT_CACHE,      /* reserved */
     REM_STAT_UNNAMED,    /* as SERVER: all servers without a zone, one group */
+    REM_STAT_ADMIN,      /* one struct rem_stat_admin (stat_admin.h) instead of lines */
     REM_STAT_KINDS
 };
 
@@ -156,6 +157,9 @@ struct rem_stat_listener {
 struct rem_stat_limit {
     uint64_t passed, delayed, rejected, delayed_dry_run, rejected_dry_run;
 };
+
+/* Adds one line to `out`; once all are added, out->codes is to be finished. */
+void rem_stat_http_add(const struct rem_stat_http_line *line, struct rem_stat_http *out);
 
 /* `stat` is of a kind with such lines. */
 void rem_stat_http_sum(struct rem_stat *stat, struct rem_stat_http *out);

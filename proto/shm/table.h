@@ -14,9 +14,11 @@
 enum rem_table_kind {
     REM_TABLE_KEYVAL = 1,
     REM_TABLE_SPLIT,
+    REM_TABLE_RESET, /* what the Plus API's statistics were at their last reset; raises no revision
+                      */
 };
 
-enum { REM_TABLE_NAME_MAX = 255 };
+enum { REM_TABLE_NAME_MAX = 320 };
 
 /* What a configuration declares. */
 struct rem_table_spec {

@@ -121,6 +121,12 @@ uint64_t rem_writer_revision(const struct rem_writer *writer)
     return writer->dir != NULL ? writer->dir->revision : 0;
 }
 
+void rem_writer_raise(struct rem_writer *writer, uint64_t revision)
+{
+    if (writer->least_revision < revision)
+        writer->least_revision = revision;
+}
+
 uint64_t rem_writer_epoch(const struct rem_writer *writer)
 {
     /* relaxed: this process stores it */

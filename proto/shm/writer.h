@@ -28,6 +28,9 @@ void rem_writer_free(struct rem_writer **writer);
 uint64_t rem_writer_revision(const struct rem_writer *writer);
 uint64_t rem_writer_epoch(const struct rem_writer *writer);
 
+/* The next revision is at least this one: revisions go on from an earlier life of the registry. */
+void rem_writer_raise(struct rem_writer *writer, uint64_t revision);
+
 /* ---- changes ---- */
 
 /* Starts a change of the current state.  Any number of upstreams; several steps may touch the same
@@ -231,6 +234,13 @@ int rem_writer_find(const struct rem_writer *writer, struct rem_str name,
 /* The description, with ids.  Strings are copied into `arena`.  Errors: REM_ENOMEM. */
 int rem_writer_spec(const struct rem_writer *writer, size_t index, struct rem_arena *arena,
                     struct rem_upstream_spec *out) REM_MUST_CHECK;
+
+/* By which a copy of a description knows that it is out of date. */
+struct rem_upstream_uids {
+    uint64_t upstream; /* another one when it was removed and made again */
+    uint64_t set;      /* another one with every change */
+};
+void rem_writer_uids(const struct rem_writer *writer, size_t index, struct rem_upstream_uids *out);
 
 /* Description, counters and states.  Strings are copied into `arena`.  Errors: REM_ENOMEM. */
 int rem_writer_status(const struct rem_writer *writer, size_t index, uint64_t now_ms,

@@ -34,6 +34,7 @@ struct rem_writer {
     size_t retired_count, retired_room;
     uint64_t retired_bytes;
     struct rem_change *change; /* the open one */
+    uint64_t least_revision;   /* of the next change */
     rem_writer_step_fn step;
     void *step_data;
 };

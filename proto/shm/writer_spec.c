@@ -102,6 +102,15 @@ int rem_writer_set_spec(const struct rem_shm_set *set, struct rem_arena *arena,
     return REM_OK;
 }
 
+void rem_writer_uids(const struct rem_writer *writer, size_t index, struct rem_upstream_uids *out)
+{
+    const struct rem_shm_set *set;
+
+    REM_CHECK(index < rem_writer_count(writer));
+    set = rem_dir_set(&writer->region, writer->dir, (uint32_t)index);
+    *out = (struct rem_upstream_uids){.upstream = set->upstream_uid, .set = set->uid};
+}
+
 int rem_writer_spec(const struct rem_writer *writer, size_t index, struct rem_arena *arena,
                     struct rem_upstream_spec *out)
 {

@@ -203,6 +203,26 @@ int rem_vars_resolve(struct rem_vars *vars, struct rem_conf *cf)
     return rc;
 }
 
+struct rem_vars *rem_vars_only(const struct rem_vars *vars, struct rem_arena *arena, uint32_t flag)
+{
+    struct rem_vars *only = rem_arena_alloc(arena, sizeof(*only));
+
+    if (only == NULL)
+        return NULL;
+    *only = *vars;
+    rem_array_init(&only->referenced, sizeof(struct reference));
+    for (uint32_t i = 0; i < vars->referenced.n; i++) {
+        struct reference *ref = rem_array_push(arena, &only->referenced);
+
+        if (ref == NULL)
+            return NULL;
+        *ref = *(struct reference *)rem_array_at(&vars->referenced, i);
+        if ((ref->var.flags & flag) == 0)
+            ref->var.get = NULL;
+    }
+    return only;
+}
+
 uint32_t rem_vars_count(const struct rem_vars *vars)
 {
     return vars->referenced.n;

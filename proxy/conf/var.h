@@ -39,6 +39,7 @@ enum rem_var_flags {
     REM_VAR_CHANGEABLE = 1u << 0, /* may be defined again: set, map, a named capture */
     REM_VAR_NOCACHE = 1u << 1,    /* asked every time */
     REM_VAR_PREFIX = 1u << 2,     /* stands for all names that begin so: arg_, http_ */
+    REM_VAR_CLIENTLESS = 1u << 3, /* may be asked where no client has sent a request */
 };
 
 /* A definition, and after rem_vars_resolve also what an index stands for. */
@@ -85,6 +86,11 @@ int rem_vars_resolve(struct rem_vars *vars, struct rem_conf *cf) REM_MUST_CHECK;
 
 /* How many values a request's cache must have room for. */
 uint32_t rem_vars_count(const struct rem_vars *vars);
+
+/* A copy of resolved variables in which all that lack `flag` are empty: for texts that are
+ * evaluated where asking them would make no sense.  Returns NULL without memory. */
+struct rem_vars *rem_vars_only(const struct rem_vars *vars, struct rem_arena *arena,
+                               uint32_t flag) REM_MUST_CHECK;
 
 /* What index i stands for, after rem_vars_resolve. */
 const struct rem_var *rem_vars_at(const struct rem_vars *vars, uint32_t i);

@@ -87,6 +87,18 @@ static int install_hooks(struct rem_http_setup *http, struct rem_http_main_conf 
     return 0;
 }
 
+static int tell_ready(struct rem_http_setup *http)
+{
+    for (struct rem_module *const *m = rem_modules; *m != NULL; m++) {
+        const struct rem_http_hooks *hooks = hooks_of(*m);
+        int rc = hooks != NULL && hooks->ready != NULL ? hooks->ready(http) : 0;
+
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
 /* What the finished configuration needs before it can serve. */
 static int finish(struct rem_http_setup *http, struct rem_http_main_conf *conf)
 {
@@ -104,6 +116,8 @@ static int finish(struct rem_http_setup *http, struct rem_http_main_conf *conf)
         rc = rem_http_listens_finish(cf, conf->listens, rem_h1_server_accept);
     if (rc == 0)
         rc = rem_vars_resolve(cf->vars, cf);
+    if (rc == 0)
+        rc = tell_ready(http);
     if (rc != 0)
         return rc;
     conf->shows_body = is_mentioned(cf->vars, REM_STR("request_body"));

@@ -30,6 +30,8 @@ struct rem_http_hooks {
     int (*variables)(struct rem_http_setup *setup);
     /* After it has been parsed and merged: phase handlers and filters. */
     int (*install)(struct rem_http_setup *setup);
+    /* When all variables are known, so that values can be evaluated.  Reports its errors. */
+    int (*ready)(struct rem_http_setup *setup);
     /* In each worker, in the modules' order: when it starts, and when it exits. */
     int (*worker_init)(struct rem_worker *worker);
     void (*worker_fini)(struct rem_worker *worker);

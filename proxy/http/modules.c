@@ -29,6 +29,7 @@ extern struct rem_module rem_limits_module;
 extern struct rem_module rem_sticky_module;
 extern struct rem_module rem_proxy_module;
 extern struct rem_module rem_api_module;
+extern struct rem_module rem_check_module;
 extern struct rem_module rem_index_module;
 extern struct rem_module rem_gzip_static_module;
 extern struct rem_module rem_file_module;
@@ -87,6 +88,7 @@ struct rem_module *const rem_modules[] = {
     &rem_proxy_module,
     &rem_file_module,
     &rem_api_module,
+    &rem_check_module,
     &rem_index_module,
     &rem_gzip_static_module,
     &rem_static_module,

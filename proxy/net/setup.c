@@ -42,13 +42,15 @@ int rem_setup_syslog(struct rem_setup *setup, struct rem_str text, struct rem_sy
     return REM_OK;
 }
 
-static int add_dir(struct rem_setup *setup, struct rem_str path, bool written)
+static int add_dir(struct rem_setup *setup, struct rem_str path, bool written, struct rem_str where)
 {
     struct rem_setup_dir **end = &setup->dirs;
     struct rem_str copy;
 
     for (; *end != NULL; end = &(*end)->next)
         if (rem_str_is(path, (*end)->path)) {
+            if (written && !(*end)->written)
+                (*end)->where = rem_arena_dup(setup->arena, where).p;
             (*end)->written = (*end)->written || written;
             return REM_OK;
         }
@@ -60,15 +62,16 @@ static int add_dir(struct rem_setup *setup, struct rem_str path, bool written)
     }
     (*end)->path = copy.p;
     (*end)->written = written;
+    (*end)->where = rem_arena_dup(setup->arena, where).p;
     return REM_OK;
 }
 
 int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path)
 {
-    return add_dir(setup, path, false);
+    return add_dir(setup, path, false, REM_STR(""));
 }
 
-int rem_setup_add_written_dir(struct rem_setup *setup, struct rem_str path)
+int rem_setup_add_written_dir(struct rem_setup *setup, struct rem_str path, struct rem_str where)
 {
-    return add_dir(setup, path, true);
+    return add_dir(setup, path, true, where);
 }

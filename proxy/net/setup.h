@@ -50,9 +50,11 @@ struct rem_setup {
     /* admin */
     bool admin;
     bool admin_write;
+    const char *admin_state; /* the file of `state DIR`; NULL: none */
     struct rem_list admin_listeners; /* of struct rem_listener; accepted by the agent, `data` is
                                         struct rem_setup_admin_listen */
     struct rem_admin_spec admin_spec;
+    unsigned admin_max_series; /* 0: the API's own default */
 
     /* more of the main level */
     struct rem_setup_dir *dirs;          /* to be made before privileges are dropped */
@@ -87,7 +89,8 @@ struct rem_setup_admin_listen {
 struct rem_setup_dir {
     struct rem_setup_dir *next;
     const char *path;
-    bool written; /* files are made in it later, by the user of `user` */
+    bool written;      /* files are made in it later, by the user of `user` */
+    const char *where; /* " in FILE:LINE", for a complaint; or empty */
 };
 
 struct rem_setup_env {
@@ -114,7 +117,8 @@ int rem_setup_syslog(struct rem_setup *setup, struct rem_str text, struct rem_sy
 int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path) REM_MUST_CHECK;
 
 /* The same of a directory that may be there already: the start then fails if the user of `user`
- * cannot make files in it. */
-int rem_setup_add_written_dir(struct rem_setup *setup, struct rem_str path) REM_MUST_CHECK;
+ * cannot make files in it.  `where` is what the complaint ends with, " in FILE:LINE" or nothing. */
+int rem_setup_add_written_dir(struct rem_setup *setup, struct rem_str path,
+                              struct rem_str where) REM_MUST_CHECK;
 
 #endif

@@ -7,6 +7,8 @@
 
 #define DEFAULT_LISTEN "unix:/run/remora/admin.sock"
 
+/* Below, no server could be shown; above, an answer would take hundreds of megabytes. */
+enum { SERIES_MIN = 100, SERIES_MAX = 1000000 };
 /* What the configuration says of a listener; checked at the end of the block. */
 struct admin_listener {
     struct rem_setup_admin_listen listen; /* first: what others see of it */
@@ -165,6 +167,25 @@ static int set_admin(struct rem_conf *cf, const struct rem_directive *d, void *c
     return add_listener(cf, REM_STR(DEFAULT_LISTEN), &addr, &listener);
 }
 
+/* metrics max_series=N */
+static int set_metrics(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    struct rem_setup *setup = cf->user;
+    const struct rem_str name = REM_STR("max_series=");
+    int64_t n;
+
+    (void)d;
+    (void)conf;
+    if (setup->admin_max_series != 0)
+        return rem_conf_duplicate(cf);
+    if (!rem_str_has_prefix(cf->args[1], name) ||
+        rem_conf_parse_num(rem_str_skip(cf->args[1], name.n), &n) != REM_OK || n < SERIES_MIN ||
+        n > SERIES_MAX)
+        return rem_conf_error(cf, "invalid parameter \"%.*s\"", REM_STR_ARG(cf->args[1]));
+    setup->admin_max_series = (unsigned)n;
+    return REM_OK;
+}
+
 #define ADMIN(name_, args_, set_)                                                                  \
     {                                                                                              \
         .name = name_, .contexts = REM_CTX_ADMIN, .args = args_, .set = set_,                      \
@@ -179,7 +200,9 @@ static const struct rem_directive admin_directives[] = {
     ADMIN("token", REM_ARGS_3, rem_admin_set_token),
     ADMIN("peer", REM_ARGS_2, rem_admin_set_peer),
     ADMIN("host", REM_ARGS_1MORE, rem_admin_set_host),
+    ADMIN("metrics", REM_ARGS_1, set_metrics),
     ADMIN("auth_failures", REM_ARGS_1, rem_admin_set_failures),
+    ADMIN("state", REM_ARGS_1, rem_admin_set_state),
     REM_DIRECTIVE_END,
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* admin_conf.h - the `admin` block, in parts: admin_conf.c (listeners), admin_conf_access.c (who
- * may ask), admin_conf_life.c (audit log, readiness, draining).
+ * may ask), admin_conf_life.c (audit log, readiness, draining), admin_conf_state.c (what is kept).
  *
  * Runs in:    master, while it reads a configuration.  */
 #ifndef REM_PROCESS_ADMIN_CONF_H
@@ -14,6 +14,7 @@ int rem_admin_set_token(struct rem_conf *cf, const struct rem_directive *d, void
 int rem_admin_set_peer(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 int rem_admin_set_host(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 int rem_admin_set_failures(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+int rem_admin_set_state(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 int rem_admin_set_audit(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 int rem_admin_set_ready(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 int rem_admin_set_drain_delay(struct rem_conf *cf, const struct rem_directive *d, void *conf);

@@ -122,6 +122,8 @@ static void run_agent(struct rem_master *m, int fd)
         .inlet = setup->inlet,
         .write = setup->admin_write,
         .admin = &setup->admin_spec,
+        .state_path = setup->admin_state,
+        .max_series = setup->admin_max_series,
         .upstreams = upstreams(setup),
         .upstream_count = setup->upstream_count,
         .config_generation = m->gen->number,

@@ -159,12 +159,13 @@ int rem_generation_prepare(struct rem_generation *gen, const struct rem_reporter
 {
     for (const struct rem_setup_dir *dir = gen->setup.dirs; dir != NULL; dir = dir->next)
         if (make_dir(&gen->setup, dir->path) != REM_OK) {
-            rem_report(to, REM_LOG_EMERG, errno, "mkdir() \"%s\" failed", dir->path);
+            rem_report(to, REM_LOG_EMERG, errno, "mkdir() \"%s\" failed%s", dir->path,
+                       dir->where != NULL ? dir->where : "");
             return REM_EIO;
         } else if (dir->written && !rem_privileges_can_write(&gen->setup, dir->path)) {
             rem_report(to, REM_LOG_EMERG, 0,
-                       "directory \"%s\" of a state file is not writable for user \"%s\"",
-                       dir->path, user_name(&gen->setup));
+                       "directory \"%s\" of a state file is not writable for user \"%s\"%s",
+                       dir->path, user_name(&gen->setup), dir->where != NULL ? dir->where : "");
             return REM_EIO;
         }
     for (struct rem_log_file *file = gen->setup.log_files; file != NULL; file = file->next)

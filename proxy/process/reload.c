@@ -65,6 +65,7 @@ void rem_reload_open_stats(struct rem_master *m, struct rem_generation *gen)
 {
     struct rem_reporter to = {.log = gen->setup.log};
     struct rem_err err = {0};
+    struct rem_stat *stat;
 
     /* To serve without counting is better than not to serve. */
     if (rem_stats_open(gen->setup.stats, m->region.header, gen->number, &err) != REM_OK)
@@ -75,6 +76,9 @@ void rem_reload_open_stats(struct rem_master *m, struct rem_generation *gen)
             rem_region_resolver(m->region.header, spec->status_zone) == NULL)
             rem_report(&to, REM_LOG_WARN, 0, "no room for the status zone \"%.*s\"",
                        REM_STR_ARG(spec->status_zone));
+    if (gen->setup.admin && rem_stat_open(m->region.header, REM_STAT_ADMIN, REM_STR("admin"),
+                                          gen->number, &stat) != REM_OK)
+        rem_report(&to, REM_LOG_WARN, 0, "no room in shared memory for the agent's statistics");
 }
 
 void rem_master_tell_reload(struct rem_master *m, int result, const char *error)

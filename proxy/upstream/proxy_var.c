@@ -74,14 +74,15 @@ int rem_proxy_add_variables(struct rem_conf *cf)
     static const struct proxy_var {
         struct rem_str name;
         rem_var_get_fn get;
+        uint32_t flags;
     } vars[] = {
-        {{"proxy_host", 10}, get_proxy_host},
-        {{"proxy_port", 10}, get_proxy_port},
-        {{"proxy_add_x_forwarded_for", 25}, get_forwarded_for},
+        {{"proxy_host", 10}, get_proxy_host, REM_VAR_NOCACHE | REM_VAR_CLIENTLESS},
+        {{"proxy_port", 10}, get_proxy_port, REM_VAR_NOCACHE | REM_VAR_CLIENTLESS},
+        {{"proxy_add_x_forwarded_for", 25}, get_forwarded_for, REM_VAR_NOCACHE},
     };
 
     for (size_t i = 0; i < REM_COUNT(vars); i++) {
-        if (rem_var_add(cf->vars, vars[i].name, vars[i].get, NULL, REM_VAR_NOCACHE) == NULL)
+        if (rem_var_add(cf->vars, vars[i].name, vars[i].get, NULL, vars[i].flags) == NULL)
             return rem_conf_nomem(cf);
     }
     return 0;

@@ -10,15 +10,14 @@
 #include "proxy/upstream/upstream_conf.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 enum { STATE_FILE_MAX = 256 << 20 };
 
 int rem_upstream_state_set(struct rem_conf *cf, struct rem_upstream_block *block)
 {
     struct rem_upstream_spec *spec = &block->upstream->spec;
-    struct rem_str dir;
+    struct rem_conf_pos here = rem_conf_here(cf);
+    struct rem_str dir, where;
 
     if (spec->state.n != 0)
         return rem_conf_duplicate(cf);
@@ -30,35 +29,16 @@ int rem_upstream_state_set(struct rem_conf *cf, struct rem_upstream_block *block
     if (spec->state.p == NULL)
         return REM_ENOMEM;
     spec->flags |= REM_UPSTREAM_STATE;
-    block->state_pos = rem_conf_here(cf);
+    block->state_pos = here;
     dir = spec->state;
     while (dir.n > 1 && dir.p[dir.n - 1] != '/')
         dir.n--;
     if (dir.n > 1)
         dir.n--;
-    return rem_setup_add_written_dir(cf->user, dir) == REM_OK ? 0 : rem_conf_nomem(cf);
-}
-
-/* Errors: REM_ENOTFOUND, REM_EIO with errno, REM_ETOOBIG, REM_ENOMEM. */
-static int read_file(const char *path, struct rem_sbuf *out)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    char chunk[16384];
-    ssize_t n = 0;
-
-    if (fd < 0)
-        return errno == ENOENT ? REM_ENOTFOUND : REM_EIO;
-    while (out->n <= STATE_FILE_MAX &&
-           ((n = read(fd, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR)))
-        rem_sbuf_add(out, rem_str_make(chunk, n > 0 ? (size_t)n : 0));
-    int error = errno;
-    (void)close(fd);
-    errno = error;
-    if (out->n > STATE_FILE_MAX)
-        return REM_ETOOBIG;
-    if (n < 0)
-        return REM_EIO;
-    return out->failed ? REM_ENOMEM : REM_OK;
+    where = rem_arena_printf(cf->arena, " in %.*s:%u", REM_STR_ARG(here.file), here.line);
+    if (where.p == NULL || rem_setup_add_written_dir(cf->user, dir, where) != REM_OK)
+        return rem_conf_nomem(cf);
+    return 0;
 }
 
 /* What only the whole block tells about the servers that a line has added. */
@@ -145,7 +125,7 @@ int rem_upstream_state_read(struct rem_conf *cf, struct rem_upstream_block *bloc
     int rc;
 
     rem_sbuf_init(&text);
-    rc = read_file(block->upstream->spec.state.p, &text);
+    rc = rem_state_file_read(block->upstream->spec.state.p, STATE_FILE_MAX, &text);
     if (rc == REM_OK) {
         rc = parse(cf, block, rem_sbuf_str(&text));
     } else if (rc == REM_ENOMEM) {

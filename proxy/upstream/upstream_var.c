@@ -222,11 +222,11 @@ static int get_cache_status(struct rem_eval *e, const struct rem_var *v, struct 
 
 int rem_upstream_add_variables(struct rem_conf *cf)
 {
-    const uint32_t prefix = REM_VAR_NOCACHE | REM_VAR_PREFIX;
+    const uint32_t plain = REM_VAR_NOCACHE | REM_VAR_CLIENTLESS;
+    const uint32_t prefix = plain | REM_VAR_PREFIX;
 
     for (size_t i = 0; i < REM_COUNT(tries_vars); i++) {
-        if (rem_var_add(cf->vars, tries_vars[i].name, get_tries, &tries_vars[i], REM_VAR_NOCACHE) ==
-            NULL)
+        if (rem_var_add(cf->vars, tries_vars[i].name, get_tries, &tries_vars[i], plain) == NULL)
             return rem_conf_nomem(cf);
     }
     if (rem_var_add(cf->vars, REM_STR("upstream_cache_status"), get_cache_status, NULL, 0) ==

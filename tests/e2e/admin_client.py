@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 import conftest
+import exposition
 from conftest import wait_for
 
 REMORACTL = os.environ.get("REMORACTL", os.path.dirname(conftest.REMORA) + "/remoractl")
@@ -158,36 +159,12 @@ class Remora(conftest.Remora):
         return self.get("/v1/revision").json["revision"]
 
     def metrics(self, query=""):
-        return parse_metrics(self.get("/metrics" + query).body.decode())
+        return exposition.parse(self.get("/metrics" + query).body.decode())
 
     def ctl(self, *args, stdin=None, server=None, env=None):
         command = [REMORACTL] + (["-s", server or "unix:" + self.unix] if env is None else [])
         return subprocess.run(command + list(args), input=stdin, capture_output=True, text=True,
                               timeout=30, env=env)
-
-
-def parse_metrics(text):
-    """{(name, ((label, value), ...)): number}; checks the format on the way."""
-    samples, types, current = {}, {}, None
-    label = r'([a-z_]+)="((?:[^"\\\n]|\\.)*)"'
-    for line in text.splitlines():
-        if line.startswith("# HELP "):
-            current = line.split(" ")[2]
-            assert current not in types, "family twice: " + current
-            continue
-        if line.startswith("# TYPE "):
-            _, _, name, kind = line.split(" ")
-            assert name == current and kind in ("counter", "gauge"), line
-            assert (kind == "counter") == name.endswith("_total"), line
-            types[name] = kind
-            continue
-        match = re.fullmatch(r"([a-z_:]+)(?:\{(%s(?:,%s)*)\})? (-?[0-9.]+)" % (label, label), line)
-        assert match, line
-        assert match[1] == current, "outside of its family: " + line
-        labels = tuple((m[0], m[1]) for m in re.findall(label, match[2] or ""))
-        assert (match[1], labels) not in samples, "series twice: " + line
-        samples[match[1], labels] = float(line.rsplit(" ", 1)[1])
-    return samples
 
 
 # ---- fixtures, for tests to import ----

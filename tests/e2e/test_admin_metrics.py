@@ -65,7 +65,8 @@ def test_requests(remora, backends):
     assert value(metrics, "remora_http_requests_total", code="2xx") == 8
     assert value(metrics, "remora_upstream_requests_total", upstream="app", code="2xx") == 8
     assert value(metrics, "remora_upstream_no_live_servers_total", upstream="empty") == 2
-    assert value(metrics, "remora_connections_accepted_total") == 2
+    assert value(metrics, "remora_connections_accepted_total",
+                 listener="127.0.0.1:%d" % remora.port("web")) == 2
     by_server = [value(metrics, "remora_upstream_server_requests_total", upstream="app",
                        server=b.addr, code="2xx") for b in backends]
     assert by_server == [2, 6], "by weight"

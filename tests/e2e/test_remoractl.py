@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from admin_client import REMORACTL, instance, parse_metrics, remora  # noqa: F401 (fixtures)
+import exposition
+from admin_client import REMORACTL, instance, remora  # noqa: F401 (fixtures)
 
 
 def ok(done):
@@ -80,7 +81,7 @@ def test_status_revision_metrics(remora):
     assert ok(remora.ctl("status")).startswith("remora ")
     assert ok(remora.ctl("revision")).splitlines()[0] == "revision %d" % remora.revision()
     text = ok(remora.ctl("metrics"))
-    assert ("remora_workers", ()) in parse_metrics(text)
+    assert ("remora_workers", ()) in exposition.parse(text)
     assert "remora_upstream_server_up" not in text
     assert "remora_upstream_server_up" in ok(remora.ctl("metrics", "--detail"))
 

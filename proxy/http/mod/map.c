@@ -175,7 +175,8 @@ static int set_map(struct rem_conf *cf, const struct rem_directive *d, void *con
     rem_array_init(&map->regexes, sizeof(struct map_regex));
     rc = rem_value_compile(cf, cf->args[1], &map->source);
     if (rc == 0)
-        rc = rem_conf_var_add(cf, name, get_map, map, REM_VAR_CHANGEABLE, &var);
+        rc =
+            rem_conf_var_add(cf, name, get_map, map, REM_VAR_CHANGEABLE | REM_VAR_CLIENTLESS, &var);
     if (rc == 0)
         rc = rem_conf_block_lines(cf, on_line, map);
     if (rc == 0 && map->is_volatile)

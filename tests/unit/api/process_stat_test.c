@@ -4,6 +4,8 @@
 #include <check.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 START_TEST(test_self)
@@ -23,6 +25,26 @@ START_TEST(test_self)
     close(fd);
     rem_process_stat_add(getpid(), &two); /* adds */
     ck_assert_uint_eq(two.fds, 2 * one.fds + 1);
+}
+END_TEST
+
+/* What children used up stays counted when they are gone. */
+START_TEST(test_children)
+{
+    struct rem_process_stat before = {0}, after = {0};
+    pid_t child;
+    int status;
+
+    rem_process_stat_add(getpid(), &before);
+    child = fork();
+    if (child == 0) {
+        while (clock() < CLOCKS_PER_SEC / 5)
+            continue;
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    rem_process_stat_add(getpid(), &after);
+    ck_assert_double_ge(after.cpu_seconds, before.cpu_seconds + 0.1);
 }
 END_TEST
 
@@ -46,6 +68,7 @@ int main(void)
     int failed;
 
     tcase_add_test(tc, test_self);
+    tcase_add_test(tc, test_children);
     tcase_add_test(tc, test_nobody);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);

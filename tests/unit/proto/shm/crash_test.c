@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 enum { FIRST = 1, COUNT = 6, NEXT = 4, NEXT_COUNT = 9, STEPS_MAX = 5000 };
+enum { OLD_TABLE = 5000, NEW_TABLE = 3000 };
 
 /* What the processes of this test share beside the region. */
 struct board {
@@ -36,9 +37,22 @@ static void check_set(const struct rem_shm_set *set, uint32_t first, uint32_t co
         REM_CHECK(rem_set_turn(set, &set->primary, i) < set->count);
 }
 
+/* One of the two that are ever published, or none. */
+static void check_table(struct rem_reader *reader, struct rem_table_ref *ref)
+{
+    size_t size = 0;
+    const char *bytes = rem_reader_table(reader, ref, &size);
+
+    REM_CHECK(bytes == NULL || (size == OLD_TABLE && bytes[0] == 'o') ||
+              (size == NEW_TABLE && bytes[0] == 'n'));
+    for (size_t i = 0; bytes != NULL && i < size; i++)
+        REM_CHECK(bytes[i] == bytes[0]);
+}
+
 static void look_on(unsigned slot)
 {
     const struct rem_pin_report report = {.status = 200};
+    struct rem_table_ref table;
     struct rem_upstream_ref app, extra;
     struct rem_reader reader;
     struct rem_pin pin = {0};
@@ -46,6 +60,7 @@ static void look_on(unsigned slot)
     rem_reader_init(&reader, &fix.region, slot);
     rem_upstream_ref_init(&app, rem_str_from("app"));
     rem_upstream_ref_init(&extra, rem_str_from("extra"));
+    rem_table_ref_init(&table, REM_TABLE_KEYVAL, REM_STR("table"));
     while (!atomic_load(&board->stop)) {
         const struct rem_shm_set *set = rem_reader_find(&reader, &app);
 
@@ -56,6 +71,7 @@ static void look_on(unsigned slot)
         set = rem_reader_find(&reader, &extra);
         if (set != NULL)
             check_set(set, 1000, 3, 1000, 3);
+        check_table(&reader, &table);
         rem_reader_quiesce(&reader);
         atomic_fetch_add(&board->turns, 1);
         sched_yield();
@@ -97,6 +113,61 @@ static void do_add(void)
     fix_put(&fix, "extra", 1000, 3);
 }
 
+/* The same as do_replace, server by server. */
+static void do_edit(void)
+{
+    const struct rem_str app = REM_STR("app");
+    const struct rem_upstream_spec *spec;
+    struct rem_server_spec server;
+    struct rem_change *change;
+    struct rem_commit commit;
+    uint32_t ids[COUNT], id;
+
+    ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
+    ck_assert_int_eq(rem_change_get(change, app, &spec), REM_OK);
+    for (uint32_t i = 0; i < COUNT; i++)
+        ids[i] = spec->servers[i].id;
+    rem_change_free(&change);
+    ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
+    for (uint32_t i = 0; i < NEXT - FIRST; i++)
+        ck_assert_int_eq(rem_change_server_remove(change, app, ids[i]), REM_OK);
+    for (uint32_t i = FIRST + COUNT; i < NEXT + NEXT_COUNT; i++) {
+        fix_server(&server, i);
+        ck_assert_int_eq(rem_change_server_add(change, app, &server, &id, NULL), REM_OK);
+    }
+    ck_assert_int_eq(rem_change_server_get(change, app, ids[COUNT - 1], &server), REM_OK);
+    server.max_conns = 100000;
+    server.route = REM_STR("a text that makes the set longer");
+    ck_assert_int_eq(rem_change_server_put(change, app, &server, NULL), REM_OK);
+    ck_assert_int_eq(rem_change_commit(change, REM_REVISION_ANY, &commit, NULL), REM_OK);
+    rem_change_free(&change);
+}
+
+static void put_table(char fill, size_t size)
+{
+    struct rem_change *change;
+    struct rem_commit commit;
+    char bytes[OLD_TABLE];
+
+    memset(bytes, fill, size);
+    ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
+    ck_assert_int_eq(rem_change_table(change, REM_TABLE_KEYVAL, REM_STR("table"),
+                                      (struct rem_str){size != 0 ? bytes : NULL, size}, 1, NULL),
+                     REM_OK);
+    ck_assert_int_eq(rem_change_commit(change, REM_REVISION_ANY, &commit, NULL), REM_OK);
+    rem_change_free(&change);
+}
+
+static void do_table(void)
+{
+    put_table('n', NEW_TABLE);
+}
+
+static void do_table_remove(void)
+{
+    put_table(0, 0);
+}
+
 static void do_remove(void)
 {
     fix_remove(&fix, "extra");
@@ -112,6 +183,7 @@ static void do_replace_and_reclaim(void)
 {
     do_replace();
     do_reclaim();
+    put_table('n', NEW_TABLE);
     fix_put(&fix, "app", FIRST, COUNT);
     do_reclaim();
 }
@@ -149,6 +221,9 @@ static const struct scenario {
     int steps_min; /* a scenario with fewer stores than this does not do what it should */
 } scenarios[] = {
     {"replace", prepare_nothing, do_replace, 10},
+    {"edit", prepare_nothing, do_edit, 10},
+    {"table", prepare_nothing, do_table, 5},
+    {"table gone", prepare_nothing, do_table_remove, 3},
     {"add", prepare_nothing, do_add, 10},
     {"remove", do_add, do_remove, 3},
     {"revive", prepare_zombies, do_replace_and_reclaim, 20},
@@ -231,6 +306,7 @@ static void reset(void)
     fix_put(&fix, "app", FIRST, COUNT);
     if (rem_writer_find(fix.writer, rem_str_from("extra"), &index) == REM_OK)
         fix_remove(&fix, "extra");
+    put_table('o', OLD_TABLE);
     settle();
 }
 
@@ -247,6 +323,7 @@ START_TEST(killed_before_every_store)
     board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(board, MAP_FAILED);
     fix_put(&fix, "app", FIRST, COUNT);
+    put_table('o', OLD_TABLE);
     ck_assert_int_eq(rem_region_claim_worker(&fix.region, 1, 0, &slot), REM_OK);
     worker = start_worker(slot);
     wait_turns(3);

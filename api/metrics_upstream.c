@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* metrics_upstream.c - upstreams; their servers one by one are in metrics_server.c. */
+#include "api/metrics_upstream.h"
+
+/* The states of struct rem_server_status, in the order shown. */
+static const struct {
+    const char *name, *label;
+} states[] = {
+    {"up", "state=\"up\""},
+    {"draining", "state=\"draining\""},
+    {"down", "state=\"down\""},
+    {"unavail", "state=\"unavail\""},
+    {"checking", "state=\"checking\""},
+    {"unhealthy", "state=\"unhealthy\""},
+    {"ejected", "state=\"ejected\""},
+};
+
+/* Reads all upstreams that are shown, once, as families go one after the other.
+ * Errors: REM_EINVAL with the fault. */
+static int read_upstreams(struct rem_scrape *scrape, struct rem_scrape_upstream **out,
+                          size_t *out_count)
+{
+    const struct rem_api *api = scrape->api;
+    size_t count = rem_writer_count(api->writer), n = 0;
+    struct rem_scrape_upstream *all = rem_arena_zalloc(scrape->arena, (count + 1) * sizeof(*all));
+
+    if (all == NULL)
+        return rem_call_fault(scrape->call, REM_ENOMEM, NULL);
+    for (size_t i = 0; i < count; i++) {
+        struct rem_upstream_status *status = &all[n].status;
+        int rc = rem_writer_status(api->writer, i, api->clock->mono_ms, scrape->arena, status);
+
+        if (rc != 0)
+            return rem_call_fault(scrape->call, rc, NULL);
+        if (!rem_call_is_shown(&status->spec) || !rem_scrape_shows(scrape, status->spec.name))
+            continue;
+        all[n++].labels = rem_scrape_label(scrape, "upstream", status->spec.name);
+    }
+    *out = all;
+    *out_count = n;
+    return 0;
+}
+
+/* ---- families with labels of their own ---- */
+
+static void put_requests(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
+{
+    rem_scrape_responses(scrape, up->labels, up->status.totals.responses, NULL, 0);
+}
+
+static void put_servers(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
+{
+    int64_t counts[REM_COUNT(states)] = {0};
+
+    for (size_t i = 0; i < up->status.server_count; i++)
+        for (size_t k = 0; k < REM_COUNT(states); k++)
+            counts[k] += rem_str_is(up->status.servers[i].state, states[k].name);
+    for (size_t k = 0; k < REM_COUNT(states); k++)
+        rem_metric_gauge(&scrape->text, up->labels, rem_str_from(states[k].label), counts[k]);
+}
+
+static void put_retries(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
+{
+    static const char *const reasons[REM_RETRY_REASONS] = {
+        [REM_RETRY_ERROR] = "reason=\"error\"",
+        [REM_RETRY_TIMEOUT] = "reason=\"timeout\"",
+        [REM_RETRY_INVALID] = "reason=\"invalid_header\"",
+        [REM_RETRY_STATUS] = "reason=\"status\"",
+    };
+
+    for (size_t k = 0; k < REM_RETRY_REASONS; k++)
+        rem_metric_count(&scrape->text, up->labels, rem_str_from(reasons[k]),
+                         up->status.retries_by[k]);
+}
+
+static void put_overflows(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
+{
+    static const char *const limits[REM_OVERFLOWS] = {
+        [REM_OVERFLOW_CONNECTIONS] = "limit=\"conns\"",
+        [REM_OVERFLOW_PENDING] = "limit=\"pending\"",
+        [REM_OVERFLOW_REQUESTS] = "limit=\"requests\"",
+        [REM_OVERFLOW_RETRIES] = "limit=\"retries\"",
+        [REM_OVERFLOW_QUEUE] = "limit=\"queue\"",
+    };
+
+    for (size_t k = 0; k < REM_OVERFLOWS; k++)
+        rem_metric_count(&scrape->text, up->labels, rem_str_from(limits[k]),
+                         up->status.overflows[k]);
+}
+
+static void put_connections(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
+{
+    int64_t idle = up->status.idle > 0 ? up->status.idle : 0;
+
+    rem_metric_gauge(&scrape->text, up->labels, REM_STR("state=\"idle\""), idle);
+}
+
+static void put_request_duration(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
+{
+    rem_metric_histogram(&scrape->text, up->labels, &up->status.request_ms);
+}
+
+static void put_connect_duration(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
+{
+    rem_metric_histogram(&scrape->text, up->labels, &up->status.connect_ms);
+}
+
+/* ---- families with one number ---- */
+
+#define NUMBER(name, expression)                                                                   \
+    static void put_##name(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)        \
+    {                                                                                              \
+        rem_metric_count(&scrape->text, up->labels, REM_STR(""), up->status.expression);           \
+    }
+
+NUMBER(no_live, no_live)
+NUMBER(opened, opened)
+NUMBER(reused, reused)
+NUMBER(budget, budget_exhausted)
+NUMBER(fails, totals.fails)
+NUMBER(sent, totals.sent)
+NUMBER(received, totals.received)
+NUMBER(zombies, zombies)
+
+#undef NUMBER
+
+int rem_scrape_upstreams(struct rem_scrape *scrape)
+{
+    static const struct {
+        struct rem_metric_family family;
+        void (*put)(struct rem_scrape *scrape, const struct rem_scrape_upstream *up);
+    } parts[] = {
+        {{"remora_upstream_requests_total", REM_METRIC_COUNTER,
+          "Responses of an upstream's servers, by class of status."},
+         put_requests},
+        {{"remora_upstream_servers", REM_METRIC_GAUGE, "Servers of an upstream by state."},
+         put_servers},
+        {{"remora_upstream_no_live_servers_total", REM_METRIC_COUNTER,
+          "Requests that found no live server."},
+         put_no_live},
+        {{"remora_upstream_retries_total", REM_METRIC_COUNTER,
+          "Requests sent on to a further server, by why."},
+         put_retries},
+        {{"remora_upstream_retry_budget_exhausted_total", REM_METRIC_COUNTER,
+          "Requests that the retry budget did not let go on."},
+         put_budget},
+        {{"remora_upstream_overflows_total", REM_METRIC_COUNTER,
+          "Requests refused at a limit, by which."},
+         put_overflows},
+        {{"remora_upstream_connections_opened_total", REM_METRIC_COUNTER,
+          "Connections opened to servers."},
+         put_opened},
+        {{"remora_upstream_connections_reused_total", REM_METRIC_COUNTER,
+          "Requests sent over a kept connection."},
+         put_reused},
+        {{"remora_upstream_connections", REM_METRIC_GAUGE, "Connections to servers by state."},
+         put_connections},
+        {{"remora_upstream_failures_total", REM_METRIC_COUNTER, "Failed exchanges with servers."},
+         put_fails},
+        {{"remora_upstream_sent_bytes_total", REM_METRIC_COUNTER, "Bytes sent to servers."},
+         put_sent},
+        {{"remora_upstream_received_bytes_total", REM_METRIC_COUNTER,
+          "Bytes received from servers."},
+         put_received},
+        {{"remora_upstream_zombies", REM_METRIC_GAUGE, "Removed servers that requests still hold."},
+         put_zombies},
+        {{"remora_upstream_request_duration_seconds", REM_METRIC_HISTOGRAM,
+          "From a server's being chosen to the end of its response."},
+         put_request_duration},
+        {{"remora_upstream_connect_duration_seconds", REM_METRIC_HISTOGRAM,
+          "How long new connections took to be made."},
+         put_connect_duration},
+    };
+    struct rem_scrape_upstream *all;
+    size_t count;
+    int rc = read_upstreams(scrape, &all, &count);
+
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < REM_COUNT(parts); i++) {
+        rem_metric_begin(&scrape->text, &parts[i].family);
+        for (size_t k = 0; k < count; k++)
+            parts[i].put(scrape, &all[k]);
+    }
+    return scrape->servers ? rem_scrape_servers(scrape, all, count) : 0;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* metrics_upstream.h - what a scrape has read of an upstream.  */
+#ifndef REM_API_METRICS_UPSTREAM_H
+#define REM_API_METRICS_UPSTREAM_H
+
+#include "api/metrics_scrape.h"
+
+struct rem_scrape_upstream {
+    struct rem_upstream_status status;
+    struct rem_str labels;
+};
+
+/* Families of single servers.  Errors: REM_EINVAL with the fault. */
+int rem_scrape_servers(struct rem_scrape *scrape, const struct rem_scrape_upstream *upstreams,
+                       size_t count) REM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`admin { state DIR; }`: what was changed at run time survives what ends all processes."""
+import json
+import os
+import re
+import signal
+
+import pytest
+from conftest import ok, run_remora, wait_for
+from test_state import restart
+
+CONF = """admin { listen unix:@DIR@/admin.sock; write on; state %s; }
+http { access_log off; %s
+    server { listen 127.0.0.1:@PORT:web@; location / { proxy_pass http://u; } } }"""
+U = "upstream u { zone z 64k; %s server 127.0.0.1:1; server 127.0.0.2:1 weight=2; }"
+V = "upstream v { zone z 64k; server 127.0.0.3:1; }"
+
+
+def conf(u="", rest=V, directory="@DIR@/state"):
+    return CONF % (directory, U % u + rest)
+
+
+def path(r):
+    return r.dir + "/state/state.json"
+
+
+def file(r):
+    with open(path(r)) as f:
+        return json.load(f)
+
+
+def servers(r, name="u"):
+    return r.admin("GET", f"/api/9/http/upstreams/{name}/servers").json
+
+
+def names(r, name="u"):
+    return [s["server"] for s in servers(r, name)]
+
+
+def state(r, name=None):
+    answer = r.admin("GET", "/v1/state").json
+    return next(u for u in answer["upstreams"] if u["name"] == name) if name else answer
+
+
+def revision(r):
+    return r.admin("GET", "/v1/revision").json["revision"]
+
+
+def change(r, method="POST", tail="", name="u", status=(200, 201), **body):
+    answer = r.admin(method, f"/api/9/http/upstreams/{name}/servers{tail}", body or None)
+    assert answer.status in status, answer
+    return answer.json
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_changes_survive(remora, backend, how):
+    app = backend(ok("app"))
+    r = remora(conf())
+    assert file(r)["upstreams"] == [] and r.get().status == 502
+    change(r, server=app.addr, weight=3, max_conns=7, max_fails=0, fail_timeout="1m", slow_start="1500ms",
+           route='a "b";\\')
+    change(r, "PATCH", "/0", down=True)
+    change(r, "DELETE", "/1")
+    [u] = file(r)["upstreams"]
+    assert u["name"] == "u" and [s["server"] for s in u["servers"]] == ["127.0.0.1:1", app.addr]
+    before = servers(r), revision(r)
+    restart(r, how)
+    assert servers(r) == before[0] and [s["id"] for s in servers(r)] == [0, 2]
+    assert revision(r) > before[1]
+    assert r.get().body == b"app" and names(r, "v") == ["127.0.0.3:1"]
+    change(r, "DELETE", "/2")
+    change(r, name="v", server="127.0.0.4:1")
+    restart(r, how)
+    assert names(r) == ["127.0.0.1:1"] and names(r, "v") == ["127.0.0.3:1", "127.0.0.4:1"]
+    assert sorted(os.listdir(r.dir + "/state")) == ["state.json"]
+    assert file(r)["revision"] <= file(r)["reserved"]
+
+
+def test_revisions_go_on(remora):
+    r = remora(conf())
+    last = revision(r)
+    for how in ("stop", "kill", "stop"):
+        change(r, server="127.0.0.9:1")
+        change(r, "DELETE", f"/{servers(r)[-1]['id']}")
+        assert revision(r) >= last + 2
+        last = revision(r)
+        restart(r, how)
+        assert last < revision(r) < last + 200000
+        assert how == "kill" or revision(r) <= last + 2
+        last = revision(r)
+
+
+def test_back_to_what_the_configuration_says(remora):
+    r = remora(conf())
+    change(r, "PATCH", "/0", weight=7)
+    assert len(file(r)["upstreams"]) == 1 and state(r, "u")["in_effect"] == "run-time"
+    assert state(r, "u")["changes"] == "127.0.0.1:1 weight=7"
+    change(r, "PATCH", "/0", weight=1)
+    assert file(r)["upstreams"] == [] and state(r, "u")["in_effect"] == "configuration"
+
+
+def test_a_changed_block_wins_at_a_restart(remora):
+    r = remora(conf())
+    change(r, "PATCH", "/0", weight=7, down=True)
+    change(r, "DELETE", "/1")
+    change(r, server="127.0.0.9:1")
+    change(r, name="v", server="127.0.0.8:1")
+    r.write(conf("keepalive 3;"))
+    restart(r, "stop")
+    assert names(r) == ["127.0.0.1:1", "127.0.0.2:1"] and names(r, "v") == ["127.0.0.3:1", "127.0.0.8:1"]
+    r.wait_log(r'\[warn\].*upstream "u": its block in the configuration has changed, so that the configuration is used; '
+               r"dropped of what was changed at run time: "
+               r"127.0.0.1:1 weight=7 down, \+127.0.0.9:1, -127.0.0.2:1")
+    [drop] = state(r)["dropped"]
+    assert drop["name"] == "u" and drop["changes"] == "127.0.0.1:1 weight=7 down, +127.0.0.9:1, -127.0.0.2:1"
+    assert state(r, "u")["in_effect"] == "configuration" and state(r, "v")["in_effect"] == "run-time"
+    restart(r, "kill")  # it is remembered
+    assert state(r)["dropped"] == [drop]
+
+
+def test_a_changed_block_wins_at_a_reload(remora):
+    r = remora(conf())
+    change(r, server="127.0.0.9:1")
+    r.reload()
+    assert "127.0.0.9:1" in names(r) and state(r)["dropped"] == []
+    r.reload(conf("keepalive 3;"))
+    assert names(r) == ["127.0.0.1:1", "127.0.0.2:1"]
+    assert [d["changes"] for d in state(r)["dropped"]] == ["+127.0.0.9:1"]
+    r.reload(conf("keepalive 4;"))  # nothing of it is left to drop
+    assert len(state(r)["dropped"]) == 1 and file(r)["upstreams"] == []
+
+
+def test_an_upstream_that_is_gone(remora):
+    r = remora(conf())
+    change(r, name="v", server="127.0.0.9:1")
+    r.write(conf(rest=""))
+    restart(r, "stop")
+    [drop] = state(r)["dropped"]
+    assert drop["name"] == "v" and drop["why"] == "the configuration no longer has it"
+    r.write(conf())
+    restart(r, "stop")
+    assert names(r, "v") == ["127.0.0.3:1"]
+
+
+def test_transactions_are_whole(remora):
+    r = remora(conf())
+    answer = r.admin("POST", "/v1/transactions", {"upstreams": {"u": [{"server": "127.0.0.5:1"}],
+                                                                "v": [{"server": "127.0.0.5:1"}]}})
+    assert answer.status == 200
+    restart(r, "kill")
+    assert names(r) == names(r, "v") == ["127.0.0.5:1"]
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "{}", '{"remora_state":1,"upstreams":{}}', "digest", "\0" * 300])
+def test_a_broken_file_is_kept_aside(remora, damage):
+    r = remora(conf())
+    change(r, server="127.0.0.9:1")
+    last = revision(r)
+    r.signal(signal.SIGQUIT)
+    r.process.wait(20)
+    if damage == "digest":
+        with open(path(r)) as f:
+            damage = f.read().replace("127.0.0.9", "127.0.0.8")
+    with open(path(r), "w") as f:
+        f.write(damage)
+    p = run_remora("-t", "-p", r.dir + "/", "-c", r.conf)
+    assert p.returncode == 0, p.stderr
+    r.start()
+    wait_for(lambda: r.admin("GET", "/readyz").status == 200, "readiness")
+    r.wait_log(r'\[error\].*state file ".*state.json" is broken: .*kept as ".*state.json.broken"')
+    assert names(r) == ["127.0.0.1:1", "127.0.0.2:1"]
+    with open(path(r) + ".broken") as f:
+        assert f.read() == damage
+    assert file(r)["upstreams"] == [] and revision(r) > last
+    change(r, server="127.0.0.7:1")
+    restart(r, "kill")
+    assert names(r)[-1] == "127.0.0.7:1"
+
+
+def test_edited_by_hand(remora):
+    r = remora(conf())
+    change(r, server="127.0.0.9:1")
+    r.signal(signal.SIGQUIT)
+    r.process.wait(20)
+    content = file(r)
+    content.pop("digest")
+    content["upstreams"][0]["servers"][-1]["server"] = "127.0.0.8:1"
+    with open(path(r), "w") as f:
+        json.dump(content, f, indent=4)
+    r.start()
+    wait_for(lambda: r.admin("GET", "/readyz").status == 200, "readiness")
+    assert names(r)[-1] == "127.0.0.8:1"
+    r.wait_log(r"\[warn\].*edited by hand")
+
+
+def test_a_newer_version_is_refused(remora, tmp_path):
+    r = remora(conf())
+    r.signal(signal.SIGQUIT)
+    r.process.wait(20)
+    text = '{"remora_state":2,\n"revision":3}'
+    with open(path(r), "w") as f:
+        f.write(text)
+    for arguments in (["-t"], []):
+        p = run_remora(*arguments, "-p", r.dir + "/", "-c", r.conf)
+        assert p.returncode == 1
+        assert re.search(r'state file ".*state.json" has version 2, and this remora knows 1.* in .*:\d+', p.stderr)
+    with open(path(r)) as f:
+        assert f.read() == text
+    os.unlink(path(r))
+    r.start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_a_directory_that_cannot_be_written(tmp_path):
+    text = conf(directory=f"{tmp_path}/state").replace("@DIR@", str(tmp_path)).replace("@PORT:web@", "8080")
+    (tmp_path / "x.conf").write_text(f"events {{}} pid {tmp_path}/x.pid;\n" + text)
+    os.mkdir(tmp_path / "state", 0o755)
+    os.chmod(tmp_path, 0o755)
+    p = run_remora("-t", "-p", f"{tmp_path}/", "-c", "x.conf")
+    assert p.returncode == 1
+    assert (f'directory "{tmp_path}/state" of a state file is not writable for user "nobody" in {tmp_path}/x.conf:2'
+            in p.stderr)
+
+
+@pytest.mark.parametrize("admin, error", [
+    ("state a; state b;", '"state" directive is duplicate in'),
+    ('state "";', 'invalid value "" in "state" directive in'),
+    ("state;", 'invalid number of arguments in "state" directive in'),
+])
+def test_what_is_refused(tmp_path, admin, error):
+    (tmp_path / "x.conf").write_text(f"events {{}} pid {tmp_path}/x.pid; admin {{ {admin} }}")
+    p = run_remora("-t", "-p", f"{tmp_path}/", "-c", "x.conf")
+    assert p.returncode == 1 and error in p.stderr, p.stderr
+
+
+def test_what_is_not_saved_is_not_acknowledged(remora):
+    r = remora(conf())
+    change(r, server="127.0.0.9:1")
+    os.mkdir(path(r) + ".new")  # in the way
+    answer = r.admin("POST", "/api/9/http/upstreams/u/servers", {"server": "127.0.0.8:1"})
+    assert answer.status == 500 and answer.json["error"]["code"] == "StateNotSaved"
+    assert "127.0.0.8:1" in names(r) and state(r)["saved"] is False
+    os.rmdir(path(r) + ".new")
+    change(r, name="v", server="127.0.0.8:1")
+    assert state(r)["saved"] is True
+    restart(r, "kill")
+    assert "127.0.0.8:1" in names(r) and "127.0.0.8:1" in names(r, "v")
+
+
+def test_without_a_directory_changes_are_explained_too(remora):
+    r = remora(conf().replace("state @DIR@/state;", ""))
+    change(r, server="127.0.0.9:1")
+    assert state(r)["file"] is None
+    assert state(r, "u")["at_restart"] == "lost" and state(r, "v")["at_restart"] == "read again"
+
+
+def test_turned_on_by_a_reload(remora):
+    r = remora(conf().replace("state @DIR@/state;", ""))
+    change(r, server="127.0.0.9:1")
+    r.reload(conf())
+    assert len(file(r)["upstreams"]) == 1
+    restart(r, "kill")
+    assert "127.0.0.9:1" in names(r)
+
+
+def test_names_that_are_no_utf8(remora):
+    r = remora(conf(rest=""))
+    change(r, server="127.0.0.9:1", route="ü")
+    restart(r, "stop")
+    assert servers(r)[-1]["route"] == "ü"
