@@ -35,7 +35,7 @@ static int make_turns(const struct rem_turn_server *servers, uint32_t server_cou
                       struct rem_turns *out)
 {
     size_t room = server_count != 0 ? server_count : 1;
-    uint32_t *indices = malloc(room * 2 * sizeof(*indices)), *weights = indices + room;
+    uint32_t *indices = calloc(room * 2, sizeof(*indices)), *weights = indices + room;
     struct rem_schedule schedule = {0};
     uint32_t count = 0;
     int rc;

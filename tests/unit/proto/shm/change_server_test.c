@@ -146,7 +146,8 @@ static struct rem_server_spec *list_of(struct both *both, size_t *count)
 
     ck_assert_int_eq(rem_change_get(both->list, REM_STR("app"), &spec), REM_OK);
     servers = rem_arena_alloc(&arena, (spec->server_count + 1) * sizeof(*servers));
-    memcpy(servers, spec->servers, spec->server_count * sizeof(*servers));
+    for (size_t i = 0; i < spec->server_count; i++)
+        servers[i] = spec->servers[i];
     *count = spec->server_count;
     return servers;
 }
