@@ -21,6 +21,7 @@ static void quit(struct rem_agent *agent)
         return;
     agent->quitting = true;
     rem_checks_stop(&agent->checks);
+    rem_outliers_stop(&agent->outliers);
     (void)evtimer_add(agent->deadline, &tv);
     rem_admin_server_quit(&agent->server);
 }
@@ -333,6 +334,31 @@ static int start_checks(struct rem_agent *agent, struct rem_err *err)
     return rc == 0 ? 0 : rem_err_set(err, rc, "cannot check servers: %s", rem_err_text(rc));
 }
 
+static void on_outlier(void *data, const struct rem_outlier_news *news)
+{
+    struct rem_agent *agent = data;
+
+    rem_api_note(&agent->api, REM_JOURNAL_EJECT,
+                 json_pack("{s:s%,s:s%,s:b,s:s,s:I}", "upstream", news->upstream.p,
+                           news->upstream.n, "server", news->server.p, news->server.n, "ejected",
+                           (int)news->ejected, "reason",
+                           news->by_rate ? "success rate" : "consecutive failures", "for_ms",
+                           (json_int_t)news->until_ms));
+}
+
+static int start_outliers(struct rem_agent *agent, struct rem_err *err)
+{
+    int rc;
+
+    agent->outliers = (struct rem_outliers){.writer = agent->writer,
+                                            .log = agent->log,
+                                            .clock = agent->clock,
+                                            .on_news = on_outlier,
+                                            .data = agent};
+    rc = rem_outliers_start(&agent->outliers, agent->base);
+    return rc == 0 ? 0 : rem_err_set(err, rc, "cannot watch servers: %s", rem_err_text(rc));
+}
+
 static int start(struct rem_agent *agent, struct rem_err *err)
 {
     int rc = start_registry(agent, err);
@@ -363,7 +389,8 @@ static int start(struct rem_agent *agent, struct rem_err *err)
     rem_persist_run(&agent->persist); /* before anybody is told that we are ready */
     agent->persist.base = agent->base;
     rem_agent_reclaim(agent);
-    return start_checks(agent, err);
+    rc = start_checks(agent, err);
+    return rc == 0 ? start_outliers(agent, err) : rc;
 }
 
 static void end(struct rem_agent *agent)
@@ -373,6 +400,7 @@ static void end(struct rem_agent *agent)
                               agent->signals[1], agent->signals[2]};
 
     rem_checks_stop(&agent->checks);
+    rem_outliers_stop(&agent->outliers);
     rem_resolves_stop(&agent->resolves);
     rem_store_close(&agent->store);
     rem_persist_drain(&agent->persist);

@@ -12,6 +12,7 @@
 
 #include "agent/admin_server.h"
 #include "agent/check.h"
+#include "agent/outlier.h"
 #include "agent/resolve.h"
 #include "agent/state.h"
 #include "agent/store.h"
@@ -45,6 +46,7 @@ struct rem_agent {
     struct rem_store store;
     struct rem_persist persist;
     struct rem_checks checks;
+    struct rem_outliers outliers;
 
     struct rem_list staged;   /* calls whose change is published at the end of this turn */
     struct rem_list deferred; /* calls that must be handled when nothing is staged */

@@ -344,6 +344,7 @@ void rem_agent_turn_end(struct rem_agent *agent)
     if (rem_resolves_apply(&agent->resolves))
         rem_agent_reclaim(agent);
     rem_checks_sync(&agent->checks);
+    rem_outliers_sync(&agent->outliers);
     take(&agent->deferred, &calls);
     REM_LIST_EACH(node, &calls)
     {

@@ -23,6 +23,17 @@ struct rem_shm_server_slot *rem_health_slot(const struct rem_writer *writer,
     return rem_object_server_slot(&writer->region, server->slot);
 }
 
+struct rem_shm_upstream_slot *rem_health_upstream(const struct rem_writer *writer,
+                                                  const struct rem_shm_set *set)
+{
+    return rem_region_at(&writer->region, set->upstream_slot);
+}
+
+uint32_t rem_health_lines(const struct rem_writer *writer)
+{
+    return writer->region.lines;
+}
+
 bool rem_health_is_reload(const struct rem_writer *writer, uint64_t generation)
 {
     return writer->dir != NULL && writer->dir->config_generation != generation;

@@ -17,6 +17,12 @@ const struct rem_shm_set *rem_health_set(const struct rem_writer *writer, struct
 struct rem_shm_server_slot *rem_health_slot(const struct rem_writer *writer,
                                             const struct rem_shm_server *server);
 
+struct rem_shm_upstream_slot *rem_health_upstream(const struct rem_writer *writer,
+                                                  const struct rem_shm_set *set);
+
+/* How many lines a slot has. */
+uint32_t rem_health_lines(const struct rem_writer *writer);
+
 /* Is `generation` another configuration than the registry was last reconciled with? */
 bool rem_health_is_reload(const struct rem_writer *writer, uint64_t generation);
 
