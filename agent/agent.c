@@ -257,6 +257,10 @@ static int reconcile(struct rem_agent *agent, const struct rem_registry_conf *co
     if (rc == 0)
         rc = rem_resolves_inherit(agent->writer, &arena, merged.upstreams, conf->upstream_count,
                                   &merged.upstreams);
+    if (rc == 0)
+        rc = rem_keyval_states_inherit(&agent->keyvals, &arena, agent->handover->keyvals,
+                                       agent->handover->keyval_count, conf->tables,
+                                       conf->table_count, &merged.tables);
     if (rc != 0)
         (void)rem_err_set(err, rc, "cannot take over servers: %s", rem_err_text(rc));
     else
@@ -289,6 +293,10 @@ static int start_registry(struct rem_agent *agent, struct rem_err *err)
                                       .persist = &agent->persist,
                                       .keyvals = handover->keyvals,
                                       .keyval_count = handover->keyval_count};
+    agent->keyvals = (struct rem_keyval_states){.writer = agent->writer,
+                                                .log = agent->log,
+                                                .clock = agent->clock,
+                                                .persist = &agent->persist};
     rc = rem_store_merge(&agent->store, handover->state_path, &conf, err);
     if (rc != 0)
         return err->text[0] != '\0' ? rc : rem_err_set(err, rc, "cannot read the state file");
@@ -383,6 +391,9 @@ static int start(struct rem_agent *agent, struct rem_err *err)
         (struct rem_states){.writer = agent->writer, .log = agent->log, .persist = &agent->persist};
     rc = rem_states_start(&agent->states, agent->handover->upstreams,
                           agent->handover->upstream_count);
+    if (rc == 0)
+        rc = rem_keyval_states_start(&agent->keyvals, agent->handover->keyvals,
+                                     agent->handover->keyval_count);
     if (rc != 0)
         return rem_err_set(err, rc, "cannot keep state files: %s", rem_err_text(rc));
     rem_store_start(&agent->store);
@@ -406,6 +417,7 @@ static void end(struct rem_agent *agent)
     rem_persist_drain(&agent->persist);
     rem_persist_stop(&agent->persist);
     rem_states_stop(&agent->states);
+    rem_keyval_states_stop(&agent->keyvals);
     rem_store_stop(&agent->store);
     if (agent->server.base != NULL)
         rem_admin_server_stop(&agent->server);

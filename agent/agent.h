@@ -12,6 +12,7 @@
 
 #include "agent/admin_server.h"
 #include "agent/check.h"
+#include "agent/keyval_state.h"
 #include "agent/outlier.h"
 #include "agent/resolve.h"
 #include "agent/state.h"
@@ -44,6 +45,7 @@ struct rem_agent {
     struct rem_resolves resolves;
     struct rem_states states;
     struct rem_store store;
+    struct rem_keyval_states keyvals;
     struct rem_persist persist;
     struct rem_checks checks;
     struct rem_outliers outliers;

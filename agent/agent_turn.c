@@ -136,6 +136,7 @@ static int publish_for(struct rem_agent *agent, struct rem_list *calls)
     if (saving != NULL) {
         rem_states_note(&agent->states, agent->api.change);
         rem_store_note(&agent->store);
+        rem_keyval_states_note(&agent->keyvals, agent->api.change);
         rc = rem_persist_prepare(&agent->persist, &saving->save);
     }
     if (rc != 0)

@@ -47,6 +47,7 @@
     X(KEYVAL_KEY_EXISTS, "KeyvalKeyExists", 409, 409, "Key already exists")                        \
     X(KEYVAL_FORMAT, "KeyvalFormatError", 400, 400, "Invalid key or value")                        \
     X(KEYVAL_FULL, "KeyvalOutOfMemory", 413, 507, "The key-value zone is full")                    \
+    X(SPLIT_NOT_FOUND, "SplitNotFound", 404, 404, "Split not found")                               \
     X(JSON, "JsonError", 415, 400, "Invalid JSON")                                                 \
     X(TOO_LARGE, "RequestTooLarge", 413, 413, "Request too large")                                 \
     X(CONFLICT, "RevisionMismatch", 412, 412, "Revision does not match")                           \

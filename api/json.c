@@ -65,7 +65,8 @@ void rem_json_answer(struct rem_api_response *response, json_t *value)
 {
     rem_sbuf_clear(&response->body);
     response->content_type = REM_API_JSON;
-    if (value == NULL || json_dump_callback(value, on_bytes, &response->body, JSON_COMPACT) != 0)
+    if (value == NULL || json_dump_callback(value, on_bytes, &response->body,
+                                            JSON_COMPACT | JSON_REAL_PRECISION(12)) != 0)
         response->body.failed = true;
     json_decref(value);
 }

@@ -208,17 +208,24 @@ int rem_keyval_apply(struct rem_api_call *call, struct rem_keyval_op *op, struct
     return put(call, op, &entry);
 }
 
+int rem_keyval_check(struct rem_api_call *call, const struct rem_keyval_op *op)
+{
+    size_t size = rem_keyval_edit_size(&op->edit);
+
+    if (size <= op->spec->size)
+        return 0;
+    return rem_fault_set(&call->fault, REM_FAULT_KEYVAL_FULL,
+                         "the zone would take %zu bytes, it may take %zu", size, op->spec->size);
+}
+
 int rem_keyval_stage(struct rem_api_call *call, struct rem_keyval_op *op)
 {
     struct rem_err err = {0};
     struct rem_str bytes;
-    size_t size = rem_keyval_edit_size(&op->edit);
-    int rc;
+    int rc = rem_keyval_check(call, op);
 
-    if (size > op->spec->size)
-        return rem_fault_set(&call->fault, REM_FAULT_KEYVAL_FULL,
-                             "the zone would take %zu bytes, it may take %zu", size,
-                             op->spec->size);
+    if (rc != 0)
+        return rc;
     rc = rem_keyval_edit_build(&op->edit, &bytes);
     if (rc != 0)
         return rem_call_fault(call, rc, NULL);

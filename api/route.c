@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/route.h"
 
+#include "api/v1_tables.h"
+
 #include "api/plus.h"
 #include "proto/wire/uri.h"
 
@@ -100,6 +102,17 @@ static const struct rem_route own_routes[] = {
     {.pattern = "v1/http/upstreams/*/servers",
      .get = rem_v1_servers,
      .put = rem_v1_servers_put,
+     .allow = "GET, HEAD, PUT"},
+    {.pattern = "v1/http/keyvals", .get = rem_v1_keyvals, .allow = GET_ONLY},
+    {.pattern = "v1/http/keyvals/*",
+     .get = rem_v1_keyval,
+     .put = rem_v1_keyval_put,
+     .patch = rem_v1_keyval_patch,
+     .allow = "GET, HEAD, PUT, PATCH"},
+    {.pattern = "v1/http/splits", .get = rem_v1_splits, .allow = GET_ONLY},
+    {.pattern = "v1/http/splits/*",
+     .get = rem_v1_split,
+     .put = rem_v1_split_put,
      .allow = "GET, HEAD, PUT"},
     {.pattern = "v1/transactions", .post = rem_v1_transaction, .allow = "POST"},
     {.pattern = "v1/events", .get = rem_v1_events, .allow = GET_ONLY},

@@ -50,6 +50,7 @@ extern struct rem_module rem_limit_rate_module;
 extern struct rem_module rem_map_module;
 extern struct rem_module rem_geo_module;
 extern struct rem_module rem_split_clients_module;
+extern struct rem_module rem_keyval_module;
 extern struct rem_module rem_limit_except_module;
 extern struct rem_module rem_referer_module;
 extern struct rem_module rem_expires_module;
@@ -79,6 +80,7 @@ struct rem_module *const rem_modules[] = {
     &rem_map_module,
     &rem_geo_module,
     &rem_split_clients_module,
+    &rem_keyval_module,
     &rem_referer_module,
     &rem_limit_except_module,
     &rem_rewrite_module,

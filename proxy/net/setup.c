@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/net/setup.h"
 
+#include <stdlib.h>
+
 struct rem_log_file *rem_setup_log_file(struct rem_setup *setup, struct rem_str path)
 {
     struct rem_log_file **end = &setup->log_files;
@@ -40,6 +42,64 @@ int rem_setup_syslog(struct rem_setup *setup, struct rem_str text, struct rem_sy
     }
     *out = syslog;
     return REM_OK;
+}
+
+int rem_setup_add_table(struct rem_setup *setup, const struct rem_table_spec *spec)
+{
+    struct rem_table_spec *table = REM_ARRAY_OF(&setup->tables, struct rem_table_spec);
+
+    if (setup->tables.size == 0)
+        rem_array_init(&setup->tables, sizeof(*table));
+    for (uint32_t i = 0; i < setup->tables.n; i++) {
+        if (table[i].kind == spec->kind && rem_str_eq(table[i].name, spec->name)) {
+            table[i] = *spec;
+            return REM_OK;
+        }
+    }
+    table = rem_array_push(setup->arena, &setup->tables);
+    if (table == NULL)
+        return REM_ENOMEM;
+    *table = *spec;
+    return REM_OK;
+}
+
+/* A zone without entries, in the configuration's memory. */
+static int empty_zone(struct rem_arena *arena, enum rem_keyval_type type, struct rem_str *out)
+{
+    struct rem_keyval_edit edit;
+    struct rem_str bytes;
+    char *copy = NULL;
+    int rc = rem_keyval_edit_init(&edit, type, REM_STR(""), 0);
+
+    if (rc == REM_OK)
+        rc = rem_keyval_edit_build(&edit, &bytes);
+    rem_keyval_edit_fini(&edit);
+    if (rc != REM_OK)
+        return rc;
+    copy = rem_arena_alloc(arena, bytes.n);
+    if (copy != NULL)
+        memcpy(copy, bytes.p, bytes.n);
+    free((void *)(uintptr_t)bytes.p);
+    *out = rem_str_make(copy, bytes.n);
+    return copy != NULL ? REM_OK : REM_ENOMEM;
+}
+
+int rem_setup_add_keyval(struct rem_setup *setup, const struct rem_keyval_spec *spec)
+{
+    struct rem_table_spec table = {.kind = REM_TABLE_KEYVAL, .name = spec->name};
+    struct rem_keyval_spec *keyval;
+    int rc = empty_zone(setup->arena, spec->type, &table.bytes);
+
+    if (rc != REM_OK)
+        return rc;
+    if (setup->keyvals.size == 0)
+        rem_array_init(&setup->keyvals, sizeof(*keyval));
+    keyval = rem_array_push(setup->arena, &setup->keyvals);
+    if (keyval == NULL)
+        return REM_ENOMEM;
+    *keyval = *spec;
+    table.config_hash = rem_keyval_config_hash(spec);
+    return rem_setup_add_table(setup, &table);
 }
 
 static int add_dir(struct rem_setup *setup, struct rem_str path, bool written, struct rem_str where)

@@ -12,9 +12,11 @@
 #include "proto/base/syslog.h"
 #include "proto/shm/admin_spec.h"
 #include "proto/shm/inlet.h"
+#include "proto/shm/keyval.h"
 #include "proto/shm/spec.h"
 #include "proto/shm/stat.h"
 #include "proto/shm/zone.h"
+#include "proxy/conf/array.h"
 #include "proxy/net/listener.h"
 
 #include <sched.h>
@@ -76,6 +78,8 @@ struct rem_setup {
     struct rem_syslog *syslogs;    /* every one that logs go to */
     struct rem_check_spec *checks; /* health checks, for the agent (proto/shm/check_spec.h) */
     size_t check_count;
+    struct rem_array tables;       /* of struct rem_table_spec, for the registry */
+    struct rem_array keyvals;      /* of struct rem_keyval_spec; each has its table */
     bool wants_inlet;              /* some location has `api` */
     const struct rem_inlet *inlet; /* what it reaches the agent by; set by the master */
     struct rem_stat_spec *stats;   /* groups of counters (proto/shm/stat.h) */
@@ -111,6 +115,14 @@ struct rem_log_file *rem_setup_log_file(struct rem_setup *setup, struct rem_str 
  * Errors: REM_ENOMEM, those of rem_syslog_parse (err says what is wrong). */
 int rem_setup_syslog(struct rem_setup *setup, struct rem_str text, struct rem_syslog **out,
                      struct rem_err *err) REM_MUST_CHECK;
+
+/* Has the registry keep a table; one of the same kind and name takes the other's place.  What the
+ * spec points at lives as long as the setup.  Errors: REM_ENOMEM. */
+int rem_setup_add_table(struct rem_setup *setup, const struct rem_table_spec *spec) REM_MUST_CHECK;
+
+/* A key-value zone, and an empty table for it.  Errors: REM_ENOMEM. */
+int rem_setup_add_keyval(struct rem_setup *setup,
+                         const struct rem_keyval_spec *spec) REM_MUST_CHECK;
 
 /* Takes note of a temporary directory (client_body_temp_path ...) to be made before privileges
  * are dropped.  Errors: REM_ENOMEM. */

@@ -3,26 +3,27 @@
  * a text.
  *
  * The hash is MurmurHash2 (32 bits, seed 0), whose range the shares divide in the order of the
- * file: a client keeps its share as long as the shares before it stay the same.  */
+ * file: a client keeps its share as long as the shares before it stay the same.
+ * The shares are a table of the registry, named as the variable is, which the API may replace; the
+ * file's are what it begins with.  */
 #include "proxy/http/mod/split_clients.h"
+#include "proto/shm/split.h"
 #include "proxy/conf/array.h"
 #include "proxy/conf/value.h"
 #include "proxy/http/core.h"
 #include "proxy/http/core_var.h"
+#include "proxy/net/setup.h"
 
-enum { WHOLE = 10000 }; /* hundredths of a percent */
+#include <stdlib.h>
 
-struct part {
-    uint32_t end; /* hashes below it, and not in a part before, are in this one */
-    bool rest;    /* "*": all other hashes */
-    struct rem_str value;
-};
+enum { WHOLE = REM_SPLIT_WHOLE };
 
 struct split {
     struct rem_value source;
-    struct rem_array parts; /* of struct part */
-    uint32_t total;         /* of the parts so far, in hundredths of a percent */
-    uint32_t end;
+    struct rem_array parts;   /* of struct rem_split_part; while reading */
+    uint32_t total;           /* of the parts so far, in hundredths of a percent */
+    struct rem_str bytes;     /* of the file's shares */
+    struct rem_table_ref ref; /* each worker's own, as all memory of a configuration is */
 };
 
 extern struct rem_module rem_split_clients_module;
@@ -57,21 +58,19 @@ uint32_t rem_murmur2(struct rem_str s, uint32_t seed)
 
 static int get_split(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
 {
-    const struct split *split = v->data;
+    struct split *split = (struct split *)(uintptr_t)v->data;
+    struct rem_request *request = rem_core_var_request(e);
+    const void *table;
     struct rem_str text;
-    uint32_t hash;
+    size_t size;
     int rc = rem_value_eval(&split->source, e, &text);
 
     if (rc != 0)
         return rc;
-    hash = rem_murmur2(text, 0);
-    for (uint32_t i = 0; i < split->parts.n; i++) {
-        const struct part *part = rem_array_at(&split->parts, i);
-
-        if (part->rest || hash < part->end)
-            return rem_core_var_text(out, part->value);
-    }
-    return rem_core_var_text(out, REM_STR(""));
+    table = rem_reader_table(&request->worker->reader, &split->ref, &size);
+    if (table == NULL) /* given up by a later configuration */
+        return rem_core_var_text(out, rem_split_lookup(split->bytes.p, rem_murmur2(text, 0)));
+    return rem_core_var_copy(e, out, rem_split_lookup(table, rem_murmur2(text, 0)));
 }
 
 /* ---- configuration ---- */
@@ -108,7 +107,7 @@ static int parse_share(struct rem_str s, uint32_t *out)
 static int on_line(struct rem_conf *cf, void *data)
 {
     struct split *split = data;
-    struct part *part;
+    struct rem_split_part *part;
     uint32_t share;
 
     if (cf->n_args < 2)
@@ -125,8 +124,33 @@ static int on_line(struct rem_conf *cf, void *data)
     split->total += share;
     if (split->total > WHOLE)
         return rem_conf_error(cf, "percent total is greater than 100%%");
-    split->end += (uint32_t)((uint64_t)share * UINT32_MAX / WHOLE);
-    part->end = split->end;
+    part->share = share;
+    if (part->value.n > REM_SPLIT_VALUE_MAX || split->parts.n > REM_SPLIT_PARTS_MAX)
+        return rem_conf_error(cf, "too many or too long values of \"split_clients\"");
+    return 0;
+}
+
+/* The shares as a table, which bears the variable's name. */
+static int declare(struct rem_conf *cf, struct split *split, struct rem_str name)
+{
+    struct rem_table_spec spec = {.kind = REM_TABLE_SPLIT, .name = name};
+    struct rem_str bytes;
+
+    if (name.n > REM_TABLE_NAME_MAX)
+        return rem_conf_error(cf, "too long variable name \"%.*s\"", REM_STR_ARG(name));
+    if (rem_split_build(REM_ARRAY_OF(&split->parts, struct rem_split_part), split->parts.n,
+                        &bytes) != 0)
+        return rem_conf_nomem(cf);
+    split->bytes.n = bytes.n;
+    split->bytes.p = rem_arena_alloc(cf->arena, bytes.n);
+    if (split->bytes.p != NULL)
+        memcpy((char *)(uintptr_t)split->bytes.p, bytes.p, bytes.n);
+    free((void *)(uintptr_t)bytes.p);
+    spec.bytes = split->bytes;
+    spec.config_hash = rem_hash(split->bytes.p, split->bytes.n) | 1;
+    rem_table_ref_init(&split->ref, REM_TABLE_SPLIT, name);
+    if (split->bytes.p == NULL || rem_setup_add_table(cf->user, &spec) != 0)
+        return rem_conf_nomem(cf);
     return 0;
 }
 
@@ -143,11 +167,13 @@ static int set_split(struct rem_conf *cf, const struct rem_directive *d, void *c
         return rem_conf_nomem(cf);
     if (name.n < 2 || name.p[0] != '$')
         return rem_conf_error(cf, "invalid variable name \"%.*s\"", REM_STR_ARG(name));
-    rem_array_init(&split->parts, sizeof(struct part));
+    rem_array_init(&split->parts, sizeof(struct rem_split_part));
     rc = rem_value_compile(cf, cf->args[1], &split->source);
     if (rc == 0)
         rc = rem_conf_var_add(cf, name, get_split, split, REM_VAR_CHANGEABLE, &var);
-    return rc != 0 ? rc : rem_conf_block_lines(cf, on_line, split);
+    if (rc == 0)
+        rc = rem_conf_block_lines(cf, on_line, split);
+    return rc != 0 ? rc : declare(cf, split, var->name);
 }
 
 static const struct rem_directive directives[] = {
