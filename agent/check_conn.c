@@ -90,6 +90,7 @@ void rem_check_finish(struct rem_checks_io *io, struct rem_check *check, bool ke
         conn->step = REM_CHECK_IDLE;
         conn->used = true;
         rem_list_append(&io->idle, &conn->idle_node);
+        io->full = false; /* it can be closed for another */
     } else {
         conn_close(io, conn);
     }
