@@ -91,8 +91,26 @@ static void put_overflows(struct rem_scrape *scrape, const struct rem_scrape_ups
 static void put_connections(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
 {
     int64_t idle = up->status.idle > 0 ? up->status.idle : 0;
+    int64_t active = up->status.connections - idle;
 
+    rem_metric_gauge(&scrape->text, up->labels, REM_STR("state=\"active\""),
+                     active > 0 ? active : 0);
     rem_metric_gauge(&scrape->text, up->labels, REM_STR("state=\"idle\""), idle);
+}
+
+static void put_in_flight(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
+{
+    int64_t sum = 0;
+
+    for (size_t i = 0; i < up->status.server_count; i++)
+        sum += up->status.servers[i].active;
+    rem_metric_gauge(&scrape->text, up->labels, REM_STR(""), sum > 0 ? sum : 0);
+}
+
+static void put_queued(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
+{
+    rem_metric_gauge(&scrape->text, up->labels, REM_STR(""),
+                     up->status.queued > 0 ? up->status.queued : 0);
 }
 
 static void put_request_duration(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
@@ -155,6 +173,11 @@ int rem_scrape_upstreams(struct rem_scrape *scrape)
          put_reused},
         {{"remora_upstream_connections", REM_METRIC_GAUGE, "Connections to servers by state."},
          put_connections},
+        {{"remora_upstream_requests_in_flight", REM_METRIC_GAUGE,
+          "Requests that servers of the present set are answering."},
+         put_in_flight},
+        {{"remora_upstream_queue_length", REM_METRIC_GAUGE, "Requests that wait for a server."},
+         put_queued},
         {{"remora_upstream_failures_total", REM_METRIC_COUNTER, "Failed exchanges with servers."},
          put_fails},
         {{"remora_upstream_sent_bytes_total", REM_METRIC_COUNTER, "Bytes sent to servers."},

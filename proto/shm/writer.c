@@ -239,6 +239,7 @@ static void zero_gauges(struct rem_shm_upstream_line *line)
     atomic_store_explicit(&line->pending, 0, memory_order_relaxed);
     atomic_store_explicit(&line->retrying, 0, memory_order_relaxed);
     atomic_store_explicit(&line->connections, 0, memory_order_relaxed);
+    atomic_store_explicit(&line->queued, 0, memory_order_relaxed);
 }
 
 /* Who dies between the bit and the count leaves the count wrong. */

@@ -214,7 +214,7 @@ struct rem_upstream_status {
     size_t server_count;
     size_t zombies;
     int64_t idle; /* pooled connections */
-    int64_t requests, pending, retrying, connections;
+    int64_t requests, pending, retrying, connections, queued;
     int64_t ejected; /* servers */
     uint64_t no_live, retries, opened, reused;
     uint64_t retries_by[REM_RETRY_REASONS];

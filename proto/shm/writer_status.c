@@ -162,6 +162,7 @@ static void add_lines(const struct rem_writer *writer, const struct rem_shm_set 
         out->pending += LOAD(line->pending);
         out->retrying += LOAD(line->retrying);
         out->connections += LOAD(line->connections);
+        out->queued += LOAD(line->queued);
         out->no_live += LOAD(line->no_live);
         out->retries += LOAD(line->retries);
         out->opened += LOAD(line->opened);

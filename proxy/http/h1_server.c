@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/h1_server_priv.h"
 
-#include "proto/shm/stat.h"
 #include "proxy/http/special.h"
 
 #include <errno.h>
@@ -67,6 +66,14 @@ static _Atomic int64_t *listener_gauge(struct rem_stat_listener_line *line, enum
     default:
         return &line->active;
     }
+}
+
+void h1_count_rejected(const struct rem_listener *listener, enum rem_reject_reason reason)
+{
+    struct rem_stat_listener_line *line = listener->stat != NULL ? listener->stat->line : NULL;
+
+    if (line != NULL)
+        atomic_fetch_add_explicit(&line->rejected[reason], 1, memory_order_relaxed);
 }
 
 /* From CLOSED: a connection begins. */
@@ -315,6 +322,7 @@ void rem_h1_server_accept(struct rem_worker *worker, struct rem_listener *listen
 
     if (client == NULL) {
         REM_LOG(worker->loop.log, REM_LOG_ALERT, ENOMEM, "no memory for a client connection");
+        h1_count_rejected(listener, REM_REJECT_CONNECTIONS);
         close(fd);
         rem_worker_released(worker);
         return;
@@ -331,6 +339,7 @@ void rem_h1_server_accept(struct rem_worker *worker, struct rem_listener *listen
     client->conn.number = ++worker->next_number;
     if (rem_conn_open(&client->conn, &worker->loop, fd, true, on_event) != REM_OK) {
         free(client);
+        h1_count_rejected(listener, REM_REJECT_OTHER);
         rem_worker_released(worker);
         return;
     }

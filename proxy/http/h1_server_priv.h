@@ -13,6 +13,7 @@
 #ifndef REM_HTTP_H1_SERVER_PRIV_H
 #define REM_HTTP_H1_SERVER_PRIV_H
 
+#include "proto/shm/stat.h"
 #include "proto/wire/chunk.h"
 #include "proxy/http/core.h"
 #include "proxy/http/h1_server.h"
@@ -141,6 +142,9 @@ void h1_head_timeout(struct rem_h1_client *client);
 
 struct rem_h1_block *h1_block_new(struct rem_worker *worker, size_t size);
 void h1_block_put(struct rem_worker *worker, struct rem_h1_block *block);
+
+/* Counts on the listener that the connection is closed before its first request. */
+void h1_count_rejected(const struct rem_listener *listener, enum rem_reject_reason reason);
 
 /* ---- h1_server_proxy.c ---- */
 

@@ -45,6 +45,7 @@ static void refuse(struct rem_h1_client *client, const char *reason)
         REM_LOG_IN(&scope, REM_LOG_ERROR, 0, "broken header: \"%.*s\"", n, bytes);
     else
         REM_LOG_IN(&scope, REM_LOG_ERROR, 0, "%s", reason);
+    h1_count_rejected(client->listener, REM_REJECT_PROTOCOL);
     h1_close(client);
 }
 

@@ -53,6 +53,18 @@ void rem_queue_fini(struct rem_upstream_group *group)
     rem_post_cancel(&group->queue_wake);
 }
 
+/* Adds to the registry's gauge, if there still is the upstream that was counted on. */
+static void count(struct rem_upstream_exchange *x, int n)
+{
+    const struct rem_shm_set *set = rem_reader_find(&x->request->worker->reader, &x->group->ref);
+
+    if (set != NULL && n > 0)
+        x->queue_uid = set->upstream_uid;
+    if (set != NULL && set->upstream_uid == x->queue_uid)
+        /* relaxed: see layout.h */
+        atomic_fetch_add_explicit(&x->group->ref.line->queued, n, memory_order_relaxed);
+}
+
 bool rem_queue_is_behind(const struct rem_upstream_exchange *x)
 {
     return x->group->queue_count != 0 && first_of(x->group) != x;
@@ -74,6 +86,7 @@ bool rem_queue_wait(struct rem_upstream_exchange *x)
     x->queue_due_ms = now_ms + group->conf->queue_timeout_ms;
     rem_list_append(&group->queue, &x->queue_node);
     group->queue_count++;
+    count(x, 1);
     if (!rem_timer_armed(&group->queue_timer))
         rem_timer_set(&loop_of(group)->timers, &group->queue_timer, LOOK_AGAIN_MS);
     return true;
@@ -86,6 +99,7 @@ void rem_queue_leave(struct rem_upstream_exchange *x)
     x->queue_due_ms = 0;
     rem_list_remove(&x->queue_node);
     x->group->queue_count--;
+    count(x, -1);
 }
 
 void rem_queue_wake(struct rem_upstream_group *group)

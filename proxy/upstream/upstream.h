@@ -171,6 +171,7 @@ struct rem_upstream_exchange {
     struct rem_str session;   /* the client's, as looked up by `sticky learn` */
     struct rem_list queue_node;
     uint64_t queue_due_ms;    /* waits for a server until then; 0: it does not */
+    uint64_t queue_uid;       /* of the upstream it is counted on meanwhile */
     uint32_t first_servers;   /* how many there were at the first pick */
     struct rem_addr addr;     /* of the server of this try */
     struct rem_str addr_text; /* in the request's arena */

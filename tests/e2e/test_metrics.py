@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -318,5 +319,73 @@ def test_cpu_time_does_not_go_back(backend):
         wait_for(lambda: alive(remora) and remora.metrics()["remora_workers", ()] == 2 and
                  remora.metrics()["remora_config_generation", ()] == 2, "old workers' end")
         assert remora.metrics()["process_cpu_seconds_total", ()] >= before
+    finally:
+        remora.stop()
+
+
+def test_gauges_of_an_upstream(backend):
+    """Who waits for a server, who is being served, what is kept; all of it ends at zero."""
+    arrived, go = threading.Event(), threading.Event()
+
+    def late(_):
+        arrived.set()
+        assert go.wait(20)
+        return ok(b"late")
+
+    remora = start("""
+worker_processes 1;
+admin { listen unix:@DIR@/admin.sock; listen 127.0.0.1:@PORT:admin@; }
+http { access_log off;
+    upstream app { zone app 64k; server %s max_conns=1; queue 5 timeout=20s; }
+    server { listen 127.0.0.1:@PORT:web@; location / { proxy_pass http://app; } } }""" % backend(late).addr)
+    app = ("upstream", "app")
+
+    def gauges():
+        metrics = remora.metrics("?scope=upstream")
+        return [metrics["remora_upstream_requests_in_flight", (app,)], metrics["remora_upstream_queue_length", (app,)],
+                metrics["remora_upstream_connections", (app, ("state", "active"))],
+                metrics["remora_upstream_connections", (app, ("state", "idle"))]]
+
+    try:
+        with Connection(remora.address("web")) as one, Connection(remora.address("web")) as two:
+            assert gauges() == [0, 0, 0, 0]
+            one.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert arrived.wait(10)
+            two.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            wait_for(lambda: gauges() == [1, 1, 1, 0], "a queue")
+            go.set()
+            assert [c.read().body for c in (one, two)] == [b"late"] * 2
+        wait_for(lambda: gauges() == [0, 0, 0, 1], "the end")
+    finally:
+        go.set()
+        remora.stop()
+
+
+def test_retries_by_reason(backend, tmp_path):
+    def reset(request):
+        request.sock.close()
+
+    def slow(_):
+        time.sleep(1)
+        return ok(b"slow")
+
+    bad = {"error": reset, "timeout": slow, "invalid_header": b"nonsense\r\n\r\n",
+           "status": b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n"}
+    good = backend(ok(b"good")).addr
+    remora = start("""
+worker_processes 1;
+admin { listen unix:@DIR@/admin.sock; listen 127.0.0.1:@PORT:admin@; }
+http { access_log off; proxy_read_timeout 200ms; proxy_next_upstream error timeout invalid_header http_500;
+    %s server { listen 127.0.0.1:@PORT:web@; location ~ ^/(.*)$ { proxy_pass http://$1; } } }""" % " ".join(
+        "upstream %s { server %s; server %s backup; }" % (name, backend(answer).addr, good)
+        for name, answer in bad.items()))
+    try:
+        for name in bad:
+            with Connection(remora.address("web")) as c:
+                assert c.request("GET", "/" + name).body == b"good"
+        metrics = remora.metrics("?scope=upstream")
+        found = {dict(labels)["upstream"]: dict(labels)["reason"] for (name, labels), value in metrics.items()
+                 if name == "remora_upstream_retries_total" and value == 1}
+        assert found == {name: name for name in bad}
     finally:
         remora.stop()
