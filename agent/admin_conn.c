@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* A pipelining client lets others have their turn after so many. */
-enum { REQUESTS_PER_TURN = 32 };
+enum { REQUESTS_PER_TURN = 64 };
 
 /* An answer not written after so long may be that of a client that does not read. */
 enum { SLOW_MS = 1000 };
@@ -72,11 +72,109 @@ void rem_admin_conn_goto(struct rem_admin_conn *conn, enum rem_admin_state state
     }
 }
 
-/* The answer comes by rem_admin_call_reply. */
+/* Answers come by rem_admin_call_reply; they are written when all calls under way have theirs. */
 static enum rem_admin_step step_answer(struct rem_admin_conn *conn)
 {
-    (void)conn;
-    return REM_ADMIN_WAIT;
+    if (rem_admin_conn_look_ahead(conn))
+        return REM_ADMIN_NEXT;
+    if (conn->open != 0)
+        return REM_ADMIN_WAIT;
+    rem_admin_conn_goto(conn, REM_ADMIN_WRITE);
+    return REM_ADMIN_NEXT;
+}
+
+/* ---- exchanges ---- */
+
+static struct rem_admin_exchange *exchange_at(struct rem_list *node)
+{
+    return REM_LIST_ENTRY(node, struct rem_admin_exchange, node);
+}
+
+/* As it is before a request.  Whoever waits holds no large buffers. */
+static void exchange_reset(struct rem_admin_exchange *x)
+{
+    if (x->body.size > REM_ADMIN_INPUT_SIZE)
+        rem_sbuf_fini(&x->body);
+    else
+        rem_sbuf_clear(&x->body);
+    rem_api_response_fini(&x->call.response);
+    rem_api_response_init(&x->call.response);
+    x->call.request = (struct rem_api_request){0};
+    rem_arena_reset(&x->arena);
+    x->answered = false;
+}
+
+static void exchange_free(struct rem_admin_exchange *x)
+{
+    rem_sbuf_fini(&x->body);
+    rem_api_response_fini(&x->call.response);
+    rem_arena_reset(&x->arena);
+    free(x);
+}
+
+bool rem_admin_conn_make_exchange(struct rem_admin_conn *conn)
+{
+    struct rem_admin_exchange *x;
+
+    if (conn->x != NULL)
+        return true;
+    x = calloc(1, sizeof(*x));
+    if (x == NULL)
+        return false;
+    x->conn = conn;
+    rem_list_init(&x->node);
+    rem_list_init(&x->call.node);
+    rem_sbuf_init(&x->body);
+    rem_api_response_init(&x->call.response);
+    rem_arena_init(&x->arena, NULL);
+    conn->x = x;
+    return true;
+}
+
+struct rem_admin_exchange *rem_admin_conn_first(const struct rem_admin_conn *conn)
+{
+    return exchange_at(conn->line.next);
+}
+
+void rem_admin_conn_enqueue(struct rem_admin_conn *conn, bool answered)
+{
+    struct rem_admin_exchange *x = conn->x;
+
+    conn->x = NULL;
+    x->method = conn->head.method;
+    x->minor = conn->head.head.minor;
+    x->answered = answered;
+    rem_list_append(&conn->line, &x->node);
+    conn->count++;
+    conn->open += !answered;
+}
+
+void rem_admin_conn_drop(struct rem_admin_conn *conn)
+{
+    struct rem_admin_exchange *x = rem_admin_conn_first(conn);
+
+    rem_list_remove(&x->node);
+    conn->count--;
+    if (conn->x != NULL) {
+        exchange_free(x);
+        return;
+    }
+    exchange_reset(x);
+    conn->x = x;
+}
+
+/* Nobody is there any more to be answered. */
+static void abandon(struct rem_admin_conn *conn)
+{
+    struct rem_admin_handler *handler = &conn->server->handler;
+
+    while (!rem_list_empty(&conn->line)) {
+        struct rem_admin_exchange *x = rem_admin_conn_first(conn);
+        if (!x->answered)
+            handler->on_abandon(handler->data, &x->call);
+        rem_list_remove(&x->node);
+        exchange_free(x);
+    }
 }
 
 /* ---- life ---- */
@@ -97,9 +195,10 @@ static void conn_free(struct rem_admin_conn *conn)
         event_free(conn->timer);
     close(conn->fd);
     free(conn->in);
-    rem_sbuf_fini(&conn->body);
-    rem_api_response_fini(&conn->call.response);
-    rem_arena_reset(&conn->arena);
+    abandon(conn);
+    if (conn->x != NULL)
+        exchange_free(conn->x);
+    rem_sbuf_fini(&conn->batch);
     conn->magic = 0;
     if (conn->listener != NULL)
         conn->listener->connection_count--;
@@ -126,7 +225,12 @@ static void on_io(evutil_socket_t fd, short what, void *data)
     struct rem_admin_conn *conn = data;
 
     (void)fd;
-    (void)what;
+    if (what & EV_READ)
+        conn->drained = false;
+    if (conn->state == REM_ADMIN_ANSWER) { /* what arrives meanwhile stays in the socket */
+        (void)event_del(conn->readable);
+        return;
+    }
     rem_clock_update(conn->server->clock);
     conn->budget = REQUESTS_PER_TURN;
     drive(conn);
@@ -140,6 +244,7 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
     (void)what;
     rem_clock_update(conn->server->clock);
     conn->expired = true;
+    conn->drained = false;
     drive(conn);
 }
 
@@ -162,21 +267,19 @@ int rem_admin_conn_new(struct rem_admin_listener_event *listener, int fd,
     rem_admin_auth_meet(server->auth, fd, listener->role, peer, &conn->client);
     rem_list_init(&conn->node);
     rem_list_init(&conn->stream);
-    rem_list_init(&conn->call.node);
-    rem_sbuf_init(&conn->body);
-    rem_api_response_init(&conn->call.response);
-    rem_arena_init(&conn->arena, NULL);
-    rem_h1_request_init(&conn->head, &rem_admin_conn_limits, &conn->arena);
+    rem_list_init(&conn->line);
+    rem_sbuf_init(&conn->batch);
     listener->connection_count++;
     server->connection_count++;
     conn->readable = event_new(server->base, fd, EV_READ | EV_PERSIST, on_io, conn);
     conn->writable = event_new(server->base, fd, EV_WRITE, on_io, conn);
     conn->timer = evtimer_new(server->base, on_timer, conn);
     if (conn->readable == NULL || conn->writable == NULL || conn->timer == NULL ||
-        event_add(conn->readable, NULL) != 0) {
+        !rem_admin_conn_make_exchange(conn) || event_add(conn->readable, NULL) != 0) {
         conn_free(conn);
         return REM_ENOMEM;
     }
+    rem_h1_request_init(&conn->head, &rem_admin_conn_limits, &conn->x->arena);
     rem_list_append(&server->connections, &conn->node);
     rem_admin_conn_arm(conn, server->patience.idle);
     return 0;
@@ -190,8 +293,6 @@ struct rem_admin_conn *rem_admin_conn_at(struct rem_list *node)
 void rem_admin_conn_close(struct rem_admin_conn *conn)
 {
     REM_CHECK_OBJ(conn, REM_ADMIN_CONN_MAGIC);
-    if (conn->state == REM_ADMIN_ANSWER)
-        conn->server->handler.on_abandon(conn->server->handler.data, &conn->call);
     conn_free(conn);
 }
 
@@ -204,6 +305,7 @@ void rem_admin_conn_quit(struct rem_admin_conn *conn)
      * more and closes only if nothing is there. */
     if ((conn->state == REM_ADMIN_READ_HEAD || conn->state == REM_ADMIN_STREAM) && !conn->driving) {
         conn->budget = 1;
+        conn->drained = false;
         drive(conn);
     }
 }
@@ -257,10 +359,11 @@ bool rem_admin_conn_make_room(struct rem_admin_listener_event *listener)
 
 void rem_admin_call_reply(struct rem_admin_call *call)
 {
-    struct rem_admin_conn *conn = REM_CONTAINER(call, struct rem_admin_conn, call);
+    struct rem_admin_exchange *x = REM_CONTAINER(call, struct rem_admin_exchange, call);
+    struct rem_admin_conn *conn = x->conn;
 
     REM_CHECK_OBJ(conn, REM_ADMIN_CONN_MAGIC);
-    REM_CHECK(conn->state == REM_ADMIN_ANSWER);
+    REM_CHECK(conn->state == REM_ADMIN_ANSWER && !x->answered);
     if (call->response.body.failed) {
         struct rem_admin_handler *handler = &conn->server->handler;
         rem_sbuf_fini(&call->response.body);
@@ -268,9 +371,9 @@ void rem_admin_call_reply(struct rem_admin_call *call)
         handler->on_error(handler->data, &call->request, 500, &call->response);
     }
     conn->server->handler.on_answer(conn->server->handler.data, call);
-    rem_admin_conn_goto(conn, REM_ADMIN_WRITE);
-    conn->out_n = 0;
-    if (!conn->driving) {
+    x->answered = true;
+    conn->open--;
+    if (!conn->driving && conn->open == 0) {
         conn->budget = REQUESTS_PER_TURN;
         drive(conn);
     }

@@ -2,8 +2,9 @@
 /* admin_conn.h - one client connection of the admin server.
  *
  * Lifecycle:  READ_HEAD -> READ_BODY -> ANSWER -> WRITE -> (READ_HEAD | STREAM | LINGER | closed).
- * Rule:       one request at a time; what a client pipelines waits in the input buffer, and no
- *             more is read meanwhile.  */
+ * Rule:       answers go out in the order of the requests.  Changes that a client pipelines are
+ * under way together, as far as they fit into the input buffer; all else waits there until what is
+ * before it is answered, and no more is read meanwhile.  */
 #ifndef REM_AGENT_ADMIN_CONN_H
 #define REM_AGENT_ADMIN_CONN_H
 

@@ -13,6 +13,7 @@ enum {
     REM_ADMIN_CONN_MAGIC = 0x61646d63,
     REM_ADMIN_INPUT_SIZE = REM_ADMIN_HEAD_MAX,
     REM_ADMIN_ANSWER_HEAD = 1024,
+    REM_ADMIN_PIPELINE = 64, /* calls of a connection under way at a time */
 };
 
 /* In the order a request takes; each waits for what is named, with the timer in brackets. */
@@ -28,6 +29,18 @@ enum rem_admin_state {
 };
 
 enum rem_admin_step { REM_ADMIN_NEXT = 0, REM_ADMIN_WAIT };
+
+/* A request and its answer. */
+struct rem_admin_exchange {
+    struct rem_admin_call call;
+    struct rem_admin_conn *conn;
+    struct rem_list node;   /* in conn->line */
+    struct rem_arena arena; /* everything of the request */
+    struct rem_sbuf body;   /* of the request */
+    enum rem_method method;
+    unsigned minor; /* of the client's HTTP version */
+    bool answered;
+};
 
 struct rem_admin_conn {
     uint32_t magic;
@@ -47,20 +60,24 @@ struct rem_admin_conn {
     bool keepalive; /* as far as the request allows */
     bool linger;    /* input was left unread */
     bool eof;
+    bool drained; /* nothing more was there to read when this was last tried */
     bool expired; /* the timer of this state has run out */
     unsigned budget;
 
     char *in; /* REM_ADMIN_INPUT_SIZE bytes; NULL while idle */
     size_t in_n;
 
-    struct rem_arena arena; /* everything of the current request */
+    struct rem_admin_exchange *x; /* being read; NULL: the newest is in the line */
+    struct rem_list line;         /* exchanges handed over, oldest first, and refused ones */
+    unsigned count;               /* of the line */
+    unsigned open;                /* those that are not answered */
+    bool joins;                   /* the newest may have others behind it before it is answered */
     struct rem_h1_request head;
     struct rem_chunk_decoder chunks;
     uint64_t body_left;  /* REM_FRAMING_LENGTH: bytes to come */
     uint64_t body_since; /* monotonic ms, when the body began */
-    struct rem_sbuf body;
 
-    struct rem_admin_call call;
+    struct rem_sbuf batch; /* several answers that are being sent as one */
     char out[REM_ADMIN_ANSWER_HEAD];
     size_t out_n;
     size_t sent;  /* of head and body together */
@@ -75,6 +92,22 @@ enum rem_admin_step rem_admin_conn_read_body(struct rem_admin_conn *conn);
 enum rem_admin_step rem_admin_conn_write(struct rem_admin_conn *conn);
 enum rem_admin_step rem_admin_conn_stream(struct rem_admin_conn *conn);
 enum rem_admin_step rem_admin_conn_linger(struct rem_admin_conn *conn);
+
+/* The exchange whose answer is next. */
+struct rem_admin_exchange *rem_admin_conn_first(const struct rem_admin_conn *conn);
+
+/* Puts the exchange that was read into the line. */
+void rem_admin_conn_enqueue(struct rem_admin_conn *conn, bool answered);
+
+/* Ends the first exchange of the line. */
+void rem_admin_conn_drop(struct rem_admin_conn *conn);
+
+/* Makes conn->x if there is none.  Returns: false without memory. */
+bool rem_admin_conn_make_exchange(struct rem_admin_conn *conn);
+
+/* Hands over the request behind the newest one when it may join that: a change behind a change, all
+ * of it in the input buffer. */
+bool rem_admin_conn_look_ahead(struct rem_admin_conn *conn);
 
 /* The head of a streaming answer is out; its body is the first piece. */
 void rem_admin_conn_begin_stream(struct rem_admin_conn *conn);

@@ -20,7 +20,7 @@ bool rem_admin_conn_fill(struct rem_admin_conn *conn)
 {
     ssize_t n;
 
-    if (conn->eof)
+    if (conn->eof || conn->drained)
         return false;
     if (conn->in == NULL && (conn->in = malloc(REM_ADMIN_INPUT_SIZE)) == NULL) {
         conn->eof = true;
@@ -31,8 +31,11 @@ bool rem_admin_conn_fill(struct rem_admin_conn *conn)
     while (n < 0 && errno == EINTR);
     if (n > 0) {
         conn->in_n += (size_t)n;
+        /* Of what comes from now on the loop tells. */
+        conn->drained = conn->in_n < REM_ADMIN_INPUT_SIZE;
         return true;
     }
+    conn->drained = true;
     if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
         conn->eof = true;
     return false;
@@ -45,17 +48,18 @@ static void consume(struct rem_admin_conn *conn, size_t n)
         memmove(conn->in, conn->in + n, conn->in_n);
 }
 
-/* Answers an error that ends the connection. */
+/* Answers an error that ends the connection, behind what is under way. */
 static void fail(struct rem_admin_conn *conn, int status)
 {
     struct rem_admin_handler *handler = &conn->server->handler;
 
-    rem_api_response_reset(&conn->call.response);
-    handler->on_error(handler->data, &conn->call.request, status, &conn->call.response);
+    rem_api_response_reset(&conn->x->call.response);
+    handler->on_error(handler->data, &conn->x->call.request, status, &conn->x->call.response);
     conn->keepalive = false;
     conn->linger = true;
-    rem_admin_conn_goto(conn, REM_ADMIN_WRITE);
-    conn->out_n = 0;
+    rem_admin_conn_enqueue(conn, true);
+    if (conn->state != REM_ADMIN_ANSWER)
+        rem_admin_conn_goto(conn, REM_ADMIN_WRITE);
 }
 
 /* The address the client connected to, without its port; .p is NULL without memory. */
@@ -67,9 +71,9 @@ static struct rem_str local_address(struct rem_admin_conn *conn)
     char text[REM_ADDR_TEXT];
 
     if (getsockname(conn->fd, (struct sockaddr *)&storage, &len) != 0)
-        return rem_arena_dup(&conn->arena, REM_STR(""));
+        return rem_arena_dup(&conn->x->arena, REM_STR(""));
     rem_addr_from((const struct sockaddr *)&storage, len, &addr);
-    return rem_arena_dup(&conn->arena,
+    return rem_arena_dup(&conn->x->arena,
                          rem_str_make(text, rem_addr_host_text(&addr, text, sizeof(text))));
 }
 
@@ -77,7 +81,7 @@ static struct rem_str local_address(struct rem_admin_conn *conn)
 static bool take_field(struct rem_admin_conn *conn, const struct rem_field *field,
                        struct rem_str *out)
 {
-    *out = field != NULL ? rem_arena_dup(&conn->arena, field->value) : REM_STR("");
+    *out = field != NULL ? rem_arena_dup(&conn->x->arena, field->value) : REM_STR("");
     return out->p != NULL;
 }
 
@@ -86,16 +90,16 @@ static bool take_field(struct rem_admin_conn *conn, const struct rem_field *fiel
 static int take_head(struct rem_admin_conn *conn)
 {
     const struct rem_h1_request *head = &conn->head;
-    struct rem_api_request *request = &conn->call.request;
+    struct rem_api_request *request = &conn->x->call.request;
     const struct rem_fields *fields = &head->head.fields;
     const struct rem_field *match = rem_fields_find(fields, REM_FIELD_IF_MATCH);
     const struct rem_field *none = rem_fields_find(fields, REM_FIELD_IF_NONE_MATCH);
 
     *request = (struct rem_api_request){
         .method = head->method,
-        .method_text = rem_arena_dup(&conn->arena, head->method_text),
-        .path = rem_arena_dup(&conn->arena, head->uri.path),
-        .args = rem_arena_dup(&conn->arena, head->uri.args),
+        .method_text = rem_arena_dup(&conn->x->arena, head->method_text),
+        .path = rem_arena_dup(&conn->x->arena, head->uri.path),
+        .args = rem_arena_dup(&conn->x->arena, head->uri.args),
         .local = local_address(conn),
         .has_if_match = match != NULL,
         .has_if_none_match = none != NULL,
@@ -118,7 +122,7 @@ static int take_head(struct rem_admin_conn *conn)
 static bool take_inlet(struct rem_admin_conn *conn)
 {
     const struct rem_fields *fields = &conn->head.head.fields;
-    struct rem_api_request *request = &conn->call.request;
+    struct rem_api_request *request = &conn->x->call.request;
     const struct rem_field *field = rem_fields_find_name(fields, REM_STR(REM_INLET_FIELD));
     bool write = false;
 
@@ -133,7 +137,7 @@ static bool take_inlet(struct rem_admin_conn *conn)
     request->foreign_origin =
         field != NULL && !rem_browser_same_origin(field->value, &conn->head.host);
     field = rem_fields_find_name(fields, REM_STR(REM_INLET_LOCAL));
-    request->local = rem_arena_dup(&conn->arena, field != NULL ? field->value : REM_STR(""));
+    request->local = rem_arena_dup(&conn->x->arena, field != NULL ? field->value : REM_STR(""));
     return request->local.p != NULL;
 }
 
@@ -158,7 +162,8 @@ static int check_inlet(struct rem_admin_conn *conn)
 static int check_access(struct rem_admin_conn *conn)
 {
     struct rem_admin_server *server = conn->server;
-    struct rem_api_request *request = &conn->call.request;
+    struct rem_api_response *response = &conn->x->call.response;
+    struct rem_api_request *request = &conn->x->call.request;
     unsigned retry_sec = 0;
     int status = rem_admin_auth_ask(server->auth, &conn->client, &conn->head, request, &retry_sec);
     bool body = conn->body_left != 0 || conn->head.head.framing == REM_FRAMING_CHUNKED;
@@ -168,12 +173,12 @@ static int check_access(struct rem_admin_conn *conn)
     if (status == 0)
         return REM_OK;
     fail(conn, status);
-    conn->call.response.retry_sec = retry_sec;
+    response->retry_sec = retry_sec;
     return REM_EACCES;
 }
 
-/* The head is complete: what follows it? */
-static void begin_body(struct rem_admin_conn *conn)
+/* The head is complete: takes it out of the input.  Returns: false when it is refused. */
+static bool accept_head(struct rem_admin_conn *conn)
 {
     const struct rem_h1_head *head = &conn->head.head;
     int rc;
@@ -181,21 +186,31 @@ static void begin_body(struct rem_admin_conn *conn)
     conn->keepalive = rem_h1_persists(head) && !conn->server->quitting;
     conn->body_left = head->framing == REM_FRAMING_LENGTH ? head->content_length : 0;
     conn->body_since = conn->server->clock->mono_ms;
-    rem_sbuf_clear(&conn->body);
+    rem_sbuf_clear(&conn->x->body);
     if (take_head(conn) != 0) {
         fail(conn, 500);
-        return;
+        return false;
     }
     rc = conn->inlet != NULL ? check_inlet(conn) : check_access(conn);
     consume(conn, head->head_size);
     if (rc != REM_OK)
-        return;
+        return false;
     if (conn->body_left > REM_ADMIN_BODY_MAX) {
         fail(conn, 413);
-        return;
+        return false;
     }
+    return true;
+}
+
+/* What follows the head? */
+static void begin_body(struct rem_admin_conn *conn)
+{
+    const struct rem_h1_head *head = &conn->head.head;
+
+    if (!accept_head(conn))
+        return;
     if (head->framing == REM_FRAMING_CHUNKED)
-        rem_chunk_decoder_init(&conn->chunks, &rem_admin_conn_limits, &conn->arena);
+        rem_chunk_decoder_init(&conn->chunks, &rem_admin_conn_limits, &conn->x->arena);
     if ((head->flags & REM_H1_EXPECT_CONTINUE) && conn->in_n == 0 &&
         (conn->body_left != 0 || head->framing == REM_FRAMING_CHUNKED))
         send_continue(conn);
@@ -217,7 +232,7 @@ static enum rem_admin_step await_head(struct rem_admin_conn *conn)
         return REM_ADMIN_NEXT;
     }
     if (conn->in_n != 0 && conn->expired) {
-        conn->call.request = (struct rem_api_request){0};
+        conn->x->call.request = (struct rem_api_request){0};
         fail(conn, 408);
         return REM_ADMIN_NEXT;
     }
@@ -249,7 +264,7 @@ enum rem_admin_step rem_admin_conn_read_head(struct rem_admin_conn *conn)
     }
     if (rc == REM_EAGAIN)
         return await_head(conn);
-    conn->call.request = (struct rem_api_request){0};
+    conn->x->call.request = (struct rem_api_request){0};
     fail(conn, conn->head.head.status);
     return REM_ADMIN_NEXT;
 }
@@ -262,7 +277,7 @@ static int take_body(struct rem_admin_conn *conn)
 
     if (conn->head.head.framing != REM_FRAMING_CHUNKED) {
         size_t n = conn->in_n < conn->body_left ? conn->in_n : (size_t)conn->body_left;
-        rem_sbuf_add(&conn->body, rem_str_make(conn->in, n));
+        rem_sbuf_add(&conn->x->body, rem_str_make(conn->in, n));
         consume(conn, n);
         conn->body_left -= n;
         rc = conn->body_left == 0 ? 0 : REM_EAGAIN;
@@ -273,30 +288,76 @@ static int take_body(struct rem_admin_conn *conn)
         rc = rem_chunk_decode(&conn->chunks, conn->in, conn->in_n, &used, &data);
         if (rc != 0 && rc != REM_EAGAIN)
             return rc;
-        rem_sbuf_add(&conn->body, data);
+        rem_sbuf_add(&conn->x->body, data);
         consume(conn, used);
-        if (conn->body.n > REM_ADMIN_BODY_MAX)
+        if (conn->x->body.n > REM_ADMIN_BODY_MAX)
             return REM_ETOOBIG;
         if (rc == 0 && data.n == 0)
             break;
     }
-    return conn->body.failed ? REM_ENOMEM : rc;
+    return conn->x->body.failed ? REM_ENOMEM : rc;
+}
+
+/* Changes may be under way together, as each sees those before it.  What reads must see them
+ * published, and so must what has a precondition. */
+static bool joins(const struct rem_api_request *request)
+{
+    return request->method != REM_METHOD_GET && request->method != REM_METHOD_HEAD &&
+           !request->has_if_match && !request->has_if_none_match;
 }
 
 /* The request is complete: asks for its answer. */
 static void hand_over(struct rem_admin_conn *conn)
 {
     struct rem_admin_handler *handler = &conn->server->handler;
+    struct rem_admin_exchange *x = conn->x;
 
-    conn->call.request.body = rem_sbuf_str(&conn->body);
-    conn->call.since_ms = rem_mono_ms();
-    rem_api_response_reset(&conn->call.response);
+    conn->x->call.request.body = rem_sbuf_str(&conn->x->body);
+    conn->x->call.since_ms = rem_mono_ms();
+    rem_api_response_reset(&conn->x->call.response);
     if (conn->budget > 0)
         conn->budget--;
-    rem_admin_conn_goto(conn, REM_ADMIN_ANSWER);
-    /* What arrives meanwhile stays in the socket. */
-    (void)event_del(conn->readable);
-    handler->on_call(handler->data, &conn->call);
+    conn->joins = conn->keepalive && joins(&x->call.request);
+    rem_admin_conn_enqueue(conn, false);
+    if (conn->state != REM_ADMIN_ANSWER)
+        rem_admin_conn_goto(conn, REM_ADMIN_ANSWER);
+    handler->on_call(handler->data, &x->call);
+}
+
+/* Is the head that was just parsed one that may join, with its body behind it in the input? */
+static bool may_join(const struct rem_admin_conn *conn)
+{
+    const struct rem_h1_head *head = &conn->head.head;
+    const struct rem_api_request request = {
+        .method = conn->head.method,
+        .has_if_match = rem_fields_find(&head->fields, REM_FIELD_IF_MATCH) != NULL,
+        .has_if_none_match = rem_fields_find(&head->fields, REM_FIELD_IF_NONE_MATCH) != NULL,
+    };
+
+    return joins(&request) && head->framing != REM_FRAMING_CHUNKED &&
+           (head->framing != REM_FRAMING_LENGTH ||
+            head->content_length <= conn->in_n - head->head_size);
+}
+
+bool rem_admin_conn_look_ahead(struct rem_admin_conn *conn)
+{
+    if (!conn->joins || conn->in_n == 0 || conn->count >= REM_ADMIN_PIPELINE || conn->budget == 0 ||
+        !rem_admin_conn_make_exchange(conn))
+        return false;
+    rem_h1_request_init(&conn->head, &rem_admin_conn_limits, &conn->x->arena);
+    /* What cannot join, or is no request, is looked at again when those before it are answered. */
+    conn->joins = rem_h1_request_parse(&conn->head, conn->in, conn->in_n) == 0 && may_join(conn);
+    if (!conn->joins)
+        return false;
+    conn->joins = false;
+    if (!accept_head(conn))
+        return true;
+    if (take_body(conn) != 0) {
+        fail(conn, 500);
+        return true;
+    }
+    hand_over(conn);
+    return true;
 }
 
 enum rem_admin_step rem_admin_conn_read_body(struct rem_admin_conn *conn)

@@ -10,7 +10,7 @@
 /* Makes a chunk of the body, if need be. */
 static void frame(struct rem_admin_conn *conn)
 {
-    struct rem_sbuf *body = &conn->call.response.body;
+    struct rem_sbuf *body = &rem_admin_conn_first(conn)->call.response.body;
 
     conn->sent = conn->out_n = 0;
     if (!conn->chunked)
@@ -36,11 +36,12 @@ void rem_admin_conn_begin_stream(struct rem_admin_conn *conn)
 static bool next_piece(struct rem_admin_conn *conn)
 {
     struct rem_admin_handler *handler = &conn->server->handler;
-    struct rem_sbuf *body = &conn->call.response.body;
+    struct rem_sbuf *body = &rem_admin_conn_first(conn)->call.response.body;
     bool goes_on;
 
     rem_sbuf_clear(body);
-    goes_on = handler->on_stream(handler->data, &conn->call) && !conn->server->quitting;
+    goes_on = handler->on_stream(handler->data, &rem_admin_conn_first(conn)->call) &&
+              !conn->server->quitting;
     if (body->n == 0 && goes_on && conn->expired)
         rem_sbuf_adds(body, ":\n\n");
     conn->expired = false;
@@ -65,7 +66,7 @@ static void look_for_end(struct rem_admin_conn *conn)
 /* The piece is out.  Memory for the next one is taken when there is one. */
 static void end_piece(struct rem_admin_conn *conn)
 {
-    struct rem_sbuf *body = &conn->call.response.body;
+    struct rem_sbuf *body = &rem_admin_conn_first(conn)->call.response.body;
 
     rem_sbuf_fini(body);
     rem_sbuf_init(body);
@@ -79,7 +80,7 @@ static void end_piece(struct rem_admin_conn *conn)
 
 enum rem_admin_step rem_admin_conn_stream(struct rem_admin_conn *conn)
 {
-    struct rem_sbuf *body = &conn->call.response.body;
+    struct rem_sbuf *body = &rem_admin_conn_first(conn)->call.response.body;
 
     if (conn->out_n + body->n == 0) {
         look_for_end(conn);

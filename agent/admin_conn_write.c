@@ -15,21 +15,24 @@
 /* Bytes read and thrown away behind an error. */
 enum { LINGER_MAX = 1 << 20 };
 
+/* Pipelined answers are put together up to this size, those with bodies up to that. */
+enum { BATCH_MAX = 65536, BATCH_BODY = 16384 };
+
 /* A stream needs the end of the connection, or chunks; and no proxy on the way that collects what
  * passes. */
 static void put_stream_fields(struct rem_admin_conn *conn, struct rem_put *put)
 {
     conn->keepalive = false;
-    conn->chunked = conn->head.head.minor != 0;
+    conn->chunked = rem_admin_conn_first(conn)->minor != 0;
     if (conn->chunked)
         REM_PUT_FIELD(put, "Transfer-Encoding", REM_STR("chunked"));
     REM_PUT_FIELD(put, "X-Accel-Buffering", REM_STR("no"));
 }
 
-/* Writes the answer's head to `out`. */
+/* Writes the first answer's head to `out`. */
 static void compose(struct rem_admin_conn *conn)
 {
-    const struct rem_api_response *response = &conn->call.response;
+    const struct rem_api_response *response = &rem_admin_conn_first(conn)->call.response;
     struct rem_put put;
 
     if (conn->server->quitting)
@@ -56,7 +59,8 @@ static void compose(struct rem_admin_conn *conn)
     if (response->retry_sec != 0)
         rem_put_field_u64(&put, REM_STR("Retry-After"), response->retry_sec);
     REM_PUT_FIELD(&put, "Cache-Control", REM_STR("no-store"));
-    REM_PUT_FIELD(&put, "Connection", conn->keepalive ? REM_STR("keep-alive") : REM_STR("close"));
+    REM_PUT_FIELD(&put, "Connection",
+                  conn->keepalive || conn->count > 1 ? REM_STR("keep-alive") : REM_STR("close"));
     rem_put_crlf(&put);
     REM_CHECK(!put.full);
     conn->out_n = rem_put_str(&put).n;
@@ -74,20 +78,11 @@ static bool client_reads(struct rem_admin_conn *conn)
     return reads;
 }
 
-/* The answer is out: what next? */
-static void end_request(struct rem_admin_conn *conn)
+/* All answers are out: what next? */
+static void end_requests(struct rem_admin_conn *conn)
 {
-    rem_api_response_reset(&conn->call.response);
-    if (conn->body.size > REM_ADMIN_INPUT_SIZE) { /* an idle connection holds no large buffers */
-        rem_sbuf_fini(&conn->body);
-        rem_sbuf_init(&conn->body);
-    }
-    rem_api_response_fini(&conn->call.response);
-    rem_api_response_init(&conn->call.response);
-    conn->call.request = (struct rem_api_request){0};
-    rem_arena_reset(&conn->arena);
-    rem_h1_request_init(&conn->head, &rem_admin_conn_limits, &conn->arena);
-    conn->out_n = 0;
+    rem_h1_request_init(&conn->head, &rem_admin_conn_limits, &conn->x->arena);
+    conn->joins = false;
     if (conn->keepalive) {
         rem_admin_conn_goto(conn, REM_ADMIN_READ_HEAD);
         if (conn->in_n != 0)
@@ -138,21 +133,70 @@ enum rem_admin_step rem_admin_conn_send(struct rem_admin_conn *conn, struct rem_
     return REM_ADMIN_NEXT;
 }
 
+/* What is sent of an answer's body. */
+static struct rem_str body_of(const struct rem_admin_exchange *x)
+{
+    struct rem_str body = rem_sbuf_str(&x->call.response.body);
+
+    if (x->method == REM_METHOD_HEAD || x->call.response.status == 204 || x->call.response.streams)
+        body.n = 0;
+    return body;
+}
+
+/* Puts short answers together; large ones go out from where they are. */
+static void fill_batch(struct rem_admin_conn *conn)
+{
+    while (conn->count != 0 && conn->batch.n < BATCH_MAX) {
+        struct rem_admin_exchange *x = rem_admin_conn_first(conn);
+        struct rem_str body = body_of(x);
+
+        if (body.n > BATCH_BODY || x->call.response.streams)
+            break;
+        compose(conn);
+        rem_sbuf_add(&conn->batch, rem_str_make(conn->out, conn->out_n));
+        rem_sbuf_add(&conn->batch, body);
+        rem_admin_conn_drop(conn);
+    }
+    conn->out_n = conn->sent = 0;
+    if (conn->batch.failed)
+        rem_admin_conn_goto(conn, REM_ADMIN_CLOSED);
+}
+
+static enum rem_admin_step write_batch(struct rem_admin_conn *conn)
+{
+    if (conn->sent != conn->batch.n)
+        return rem_admin_conn_send(conn, rem_sbuf_str(&conn->batch));
+    rem_sbuf_fini(&conn->batch);
+    rem_sbuf_init(&conn->batch);
+    conn->sent = 0;
+    if (conn->count == 0)
+        end_requests(conn);
+    return REM_ADMIN_NEXT;
+}
+
 enum rem_admin_step rem_admin_conn_write(struct rem_admin_conn *conn)
 {
-    struct rem_api_response *response = &conn->call.response;
-    struct rem_str body = rem_sbuf_str(&response->body);
+    struct rem_admin_exchange *x;
+    struct rem_str body;
 
+    if (conn->batch.n == 0 && conn->out_n == 0 && conn->count > 1)
+        fill_batch(conn);
+    if (conn->batch.n != 0 || conn->batch.failed)
+        return conn->batch.failed ? REM_ADMIN_NEXT : write_batch(conn);
+    x = rem_admin_conn_first(conn);
     if (conn->out_n == 0)
         compose(conn);
-    if (conn->head.method == REM_METHOD_HEAD || response->status == 204 || response->streams)
-        body.n = 0;
+    body = body_of(x);
     if (conn->sent != conn->out_n + body.n)
         return rem_admin_conn_send(conn, body);
-    if (response->streams)
+    if (x->call.response.streams) {
         rem_admin_conn_begin_stream(conn);
-    else
-        end_request(conn);
+        return REM_ADMIN_NEXT;
+    }
+    conn->out_n = conn->sent = 0;
+    rem_admin_conn_drop(conn);
+    if (conn->count == 0)
+        end_requests(conn);
     return REM_ADMIN_NEXT;
 }
 
