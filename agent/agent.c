@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 
 #include "api/events.h"
+#include "api/names.h"
 
 #include <event2/event.h>
 #include <malloc.h>
@@ -183,6 +184,8 @@ static void fill_info(struct rem_agent *agent)
         .master_pid = handover->master_pid,
         .workers = handover->workers,
         .zones = handover->zones,
+        .upstreams = handover->upstreams,
+        .upstream_count = handover->upstream_count,
     };
 }
 
@@ -269,6 +272,28 @@ static int reconcile(struct rem_agent *agent, const struct rem_registry_conf *co
     return rc;
 }
 
+/* The table of servers that are given by name through the API belongs to every configuration that
+ * has somebody to ask.  Returns false without memory. */
+static bool declare_names(struct rem_agent *agent, struct rem_registry_conf *conf)
+{
+    const struct rem_table_spec names = {
+        .kind = REM_TABLE_NAMES, .name = REM_NAMES_TABLE, .config_hash = REM_NAMES_HASH};
+    size_t i = 0;
+
+    while (i < conf->upstream_count && conf->upstreams[i].resolver == NULL)
+        i++;
+    if (i == conf->upstream_count)
+        return true;
+    agent->tables = calloc(conf->table_count + 1, sizeof(*agent->tables));
+    if (agent->tables == NULL)
+        return false;
+    if (conf->table_count != 0)
+        memcpy(agent->tables, conf->tables, conf->table_count * sizeof(*agent->tables));
+    agent->tables[conf->table_count++] = names;
+    conf->tables = agent->tables;
+    return true;
+}
+
 /* The registry as the configuration and earlier changes have it. */
 static int start_registry(struct rem_agent *agent, struct rem_err *err)
 {
@@ -297,6 +322,8 @@ static int start_registry(struct rem_agent *agent, struct rem_err *err)
                                                 .log = agent->log,
                                                 .clock = agent->clock,
                                                 .persist = &agent->persist};
+    if (!declare_names(agent, &conf))
+        return rem_err_set(err, REM_ENOMEM, "out of memory");
     rc = rem_store_merge(&agent->store, handover->state_path, &conf, err);
     if (rc != 0)
         return err->text[0] != '\0' ? rc : rem_err_set(err, rc, "cannot read the state file");
@@ -429,6 +456,7 @@ static void end(struct rem_agent *agent)
         event_base_free(agent->base);
     rem_api_fini(&agent->api);
     rem_writer_free(&agent->writer);
+    free(agent->tables);
     rem_journal_close(&agent->journal);
 }
 

@@ -43,6 +43,7 @@ struct rem_agent {
     struct rem_admin_auth auth;
     struct rem_admin_server server;
     struct rem_resolves resolves;
+    struct rem_table_spec *tables; /* owned; those of the configuration and our own */
     struct rem_states states;
     struct rem_store store;
     struct rem_keyval_states keyvals;

@@ -342,6 +342,10 @@ void rem_agent_turn_end(struct rem_agent *agent)
     publish(agent);
     rem_store_turn(&agent->store);
     rem_persist_run(&agent->persist);
+    if (agent->api.names) {
+        agent->api.names = false;
+        rem_resolves_look(&agent->resolves);
+    }
     if (rem_resolves_apply(&agent->resolves))
         rem_agent_reclaim(agent);
     rem_checks_sync(&agent->checks);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/resolve.h"
+#include "agent/resolve_priv.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -7,20 +7,6 @@
 enum {
     AGAIN_MIN_MS = 1000,  /* between two questions, whatever a TTL says */
     EMPTY_MAX_MS = 10000, /* a name without addresses is asked for again after that */
-};
-
-struct rem_resolve_job {
-    struct rem_resolves *owner;
-    const struct rem_upstream_spec *upstream;
-    const struct rem_resolve_spec *spec;
-    uint32_t parent; /* what its servers carry */
-    struct rem_dns *dns;
-    struct rem_dns_query *query;
-    struct event *again;
-    struct rem_dns_target *targets; /* owned; the last answer */
-    size_t count;
-    bool answered; /* and not published yet */
-    int failed;    /* the code logged last, so that each is logged once */
 };
 
 /* ---- servers from answers ---- */
@@ -151,10 +137,10 @@ bool rem_resolves_apply(struct rem_resolves *resolves)
 
     if (REM_LIKELY(!resolves->dirty) || rem_change_new(resolves->writer, &change) != REM_OK)
         return false;
-    for (size_t i = 0; i < resolves->job_count; i++) {
-        if (resolves->jobs[i].answered)
-            (void)stage(&resolves->jobs[i], change, &touched);
-        resolves->jobs[i].answered = false;
+    for (struct rem_resolve_job *job = resolves->jobs; job != NULL; job = job->next) {
+        if (job->answered)
+            (void)stage(job, change, &touched);
+        job->answered = false;
     }
     if (touched)
         rc = rem_change_commit(change, REM_REVISION_ANY, &commit, &err);
@@ -285,68 +271,77 @@ static int loop_for(struct rem_resolves *resolves, const struct rem_dns_spec *sp
     return REM_OK;
 }
 
-static int job_start(struct rem_resolves *resolves, const struct rem_upstream_spec *upstream,
-                     size_t index)
+int rem_resolve_job_start(struct rem_resolves *resolves, const struct rem_upstream_spec *upstream,
+                          const struct rem_resolve_spec *spec, uint32_t parent,
+                          struct rem_resolve_job **out)
 {
-    struct rem_resolve_job *job = &resolves->jobs[resolves->job_count];
+    struct rem_resolve_job *job = calloc(1, sizeof(*job));
     const struct timeval now = {0, 0};
     int rc;
 
-    *job = (struct rem_resolve_job){
-        .owner = resolves,
-        .upstream = upstream,
-        .spec = &upstream->resolves[index],
-        .parent = (uint32_t)index + 1,
-    };
-    rc = loop_for(resolves, job->spec->resolver, &job->dns);
-    if (rc != REM_OK)
-        return rc;
-    job->again = evtimer_new(resolves->base, on_again, job);
-    if (job->again == NULL)
+    if (job == NULL)
         return REM_ENOMEM;
-    resolves->job_count++;
-    return evtimer_add(job->again, &now) == 0 ? REM_OK : REM_ENOMEM;
+    *job = (struct rem_resolve_job){
+        .owner = resolves, .upstream = upstream, .spec = spec, .parent = parent};
+    rem_arena_init(&job->arena, NULL);
+    rc = loop_for(resolves, spec->resolver, &job->dns);
+    if (rc == REM_OK) {
+        job->again = evtimer_new(resolves->base, on_again, job);
+        rc = job->again != NULL && evtimer_add(job->again, &now) == 0 ? REM_OK : REM_ENOMEM;
+    }
+    job->next = resolves->jobs;
+    resolves->jobs = job;
+    if (rc != REM_OK) {
+        rem_resolve_job_end(&resolves->jobs);
+        return rc;
+    }
+    if (out != NULL)
+        *out = job;
+    return REM_OK;
+}
+
+void rem_resolve_job_end(struct rem_resolve_job **at)
+{
+    struct rem_resolve_job *job = *at;
+
+    *at = job->next;
+    rem_dns_cancel(&job->query);
+    if (job->again != NULL)
+        event_free(job->again);
+    free(job->targets);
+    rem_arena_reset(&job->arena);
+    free(job);
 }
 
 int rem_resolves_start(struct rem_resolves *resolves, struct event_base *base,
                        const struct rem_upstream_spec *specs, size_t count)
 {
-    size_t jobs = 0;
-
-    for (size_t i = 0; i < count; i++)
-        jobs += specs[i].resolve_count;
-    if (jobs == 0)
-        return REM_OK;
     resolves->base = base;
-    resolves->jobs = calloc(jobs, sizeof(*resolves->jobs));
-    if (resolves->jobs == NULL)
-        return REM_ENOMEM;
+    resolves->specs = specs;
+    resolves->spec_count = count;
     for (size_t i = 0; i < count; i++) {
         for (size_t k = 0; k < specs[i].resolve_count; k++) {
-            int rc = job_start(resolves, &specs[i], k);
+            int rc = rem_resolve_job_start(resolves, &specs[i], &specs[i].resolves[k],
+                                           (uint32_t)k + 1, NULL);
             if (rc != REM_OK)
                 return rc;
         }
     }
+    rem_resolves_look(resolves);
     return REM_OK;
 }
 
 void rem_resolves_stop(struct rem_resolves *resolves)
 {
-    for (size_t i = 0; i < resolves->job_count; i++) {
-        rem_dns_cancel(&resolves->jobs[i].query);
-        event_free(resolves->jobs[i].again);
-        free(resolves->jobs[i].targets);
-    }
-    free(resolves->jobs);
+    while (resolves->jobs != NULL)
+        rem_resolve_job_end(&resolves->jobs);
     for (size_t i = 0; i < resolves->loop_count; i++) {
         rem_dns_loop_fini(resolves->loops[i]);
         free(resolves->loops[i]);
     }
     free(resolves->loops);
-    resolves->jobs = NULL;
     resolves->loops = NULL;
-    resolves->job_count = resolves->loop_count = 0;
+    resolves->loop_count = 0;
 }
 
 /* ---- what a changed configuration begins with ---- */

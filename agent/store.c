@@ -69,6 +69,18 @@ static bool has_file(const struct rem_store *store, struct rem_str name)
     return false;
 }
 
+const char *rem_store_table_kind(enum rem_table_kind kind)
+{
+    switch (kind) {
+    case REM_TABLE_SPLIT:
+        return "split";
+    case REM_TABLE_NAMES:
+        return "names";
+    default:
+        return "keyval";
+    }
+}
+
 enum rem_store_source rem_store_table_source(const struct rem_store *store,
                                              const struct rem_table *now)
 {
@@ -212,7 +224,8 @@ static void add_tables(const struct rem_store *store, struct rem_sbuf *out)
     for (size_t i = 0; i < rem_writer_tables(store->writer); i++) {
         struct rem_table table;
         rem_writer_table_at(store->writer, i, &table);
-        if (rem_store_table_source(store, &table) != REM_STORE_CHANGED)
+        if (!rem_table_is_said(table.kind) ||
+            rem_store_table_source(store, &table) != REM_STORE_CHANGED)
             continue;
         begin_item(out, n++);
         rem_store_text_table(&table, out);

@@ -91,12 +91,14 @@ static json_t *tables_json(const struct rem_store *store)
         struct rem_table table;
         enum rem_store_source source;
         rem_writer_table_at(store->writer, i, &table);
+        if (!rem_table_is_said(table.kind))
+            continue;
         source = rem_store_table_source(store, &table);
-        if (json_array_append_new(
-                list, json_pack("{s:o,s:s,s:s,s:s,s:s}", "name", text_json(table.name), "kind",
-                                table.kind == REM_TABLE_SPLIT ? "split" : "keyval", "in_effect",
-                                whys[source].in_effect, "why", whys[source].why, "at_restart",
-                                fate(store, source))) != 0) {
+        if (json_array_append_new(list,
+                                  json_pack("{s:o,s:s,s:s,s:s,s:s}", "name", text_json(table.name),
+                                            "kind", rem_store_table_kind(table.kind), "in_effect",
+                                            whys[source].in_effect, "why", whys[source].why,
+                                            "at_restart", fate(store, source))) != 0) {
             json_decref(list);
             list = NULL;
         }

@@ -142,11 +142,6 @@ static void merge_upstream(struct merging *m, size_t i)
 
 /* ---- tables ---- */
 
-static const char *kind_name(enum rem_table_kind kind)
-{
-    return kind == REM_TABLE_SPLIT ? "split" : "keyval zone";
-}
-
 static void merge_table(struct merging *m, const struct rem_table *saved)
 {
     const struct rem_table_spec *conf = rem_store_table_of(m->store, saved->kind, saved->name);
@@ -164,7 +159,7 @@ static void merge_table(struct merging *m, const struct rem_table *saved)
         (rem_writer_table(m->store->writer, saved->kind, saved->name, &running) != REM_OK ||
          running.config_hash != saved->config_hash))
         return;
-    drop(m->store, kind_name(saved->kind), saved->name, why, REM_STR("its contents"));
+    drop(m->store, rem_store_table_kind(saved->kind), saved->name, why, REM_STR("its contents"));
 }
 
 /* ---- the whole ---- */

@@ -24,6 +24,9 @@ const struct rem_upstream_spec *rem_store_conf_of(const struct rem_store *store,
 const struct rem_table_spec *rem_store_table_of(const struct rem_store *store,
                                                 enum rem_table_kind kind, struct rem_str name);
 
+/* "keyval", "split", "names". */
+const char *rem_store_table_kind(enum rem_table_kind kind);
+
 /* What a table of the registry is. */
 enum rem_store_source rem_store_table_source(const struct rem_store *store,
                                              const struct rem_table *now);

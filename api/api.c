@@ -21,6 +21,14 @@ void rem_api_fini(struct rem_api *api)
     rem_change_free(&api->change);
 }
 
+const struct rem_upstream_spec *rem_api_conf(const struct rem_api *api, struct rem_str name)
+{
+    for (size_t i = 0; i < api->info.upstream_count; i++)
+        if (rem_str_eq(api->info.upstreams[i].name, name))
+            return &api->info.upstreams[i];
+    return NULL;
+}
+
 /* ---- what endpoints share ---- */
 
 int rem_call_fault(struct rem_api_call *call, int rc, const struct rem_err *err)

@@ -32,6 +32,8 @@ struct rem_api_info {
     bool workers_up;  /* were forked at least once */
     bool draining;
     const struct rem_zone *zones; /* of the configuration, opened */
+    const struct rem_upstream_spec *upstreams; /* as the configuration has them */
+    size_t upstream_count;
 };
 
 struct rem_api_reset;
@@ -51,6 +53,7 @@ struct rem_api {
     unsigned streams;            /* that are open, as far as the transport knows */
 
     struct rem_change *change; /* staged in this turn; NULL: nothing */
+    bool names;                /* names of servers were staged: the agent is to look at them */
     bool spoiled;              /* it could not be taken back in part: must not be published */
     struct rem_api_counts counts;
     unsigned max_series; /* of single servers, in one scrape */
@@ -78,6 +81,9 @@ enum rem_api_outcome {
 void rem_api_init(struct rem_api *api, const struct rem_region *region, struct rem_writer *writer,
                   const struct rem_clock *clock, bool write);
 void rem_api_fini(struct rem_api *api);
+
+/* The upstream as the configuration has it, servers that are names and all; NULL: it has none. */
+const struct rem_upstream_spec *rem_api_conf(const struct rem_api *api, struct rem_str name);
 
 enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_request *request,
                                     struct rem_api_response *response,

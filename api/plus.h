@@ -7,6 +7,7 @@
 #define REM_API_PLUS_H
 
 #include "api/call.h"
+#include "api/names.h"
 #include "api/reset.h"
 #include "proto/shm/codes.h"
 
@@ -102,5 +103,28 @@ int rem_plus_servers_post(struct rem_api_call *call);
 int rem_plus_server(struct rem_api_call *call);
 int rem_plus_server_patch(struct rem_api_call *call);
 int rem_plus_server_delete(struct rem_api_call *call);
+
+/* ---- plus_names.c: servers that are names ---- */
+
+/* All names of an upstream as servers, in a new list.  NULL without memory. */
+json_t *rem_plus_names_json(struct rem_api_call *call, struct rem_str upstream, bool staged);
+
+/* A server; one that was found for a name says for which.  NULL without memory. */
+json_t *rem_plus_server_json(const struct rem_server_spec *spec);
+
+/* Does the weight of a server with a parent come from an SRV record? */
+bool rem_plus_weight_is_found(struct rem_api_call *call, struct rem_str upstream,
+                              const struct rem_server_spec *child);
+
+/* The calls about ids from REM_NAMES_ID on; `upstream` as this turn leaves it, its servers may be
+ * altered (post: without servers). */
+int rem_plus_name(struct rem_api_call *call, struct rem_str upstream, uint64_t id);
+int rem_plus_name_post(struct rem_api_call *call, const struct rem_upstream_spec *upstream,
+                       const struct rem_server_spec *server);
+int rem_plus_name_patch(struct rem_api_call *call, const struct rem_upstream_spec *upstream,
+                        uint64_t id);
+/* Stages it; the answer is for the caller to make. */
+int rem_plus_name_delete(struct rem_api_call *call, const struct rem_upstream_spec *upstream,
+                         uint64_t id);
 
 #endif

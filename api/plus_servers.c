@@ -19,7 +19,7 @@ static int published(struct rem_api_call *call, struct rem_upstream_spec *spec)
     return spec->flags & REM_UPSTREAM_STATIC ? refuse_static(call) : 0;
 }
 
-/* The same with what this turn has staged so far. */
+/* The same with what this turn has staged so far, all servers included. */
 static int staged(struct rem_api_call *call, struct rem_upstream_spec *spec)
 {
     int rc = rem_call_find_staged(call, call->params[0], spec);
@@ -29,39 +29,71 @@ static int staged(struct rem_api_call *call, struct rem_upstream_spec *spec)
     return spec->flags & REM_UPSTREAM_STATIC ? refuse_static(call) : 0;
 }
 
-/* The server that the path's id means. */
-static int find_server(struct rem_api_call *call, const struct rem_upstream_spec *spec, size_t *out)
+/* The same without the servers: a change of one costs nothing for the others. */
+static int staged_head(struct rem_api_call *call, struct rem_upstream_spec *spec)
 {
-    uint64_t id;
+    int rc = rem_call_change(call);
 
-    if (rem_str_to_u64(call->params[1], REM_ID_NONE - 1, &id) != 0)
+    if (rc != 0)
+        return rc;
+    rc = rem_change_head(call->api->change, call->params[0], spec);
+    if (rc == REM_ENOTFOUND || (rc == 0 && !rem_call_is_shown(spec)))
+        return rem_fault_set(&call->fault, REM_FAULT_UPSTREAM_NOT_FOUND, "upstream not found");
+    if (rc != 0)
+        return rem_call_fault(call, rc, NULL);
+    return spec->flags & REM_UPSTREAM_STATIC ? refuse_static(call) : 0;
+}
+
+/* The id in the path. */
+static int parse_id(struct rem_api_call *call, uint64_t *id)
+{
+    if (rem_str_to_u64(call->params[1], REM_ID_NONE - 1, id) != 0)
         return rem_fault_set(&call->fault, REM_FAULT_BAD_SERVER_ID, "invalid server id");
-    for (size_t i = 0; i < spec->server_count; i++) {
-        if (spec->servers[i].id == id) {
-            *out = i;
-            return 0;
-        }
-    }
+    return 0;
+}
+
+static int server_missing(struct rem_api_call *call)
+{
     return rem_fault_set(&call->fault, REM_FAULT_SERVER_NOT_FOUND, "server not found");
 }
 
-/* Stages the upstream's new servers and gives the upstream as it will be (borrowed from the
- * change until the next step). */
-static int stage(struct rem_api_call *call, const struct rem_server_spec *servers, size_t count,
-                 const struct rem_upstream_spec **after)
+/* The server with that id, as this turn leaves it. */
+static int staged_server(struct rem_api_call *call, uint64_t id, struct rem_server_spec *out)
 {
-    struct rem_change *change = call->api->change;
-    struct rem_err err = {0};
-    int rc = rem_change_servers(change, call->params[0], servers, count, &err);
+    int rc = rem_change_server_get(call->api->change, call->params[0], (uint32_t)id, out);
 
+    if (rc == REM_ENOTFOUND)
+        return server_missing(call);
+    return rc == 0 ? 0 : rem_call_fault(call, rc, NULL);
+}
+
+/* What a step about a server came to. */
+static int step_done(struct rem_api_call *call, int rc, const struct rem_err *err)
+{
     if (rc == REM_EEXIST)
         return rem_fault_set(&call->fault, REM_FAULT_ENTRY_EXISTS,
                              "a server with this address exists");
     if (rc != 0)
-        return rem_call_fault(call, rc, &err);
+        return rem_call_fault(call, rc, err);
     call->is_staged = true;
-    rc = rem_change_get(change, call->params[0], after);
-    return rc == 0 ? 0 : rem_call_fault(call, rc, NULL);
+    return 0;
+}
+
+/* ---- reading ---- */
+
+/* Names first, then servers in the order of the set.  NULL without memory. */
+static json_t *list_json(struct rem_api_call *call, const struct rem_upstream_spec *spec,
+                         bool is_staged)
+{
+    json_t *list = rem_plus_names_json(call, spec->name, is_staged);
+
+    for (size_t i = 0; list != NULL && i < spec->server_count; i++) {
+        if (json_array_append_new(list, rem_plus_server_json(&spec->servers[i])) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
 }
 
 int rem_plus_servers(struct rem_api_call *call)
@@ -69,91 +101,156 @@ int rem_plus_servers(struct rem_api_call *call)
     struct rem_upstream_spec spec;
     int rc = published(call, &spec);
 
-    if (rc != 0)
-        return rc;
-    return rem_call_answer(call, 200, rem_server_json_list(spec.servers, spec.server_count));
+    return rc == 0 ? rem_call_answer(call, 200, list_json(call, &spec, false)) : rc;
 }
 
 int rem_plus_server(struct rem_api_call *call)
 {
     struct rem_upstream_spec spec;
-    size_t at;
+    uint64_t id;
     int rc = published(call, &spec);
 
     if (rc == 0)
-        rc = find_server(call, &spec, &at);
+        rc = parse_id(call, &id);
     if (rc != 0)
         return rc;
-    return rem_call_answer(call, 200, rem_server_json_make(&spec.servers[at]));
+    if (id >= REM_NAMES_ID)
+        return rem_plus_name(call, spec.name, id);
+    for (size_t i = 0; i < spec.server_count; i++)
+        if (spec.servers[i].id == id)
+            return rem_call_answer(call, 200, rem_plus_server_json(&spec.servers[i]));
+    return server_missing(call);
 }
+
+/* ---- changing ---- */
 
 int rem_plus_servers_post(struct rem_api_call *call)
 {
-    struct rem_upstream_spec spec;
-    const struct rem_upstream_spec *after;
-    struct rem_server_spec *servers;
-    json_t *body;
-    int rc = staged(call, &spec);
+    struct rem_change *change;
+    struct rem_upstream_spec head;
+    struct rem_server_spec server;
+    struct rem_err err = {0};
+    json_t *body = NULL;
+    uint32_t id;
+    int rc = staged_head(call, &head);
 
-    if (rc != 0)
-        return rc;
-    servers = rem_arena_alloc(&call->arena, (spec.server_count + 1) * sizeof(*servers));
-    if (servers == NULL)
-        return rem_call_fault(call, REM_ENOMEM, NULL);
-    if (spec.server_count != 0)
-        memcpy(servers, spec.servers, spec.server_count * sizeof(*servers));
-    rc = rem_json_parse(call->request->body, &body, &call->fault);
-    if (rc != 0)
-        return rc;
-    rc = rem_server_json_parse(body, REM_SERVER_JSON_ADD, &call->arena, &servers[spec.server_count],
-                               &call->fault);
-    if (rc == 0)
-        rc = stage(call, servers, spec.server_count + 1, &after);
-    json_decref(body);
-    if (rc != 0)
-        return rc;
-    return rem_call_answer(call, 201, rem_server_json_make(&after->servers[spec.server_count]));
-}
-
-int rem_plus_server_patch(struct rem_api_call *call)
-{
-    struct rem_upstream_spec spec;
-    const struct rem_upstream_spec *after;
-    json_t *body;
-    size_t at;
-    int rc = staged(call, &spec);
-
-    if (rc == 0)
-        rc = find_server(call, &spec, &at);
     if (rc == 0)
         rc = rem_json_parse(call->request->body, &body, &call->fault);
     if (rc != 0)
         return rc;
-    rc = rem_server_json_parse(body, REM_SERVER_JSON_PATCH, &call->arena, &spec.servers[at],
-                               &call->fault);
-    if (rc == 0)
-        rc = stage(call, spec.servers, spec.server_count, &after);
+    change = call->api->change;
+    rc = rem_server_json_parse(body, REM_SERVER_JSON_ADD_NAME, &call->arena, &server, &call->fault);
+    if (rc == 0 && server.addr.len == 0) {
+        rc = rem_plus_name_post(call, &head, &server);
+    } else if (rc == 0) {
+        rc = step_done(call, rem_change_server_add(change, call->params[0], &server, &id, &err),
+                       &err);
+        if (rc == 0)
+            rc = staged_server(call, id, &server);
+        if (rc == 0)
+            rc = rem_call_answer(call, 201, rem_plus_server_json(&server));
+    }
     json_decref(body);
+    return rc;
+}
+
+/* A server that was found for a name keeps its address, and the weight that an SRV record gave. */
+static int check_found(struct rem_api_call *call, const struct rem_server_spec *server,
+                       const json_t *body)
+{
+    const json_t *address = json_object_get(body, "server");
+    const json_t *weight = json_object_get(body, "weight");
+
+    if (server->parent == 0)
+        return 0;
+    if (json_is_string(address) && !rem_str_eq(rem_json_str(address), server->server))
+        return rem_fault_set(&call->fault, REM_FAULT_SERVER_IMMUTABLE,
+                             "server \"%u\" address is immutable", server->id);
+    if (json_is_integer(weight) && json_integer_value(weight) != (json_int_t)server->weight &&
+        rem_plus_weight_is_found(call, call->params[0], server))
+        return rem_fault_set(&call->fault, REM_FAULT_WEIGHT_IMMUTABLE,
+                             "server \"%u\" weight is immutable", server->id);
+    return 0;
+}
+
+static int patch_name(struct rem_api_call *call, uint64_t id)
+{
+    struct rem_upstream_spec spec;
+    int rc = staged(call, &spec);
+
+    return rc == 0 ? rem_plus_name_patch(call, &spec, id) : rc;
+}
+
+int rem_plus_server_patch(struct rem_api_call *call)
+{
+    struct rem_upstream_spec head;
+    struct rem_server_spec server;
+    struct rem_err err = {0};
+    json_t *body;
+    uint64_t id;
+    int rc = staged_head(call, &head);
+
+    if (rc == 0)
+        rc = parse_id(call, &id);
+    if (rc == 0 && id >= REM_NAMES_ID)
+        return patch_name(call, id);
+    if (rc == 0)
+        rc = staged_server(call, id, &server);
+    if (rc == 0)
+        rc = rem_json_parse(call->request->body, &body, &call->fault);
     if (rc != 0)
         return rc;
-    return rem_call_answer(call, 200, rem_server_json_make(&after->servers[at]));
+    rc = check_found(call, &server, body);
+    if (rc == 0)
+        rc =
+            rem_server_json_parse(body, REM_SERVER_JSON_PATCH, &call->arena, &server, &call->fault);
+    if (rc == 0)
+        rc = step_done(
+            call, rem_change_server_put(call->api->change, call->params[0], &server, &err), &err);
+    if (rc == 0)
+        rc = staged_server(call, id, &server);
+    if (rc == 0)
+        rc = rem_call_answer(call, 200, rem_plus_server_json(&server));
+    json_decref(body);
+    return rc;
+}
+
+/* Takes out the server, or the name with all that was found for it. */
+static int delete_server(struct rem_api_call *call, uint64_t id)
+{
+    struct rem_upstream_spec spec;
+    struct rem_server_spec server;
+    int rc;
+
+    if (id >= REM_NAMES_ID) {
+        rc = staged(call, &spec);
+        return rc == 0 ? rem_plus_name_delete(call, &spec, id) : rc;
+    }
+    rc = staged_server(call, id, &server);
+    if (rc == 0 && server.parent != 0)
+        rc = rem_fault_set(&call->fault, REM_FAULT_SERVER_IMMUTABLE, "server \"%u\" not removable",
+                           server.id);
+    if (rc != 0)
+        return rc;
+    return step_done(
+        call, rem_change_server_remove(call->api->change, call->params[0], (uint32_t)id), NULL);
 }
 
 int rem_plus_server_delete(struct rem_api_call *call)
 {
-    struct rem_upstream_spec spec;
     const struct rem_upstream_spec *after;
-    size_t at;
-    int rc = staged(call, &spec);
+    struct rem_upstream_spec head;
+    uint64_t id;
+    int rc = staged_head(call, &head);
 
     if (rc == 0)
-        rc = find_server(call, &spec, &at);
+        rc = parse_id(call, &id);
+    if (rc == 0)
+        rc = delete_server(call, id);
     if (rc != 0)
         return rc;
-    memmove(&spec.servers[at], &spec.servers[at + 1],
-            (spec.server_count - at - 1) * sizeof(spec.servers[0]));
-    rc = stage(call, spec.servers, spec.server_count - 1, &after);
+    rc = rem_change_get(call->api->change, call->params[0], &after);
     if (rc != 0)
-        return rc;
-    return rem_call_answer(call, 200, rem_server_json_list(after->servers, after->server_count));
+        return rem_call_fault(call, rc, NULL);
+    return rem_call_answer(call, 200, list_json(call, after, true));
 }

@@ -131,6 +131,10 @@ static int read_server(struct reading *in, const char *key, const json_t *value)
         return 0;
     if (rem_addr_split(text, &parts) != 0)
         return rem_fault_set(in->fault, REM_FAULT_BAD_ADDRESS, "invalid \"server\" argument");
+    if (parts.kind == REM_ADDR_NAME && in->use == REM_SERVER_JSON_ADD_NAME) {
+        spec->server = text;
+        return 0;
+    }
     if (parts.kind == REM_ADDR_NAME)
         return rem_fault_set(in->fault, REM_FAULT_NO_RESOLVER,
                              "no resolver defined to resolve %.*s", REM_STR_ARG(parts.host));
@@ -165,6 +169,47 @@ static int read_backup(struct reading *in, const char *key, const json_t *value)
     if (in->use == REM_SERVER_JSON_PATCH && (in->spec->flags & REM_SERVER_BACKUP) != before)
         return rem_fault_set(in->fault, REM_FAULT_FORMAT, "\"backup\" cannot be changed");
     return 0;
+}
+
+static int read_service(struct reading *in, const char *key, const json_t *value)
+{
+    struct rem_str text = rem_json_str(value);
+
+    if (in->use == REM_SERVER_JSON_PATCH && json_is_string(value) &&
+        rem_str_eq(text, in->spec->service))
+        return 0;
+    if (in->use == REM_SERVER_JSON_PATCH)
+        return rem_fault_set(in->fault, REM_FAULT_FORMAT, "\"service\" cannot be changed");
+    if (!json_is_string(value))
+        return bad_value(in, key);
+    if (text.n == 0)
+        return rem_fault_set(in->fault, REM_FAULT_BAD_SERVICE, "\"service\" is empty");
+    in->spec->service = text;
+    return 0;
+}
+
+/* What `server` and `service` make together, in whatever order they came. */
+static int finish_name(struct reading *in)
+{
+    struct rem_server_spec *spec = in->spec;
+    struct rem_addr_parts parts;
+
+    if (spec->addr.len != 0 && spec->service.n != 0)
+        return rem_fault_set(in->fault, REM_FAULT_BAD_ADDRESS,
+                             "service upstream \"%.*s\" requires domain name",
+                             REM_STR_ARG(spec->server));
+    if (spec->addr.len != 0 || rem_addr_split(spec->server, &parts) != 0)
+        return 0;
+    if (parts.has_port && spec->service.n != 0)
+        return rem_fault_set(in->fault, REM_FAULT_BAD_ADDRESS,
+                             "service upstream \"%.*s\" may not have port",
+                             REM_STR_ARG(spec->server));
+    if (!parts.has_port && spec->service.n == 0)
+        spec->server =
+            rem_arena_printf(in->arena, "%.*s:%d", REM_STR_ARG(spec->server), SERVER_DEFAULT_PORT);
+    spec->name = spec->server;
+    return spec->server.p != NULL ? 0
+                                  : rem_fault_set(in->fault, REM_FAULT_INTERNAL, "out of memory");
 }
 
 static int read_id(struct reading *in, const char *key, const json_t *value)
@@ -205,7 +250,7 @@ static int read_member(struct reading *in, const char *key, const json_t *value)
         return read_flag(in, key, value, REM_SERVER_DRAIN);
     }
     if (strcmp(key, "service") == 0)
-        return rem_fault_set(in->fault, REM_FAULT_NO_RESOLVER, "no resolver defined to resolve");
+        return read_service(in, key, value);
     if (strcmp(key, "id") == 0)
         return read_id(in, key, value);
     return rem_fault_set(in->fault, REM_FAULT_FORMAT, "unknown parameter \"%.100s\"", key);
@@ -230,6 +275,8 @@ int rem_server_json_parse(const json_t *object, enum rem_server_json_use use,
     }
     if (use != REM_SERVER_JSON_PATCH && !in.has_server)
         return rem_fault_set(fault, REM_FAULT_FORMAT, "missing \"server\" argument");
+    if (use != REM_SERVER_JSON_PATCH && finish_name(&in) != 0)
+        return REM_EINVAL;
     if (in.sets_down && in.sets_drain)
         return rem_fault_set(fault, REM_FAULT_FORMAT, "\"down\" and \"drain\" exclude each other");
     /* The last word counts: taking a draining server down ends its draining, and the reverse. */
@@ -275,6 +322,11 @@ json_t *rem_server_json_make(const struct rem_server_spec *spec)
     if (object != NULL && spec->parent != 0 &&
         (json_object_set_new(object, "parent", json_integer((json_int_t)spec->parent - 1)) != 0 ||
          json_object_set_new(object, "host", rem_json_text(spec->name)) != 0)) {
+        json_decref(object);
+        return NULL;
+    }
+    if (object != NULL && spec->service.n != 0 &&
+        json_object_set_new(object, "service", rem_json_text(spec->service)) != 0) {
         json_decref(object);
         return NULL;
     }

@@ -292,7 +292,7 @@ static bool any_touched(const struct rem_change *change, bool *shown)
     for (size_t i = 0; i < change->table_count; i++) {
         any = any || change->tables[i].touched;
         *shown =
-            *shown || (change->tables[i].touched && change->tables[i].now.kind != REM_TABLE_RESET);
+            *shown || (change->tables[i].touched && rem_table_is_said(change->tables[i].now.kind));
     }
     return any || *shown;
 }

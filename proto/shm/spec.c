@@ -27,7 +27,7 @@ int rem_server_spec_copy(struct rem_arena *arena, const struct rem_server_spec *
 
     if (!dup_text(arena, &copy.server) || !dup_text(arena, &copy.name) ||
         !dup_text(arena, &copy.route) || !dup_text(arena, &copy.fail_timeout_text) ||
-        !dup_text(arena, &copy.slow_start_text))
+        !dup_text(arena, &copy.slow_start_text) || !dup_text(arena, &copy.service))
         return REM_ENOMEM;
     *to = copy;
     return REM_OK;
@@ -54,6 +54,14 @@ int rem_upstream_spec_copy(struct rem_arena *arena, const struct rem_upstream_sp
     }
     *to = copy;
     return REM_OK;
+}
+
+struct rem_str rem_spec_service_name(struct rem_arena *arena, struct rem_str service,
+                                     struct rem_str host)
+{
+    if (rem_str_chr(service, '.') == NULL)
+        return rem_arena_printf(arena, "_%.*s._tcp.%.*s", REM_STR_ARG(service), REM_STR_ARG(host));
+    return rem_arena_printf(arena, "%.*s.%.*s", REM_STR_ARG(service), REM_STR_ARG(host));
 }
 
 size_t rem_spec_duration_text(uint32_t ms, char *buf, size_t size)

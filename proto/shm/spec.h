@@ -45,6 +45,8 @@ struct rem_server_spec {
     uint32_t slow_start_ms;
     uint32_t flags;  /* enum rem_server_flag */
     uint32_t parent; /* 1 + index of the rem_resolve_spec it was made from; 0: none */
+    /* Of a name in the API (api/names.h), never in the registry: what SRV records are asked for. */
+    struct rem_str service;
 };
 
 /* weight=1 max_conns=0 max_fails=1 fail_timeout=10s, no id. */
@@ -141,6 +143,9 @@ struct rem_upstream_spec {
     size_t resolve_count;
     struct rem_str state; /* path, NUL-terminated, with REM_UPSTREAM_STATE; for the agent alone */
     uint32_t state_flags; /* enum rem_state_flag */
+    const struct rem_dns_spec *resolver; /* for names given at run time; NULL: none; likewise */
+    uint64_t resolver_timeout_ms;
+    uint32_t queue; /* requests of a worker that may wait for a server; likewise */
 };
 
 /* A deep copy whose strings and servers live in `arena`.  Errors: REM_ENOMEM. */
@@ -148,6 +153,11 @@ int rem_upstream_spec_copy(struct rem_arena *arena, const struct rem_upstream_sp
                            struct rem_upstream_spec *to) REM_MUST_CHECK;
 int rem_server_spec_copy(struct rem_arena *arena, const struct rem_server_spec *from,
                          struct rem_server_spec *to) REM_MUST_CHECK;
+
+/* The name SRV records are asked for under: "http" of example.net is _http._tcp.example.net.
+ * .p is NULL without memory. */
+struct rem_str rem_spec_service_name(struct rem_arena *arena, struct rem_str service,
+                                     struct rem_str host);
 
 /* The text of a duration: "10s" for whole seconds, else "1500ms"; returns its length. */
 size_t rem_spec_duration_text(uint32_t ms, char *buf, size_t size);

@@ -14,9 +14,16 @@
 enum rem_table_kind {
     REM_TABLE_KEYVAL = 1,
     REM_TABLE_SPLIT,
-    REM_TABLE_RESET, /* what the Plus API's statistics were at their last reset; raises no revision
-                      */
+    REM_TABLE_NAMES, /* servers given by name through the API, see api/names.h */
+    REM_TABLE_RESET, /* what the Plus API's statistics were at their last reset */
 };
+
+/* Is it part of what a configuration or its users say?  Else it raises no revision, and is not kept
+ * over restarts. */
+static inline bool rem_table_is_said(enum rem_table_kind kind)
+{
+    return kind != REM_TABLE_RESET;
+}
 
 enum { REM_TABLE_NAME_MAX = 320 };
 

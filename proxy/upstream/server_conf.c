@@ -119,15 +119,6 @@ static int name_param(struct rem_conf *cf, struct rem_str arg, struct server_nam
     return 0;
 }
 
-/* The name SRV records are asked for under: "http" of example.net is _http._tcp.example.net. */
-static struct rem_str service_name(struct rem_conf *cf, struct rem_str service, struct rem_str host)
-{
-    if (rem_str_chr(service, '.') == NULL)
-        return rem_arena_printf(cf->arena, "_%.*s._tcp.%.*s", REM_STR_ARG(service),
-                                REM_STR_ARG(host));
-    return rem_arena_printf(cf->arena, "%.*s.%.*s", REM_STR_ARG(service), REM_STR_ARG(host));
-}
-
 static int add_resolve(struct rem_conf *cf, struct rem_upstream_block *block,
                        const struct rem_server_spec *template, const struct server_name *name,
                        const struct rem_addr_parts *parts)
@@ -144,7 +135,7 @@ static int add_resolve(struct rem_conf *cf, struct rem_upstream_block *block,
     if (parts->has_port)
         return rem_conf_error(cf, "service upstream \"%.*s\" may not have port",
                               REM_STR_ARG(cf->args[1]));
-    resolve->service = service_name(cf, name->service, parts->host);
+    resolve->service = rem_spec_service_name(cf->arena, name->service, parts->host);
     return resolve->service.p != NULL ? 0 : rem_conf_nomem(cf);
 }
 

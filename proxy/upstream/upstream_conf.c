@@ -370,6 +370,9 @@ static int block_resolves(struct rem_conf *cf, struct rem_upstream_block *block)
     struct rem_upstream *upstream = block->upstream;
     struct rem_resolver_conf resolver = rem_resolver_conf_of(cf, block->ctx);
 
+    upstream->spec.resolver = resolver.spec;
+    upstream->spec.resolver_timeout_ms = (uint64_t)resolver.timeout_ms;
+    upstream->spec.queue = upstream->queue;
     if (block->resolves.n == 0)
         return 0;
     if (upstream->spec.flags & REM_UPSTREAM_STATIC)

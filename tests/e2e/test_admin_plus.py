@@ -226,7 +226,7 @@ BAD_MEMBERS = [
     ({"id": 5}, "UpstreamConfFormatError"),
     ({"wieght": 5}, "UpstreamConfFormatError"),
     ({"parent": "x"}, "UpstreamConfFormatError"),
-    ({"service": "http"}, "UpstreamConfNoResolver"),
+    ({"service": 5}, "UpstreamConfFormatError"),
     ({"weight": {}}, "UpstreamConfFormatError"),
     ({"weight": [1]}, "UpstreamConfFormatError"),
     ({"server": {"a": 1}}, "UpstreamConfFormatError"),

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from conftest import Closed, ok, processes, run_remora, wait_for
-from test_resolve import Dns, A
+from test_resolve import A, NAME, Dns
 
 CONF = """http { access_log off; %s
     upstream u { zone z 64k; %s state @DIR@/state/u.conf; }
@@ -46,7 +46,7 @@ def servers(r):
 
 
 def names(r):
-    return [s["server"] for s in servers(r)]
+    return [s["server"] for s in servers(r) if s["id"] < NAME]  # not the names that are asked for
 
 
 def add(r, status=201, **server):

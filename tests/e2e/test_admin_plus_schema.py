@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our answers held against the shapes that the OpenAPI document of the NGINX Plus API gives
+(data/plus_api.json, made by plus_shape.py): every path and method, every status it can have, every
+member of every body, with and without a slash at the end."""
+import json
+import os
+import re
+import signal
+
+import pytest
+from admin_client import Connection
+from conftest import ROOT, ok, wait_for
+
+with open(ROOT + "/tests/data/plus_api.json") as f:
+    DOCUMENT = json.load(f)
+PATHS, TYPES = DOCUMENT["paths"], DOCUMENT["types"]
+
+# What need not be there; all other members must.  Paths of members below a type.
+OPTIONAL = {
+    "NginxHTTPServerZone": {"ssl"},
+    "NginxHTTPUpstream": {"queue"},
+    "NginxHTTPUpstreamPeer": {"ssl", "service", "max_conns", "header_time", "response_time", "response_time_hist",
+                              "downstart", "selected", "health_checks.last_passed"},
+    "NginxHTTPUpstreamConfServer": {"service", "drain", "parent", "host"},
+    "NginxLicenseObject": {"active_till", "reporting"},
+}
+
+CONF = """worker_processes 2;
+admin { listen unix:@DIR@/admin.sock; write on; }
+http {
+    access_log off;
+    limit_req_zone $uri zone=lr:64k rate=1000r/s;
+    limit_conn_zone $uri zone=lc:64k;
+    resolver 127.0.0.1:@PORT:dns@ status_zone=rz;
+    keyval_zone zone=kv:32k;
+    keyval $arg_k $kept zone=kv;
+    upstream app { zone app 64k; server %s; server 127.0.0.1:@PORT:dead@ backup max_conns=3; }
+    upstream full { zone full 64k; queue 5 timeout=10s; server 127.0.0.1:@PORT:dead@ max_conns=1; }
+    upstream empty { zone empty 64k; }
+    upstream fixed { server 127.0.0.1:1; }
+    server {
+        listen 127.0.0.1:@PORT:web@;
+        status_zone sz;
+        limit_req zone=lr burst=100;
+        limit_conn lc 10;
+        location / { status_zone lz; proxy_pass http://app; }
+        location /api { api; }
+        location /write { api write=on; }
+    }
+}"""
+
+NAMES = {"slabZoneName": "app", "httpServerZoneName": "sz", "httpLocationZoneName": "lz", "httpCacheZoneName": "c",
+         "httpLimitConnZoneName": "lc", "httpLimitReqZoneName": "lr", "httpUpstreamName": "app",
+         "httpKeyvalZoneName": "kv", "resolverZoneName": "rz"}
+OPERATIONS = [(path, method) for path in PATHS for method in PATHS[path]]
+HTTP = [(path, method) for path, method in OPERATIONS if not path.startswith("/stream")]
+NO_CACHES = "/http/caches/{httpCacheZoneName}"  # nothing here caches
+
+
+def check(value, shape, optional, at):
+    """`value` is of the shape; `at` says where, below a type whose members in `optional` may be absent."""
+    if isinstance(shape, str):
+        kinds = {"integer": int, "string": str, "boolean": bool, "any": object}
+        assert isinstance(value, kinds[shape]) and (shape == "boolean" or not isinstance(value, bool)), (at, value)
+        assert shape != "integer" or value >= 0, (at, value)
+        return
+    kind, inner = next(iter(shape.items()))
+    if kind == "ref":
+        check(value, TYPES[inner], OPTIONAL.get(inner, set()), "")
+    elif kind == "enum":
+        assert value in inner, (at, value)
+    elif kind == "list":
+        assert isinstance(value, list), (at, value)
+        for item in value:
+            check(item, inner, optional, at)
+    elif kind == "map":
+        assert isinstance(value, dict), (at, value)
+        for item in value.values():
+            check(item, inner, optional, at)
+    else:
+        assert kind == "members" and isinstance(value, dict), (at, value)
+        unknown = value.keys() - inner.keys()
+        missing = {k for k in inner if k not in value and at + k not in optional}
+        assert not unknown and not missing, (at, unknown, missing, value)
+        for name, item in value.items():
+            check(item, inner[name], optional, at + name + ".")
+
+
+def answer_is(answer, path, method, status):
+    """The answer has this status, which the document knows, and the body that it gives for it."""
+    assert answer.status == status, (method, path, answer)
+    shape = PATHS[path][method][str(status)]
+    if shape is None:
+        assert answer.body == b"", answer
+    else:
+        assert answer.headers["content-type"] == "application/json"
+        check(answer.json, shape, set(), "")
+    return answer
+
+
+class Api:
+    def __init__(self, remora):
+        self.remora, self.socket = remora, remora.dir + "/admin.sock"
+
+    def call(self, method, path, body=None, base="/api/9"):
+        with Connection(self.socket) as c:
+            return c.request(method.upper(), base + path, body)
+
+    def there(self, base, method, path):
+        """The same through a location of a server."""
+        with Connection(("127.0.0.1", self.remora.port("web"))) as c:
+            return c.request(method.upper(), base + "/9" + path, "{}" if method in ("post", "patch") else None)
+
+    def server(self, port=4):
+        answer = self.call("POST", "/http/upstreams/app/servers", {"server": "127.0.0.1:%d" % port})
+        assert answer.status == 201, answer
+        return str(answer.json["id"])
+
+    def worker(self):
+        return str(self.call("GET", "/workers").json[0]["id"])
+
+
+@pytest.fixture
+def api(remora, backend):
+    instance = remora(CONF % backend(ok(b"hi")).addr)
+    for path in ("/", "/x"):
+        assert instance.get("web", path).status == 200
+    return Api(instance)
+
+
+def filled(api, path, **other):
+    """The path with names that exist."""
+    names = dict(NAMES, **other)
+    if "{workerId}" in path and "workerId" not in names:
+        names["workerId"] = api.worker()
+    if "{httpUpstreamServerId}" in path and "httpUpstreamServerId" not in names:
+        names["httpUpstreamServerId"] = api.server()
+    return re.sub(r"{(\w+)}", lambda m: names[m[1]], path)
+
+
+BODIES = {("/http/upstreams/{httpUpstreamName}/servers/", "post"): {"server": "127.0.0.1:9", "weight": 2},
+          ("/http/upstreams/{httpUpstreamName}/servers/{httpUpstreamServerId}", "patch"): {"down": True},
+          ("/http/keyvals/{httpKeyvalZoneName}", "post"): {"a": "b"},
+          ("/http/keyvals/{httpKeyvalZoneName}", "patch"): {"k": "w"}}
+
+
+def test_the_document_is_covered():
+    assert len(HTTP) == 50 and len(OPERATIONS) == 71
+
+
+@pytest.mark.parametrize("slash", [False, True])
+def test_what_goes_well(api, slash):
+    for path, method in HTTP:
+        if path == NO_CACHES:
+            continue
+        if "keyvals" in path:
+            api.call("DELETE", "/http/keyvals/kv")
+            assert api.call("POST", "/http/keyvals/kv", {"k": "v"}).status == 201
+        real = filled(api, path).rstrip("/") + ("/" if slash else "")
+        good = [int(s) for s in PATHS[path][method] if s < "300"]
+        answer_is(api.call(method, real, BODIES.get((path, method))), path, method, good[0])
+        for server in api.call("GET", "/http/upstreams/app/servers").json[2:]:
+            api.call("DELETE", "/http/upstreams/app/servers/%d" % server["id"])
+
+
+@pytest.mark.parametrize("path, method", OPERATIONS)
+def test_unknown_version(api_of_module, path, method):
+    real = filled(api_of_module, path, workerId="0", httpUpstreamServerId="0", **STREAM)
+    body = {} if method in ("post", "patch") else None
+    answer = answer_is(api_of_module.call(method, real, body, "/api/10"), path, method, 404)
+    assert answer.json["error"]["code"] == "UnknownVersion"
+
+
+STREAM = {"streamServerZoneName": "a", "streamLimitConnZoneName": "a", "streamUpstreamName": "a",
+          "streamUpstreamServerId": "0", "streamKeyvalZoneName": "a"}
+
+
+@pytest.fixture(scope="module")
+def api_of_module():
+    from conftest import Remora
+    instance = Remora(CONF % "127.0.0.1:1")
+    yield Api(instance)
+    instance.stop()
+
+
+@pytest.mark.parametrize("path, method", [o for o in OPERATIONS if o[0].startswith("/stream")])
+def test_nothing_of_stream_is_there(api_of_module, path, method):
+    """As clients expect it of a configuration without a stream block."""
+    body = {} if method in ("post", "patch") else None
+    answer = answer_is(api_of_module.call(method, filled(api_of_module, path, **STREAM), body), path, method, 404)
+    assert answer.json["error"]["code"] == "PathNotFound"
+
+
+MISSING = {"slabZoneName": "SlabNotFound", "httpServerZoneName": "ServerZoneNotFound",
+           "httpLocationZoneName": "LocationZoneNotFound", "httpCacheZoneName": "CacheNotFound",
+           "httpLimitConnZoneName": "LimitConnNotFound", "httpLimitReqZoneName": "LimitReqNotFound",
+           "httpUpstreamName": "UpstreamNotFound", "httpUpstreamServerId": "UpstreamServerNotFound",
+           "httpKeyvalZoneName": "KeyvalNotFound", "resolverZoneName": "ResolverZoneNotFound",
+           "workerId": "WorkerNotFound"}
+
+
+@pytest.mark.parametrize("path, method", [o for o in HTTP if "{" in o[0]])
+def test_names_that_are_not_there(api_of_module, path, method):
+    for name in re.findall(r"{(\w+)}", path):
+        real = filled(api_of_module, path, **{"workerId": "0", "httpUpstreamServerId": "0", name: "4000"})
+        answer = api_of_module.call(method, real, {"a": "b"} if method in ("post", "patch") else None)
+        assert answer_is(answer, path, method, 404).json["error"]["code"] == MISSING[name]
+
+
+@pytest.mark.parametrize("path, method", [o for o in OPERATIONS if o[1] != "get"])
+def test_read_only(api_of_module, path, method):
+    """405 comes before whether anything of that name exists, and behind whether the path does."""
+    for names in ({}, {n: "nope" for n in NAMES}):
+        real = filled(api_of_module, path, **{"workerId": "x", "httpUpstreamServerId": "x", **STREAM, **names})
+        status = 404 if path.startswith("/stream") else 405
+        answer = answer_is(api_of_module.there("/api", method, real), path, method, status)
+        assert answer.json["error"]["code"] == ("PathNotFound" if status == 404 else "MethodDisabled")
+    assert api_of_module.there("/api", "get", "/http/upstreams/app/servers").status == 200
+    if "{" not in path:
+        assert api_of_module.there("/write", method, path).status == 204
+
+
+@pytest.mark.parametrize("path, method", [o for o in HTTP if "400" in PATHS[o[0]][o[1]] and "Upstream" in o[0]])
+def test_static_upstreams(api_of_module, path, method):
+    real = filled(api_of_module, path, httpUpstreamName="fixed", httpUpstreamServerId="0")
+    body = {"server": "127.0.0.1:3"} if method in ("post", "patch") else None
+    answer = answer_is(api_of_module.call(method, real, body), path, method, 400)
+    assert answer.json["error"]["code"] == "UpstreamStatic"
+
+
+@pytest.mark.parametrize("path, method", [o for o in HTTP if "415" in PATHS[o[0]][o[1]]])
+def test_no_json(api_of_module, path, method):
+    real = filled(api_of_module, path)
+    for body in ("", "{", "nonsense"):
+        answer = answer_is(api_of_module.call(method, real, body), path, method, 415)
+        assert answer.json["error"]["code"] == "JsonError"
+    if "serverId" in path:
+        api_of_module.call("DELETE", real)
+
+
+def test_conflicts(api_of_module):
+    api = api_of_module
+    path = "/http/upstreams/{httpUpstreamName}/servers/"
+    for status in (201, 409):
+        answer = answer_is(api.call("POST", filled(api, path), {"server": "127.0.0.1:77"}), path, "post", status)
+    assert answer.json["error"]["code"] == "EntryExists"
+    path = "/http/keyvals/{httpKeyvalZoneName}"
+    for status in (201, 409):
+        answer = answer_is(api.call("POST", filled(api, path), {"twice": "v"}), path, "post", status)
+    assert answer.json["error"]["code"] == "KeyvalKeyExists"
+
+
+@pytest.mark.parametrize("method", ["post", "patch"])
+def test_too_large_for_a_zone(api_of_module, method):
+    path = "/http/keyvals/{httpKeyvalZoneName}"
+    api_of_module.call("DELETE", filled(api_of_module, path))
+    assert api_of_module.call("POST", filled(api_of_module, path), {"k": "v"}).status == 201
+    body = {"k" if method == "patch" else "l": "x" * 200000}
+    answer_is(api_of_module.call(method, filled(api_of_module, path), body), path, method, 413)
+
+
+@pytest.mark.parametrize("path", [p for p, m in HTTP if p.endswith("/") and m == "get"
+                                  and TYPES.get(PATHS[p]["get"]["200"]["ref"], {}) != "any"
+                                  and "map" in TYPES[PATHS[p]["get"]["200"]["ref"]]] + ["/workers/"])
+def test_fields(api_of_module, path):
+    api = api_of_module
+    all_of_it = api.call("GET", path).json
+    names = list(all_of_it) if isinstance(all_of_it, dict) else [one["id"] for one in all_of_it]
+    assert api.call("GET", path + "?fields=").json == names
+    if path in ("/http/caches/", "/http/keyvals/"):
+        return
+    items = list(all_of_it.values()) if isinstance(all_of_it, dict) else all_of_it
+    keys = sorted(items[0])[:2]
+    cut = api.call("GET", path + "?fields=" + ",".join(keys + ["nonsense"])).json
+    cut = list(cut.values()) if isinstance(cut, dict) else cut
+    assert cut and all(sorted(one) == keys for one in cut)
+    one = path + (names[0] if isinstance(names[0], str) else str(names[0]))
+    assert sorted(api.call("GET", one + "?fields=" + keys[0]).json) == keys[:1]
+
+
+@pytest.mark.parametrize("path", ["/nginx", "/connections", "/http/requests", "/ssl"])
+def test_fields_of_objects(api_of_module, path):
+    names = list(api_of_module.call("GET", path).json)
+    assert list(api_of_module.call("GET", path + "?fields=" + names[1]).json) == [names[1]]
+    assert api_of_module.call("GET", path + "?fields=nope").json == {}
+
+
+def test_lists_of_endpoints(api_of_module):
+    """What a list names is there, and a scraper that goes by it finds everything."""
+    root = api_of_module.call("GET", "/").json
+    assert sorted(root) == sorted(["nginx", "processes", "connections", "slabs", "http", "resolvers", "ssl", "workers"])
+    http = api_of_module.call("GET", "/http").json
+    assert http == ["requests", "server_zones", "location_zones", "caches", "limit_conns", "limit_reqs", "keyvals",
+                    "upstreams"]
+    for name in root + ["http/" + n for n in http]:
+        assert api_of_module.call("GET", "/" + name).status == 200
+
+
+def test_resets(api):
+    """DELETE takes counters back to 0, and neither a reload nor the agent's death brings them back."""
+    counted = {
+        "/connections": lambda o: o["accepted"],
+        "/http/requests": lambda o: o["total"],
+        "/http/server_zones/sz": lambda o: o["requests"] + o["responses"]["total"] + o["received"] + o["sent"] +
+        sum(o["responses"]["codes"].values()),
+        "/http/location_zones/lz": lambda o: o["requests"] + o["responses"]["2xx"] + o["sent"],
+        "/http/limit_conns/lc": lambda o: o["passed"],
+        "/http/limit_reqs/lr": lambda o: o["passed"],
+        "/http/upstreams/app": lambda o: sum(p["requests"] + p["responses"]["total"] + p["sent"] + p["received"] +
+                                             sum(p["responses"]["codes"].values()) for p in o["peers"]),
+        "/workers/" + api.worker(): lambda o: o["connections"]["accepted"],
+        "/slabs/app": lambda o: o["slots"][list(o["slots"])[0]]["reqs"],
+    }
+
+    def now():
+        return {path: count(api.call("GET", path).json) for path, count in counted.items()}
+
+    before = now()
+    assert all(before[p] > 0 for p in before if not p.startswith("/workers")), before
+    for path in counted:
+        assert api.call("DELETE", path).status == 204
+    assert not any(now().values()), now()
+    api.remora.allow.append(re.compile("exited on signal 9"))
+    agent = api.remora.agent()
+    os.kill(agent, signal.SIGKILL)
+    wait_for(lambda: api.remora.agent() not in (None, agent), "another agent")
+    assert not any(now().values()), now()
+    assert api.remora.get("web", "/").status == 200
+    after = now()
+    assert after["/http/requests"] == 1 and after["/http/upstreams/app"] > 0, after
+    api.remora.reload()
+    wait_for(lambda: api.call("GET", "/http/requests").json["total"] < before["/http/requests"], "the same after HUP")
