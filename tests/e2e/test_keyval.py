@@ -357,3 +357,60 @@ def test_sync_is_told_of(tmp_path):
                     "server { listen 127.0.0.1:1; } }")
     done = run_remora("-t", "-p", str(tmp_path) + "/", "-c", str(conf))
     assert done.returncode == 0 and '"sync" of "keyval_zone" has no effect' in done.stderr
+
+
+# ---- as clients of the Plus API do it, through a location ----
+
+PLUS = "/api/9/http/keyvals"
+
+
+def plus(r, method, path, body=None):
+    data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"} if data else {}
+    return r.request("web", method, PLUS + path, headers, data)
+
+
+def test_plus_life_cycle(keyval):
+    r = keyval
+    assert plus(r, "GET", "").json == {"plain": {}, "timed": {}, "nets": {}, "paths": {}, "small": {}}
+    assert plus(r, "GET", "/plain/").body == b"{}"
+    made = plus(r, "POST", "/plain", {"key1": "val1"})
+    assert (made.status, made.body) == (201, b"")
+    assert look(r, "key1")[0] == "val1"
+    again = plus(r, "POST", "/plain", {"key1": "val2"})
+    assert (again.status, again.json["error"]["code"]) == (409, "KeyvalKeyExists")
+    assert plus(r, "POST", "/plain", {"key2": "val2"}).status == 201
+    assert plus(r, "GET", "/plain").json == {"key1": "val1", "key2": "val2"}
+    assert plus(r, "GET", "/plain?key=key2").json == {"key2": "val2"}
+    changed = plus(r, "PATCH", "/plain", {"key1": "val3"})
+    assert (changed.status, changed.body) == (204, b"") and look(r, "key1")[0] == "val3"
+    assert plus(r, "PATCH", "/plain", {"key1": None}).status == 204 and look(r, "key1")[0] == ""
+    gone = plus(r, "PATCH", "/plain", {"key1": "x"})
+    assert (gone.status, gone.json["error"]["code"]) == (404, "KeyvalKeyNotFound")
+    assert plus(r, "GET", "/plain?key=key1").json["error"]["code"] == "KeyvalKeyNotFound"
+    assert plus(r, "DELETE", "/plain").status == 204 and plus(r, "GET", "/plain").json == {}
+    assert plus(r, "POST", "/plain", {"a": "1", "b": "2"}).status == 201  # several, into an empty zone
+    assert plus(r, "POST", "/plain", {"c": "1", "d": "2"}).json["error"]["code"] == "KeyvalFormatError"
+    assert plus(r, "PATCH", "/plain", {"a": "1", "b": "2"}).json["error"]["code"] == "KeyvalFormatError"
+    assert plus(r, "GET", "/none").json["error"]["code"] == "KeyvalNotFound"
+    assert plus(r, "POST", "/none", {"a": "b"}).status == 404
+    assert plus(r, "GET", "").json["plain"] == {"a": "1", "b": "2"}
+
+
+def test_plus_times(keyval):
+    r = keyval
+    refused = plus(r, "POST", "/plain", {"a": {"value": "v", "expire": 1000}})
+    assert refused.status == 400 and "keyval timeout is not enabled" in refused.json["error"]["text"]
+    assert plus(r, "POST", "/timed", {"a": {"value": "v", "expire": 300}}).status == 201
+    assert plus(r, "GET", "/timed").json == {"a": "v"} and look(r, "a")[1] == "v"
+    wait_for(lambda: plus(r, "GET", "/timed").json == {}, "expiry")
+    assert plus(r, "POST", "/timed", {"a": "w"}).status == 201  # a dead key is as good as none
+    assert plus(r, "PATCH", "/timed", {"a": {"expire": 200}}).status == 204 and look(r, "a")[1] == "w"
+    wait_for(lambda: look(r, "a")[1] == "", "expiry")
+
+
+def test_plus_size(keyval):
+    r = keyval
+    full = plus(r, "POST", "/small", {"a": "x" * 9000})
+    assert (full.status, full.json["error"]["status"]) == (413, 413)
+    assert plus(r, "GET", "/small").json == {}
