@@ -57,6 +57,34 @@ static void reopen_logs(struct rem_agent *agent)
             REM_LOG(agent->log, REM_LOG_EMERG, 0, "open() \"%s\" failed", file->path);
 }
 
+/* The master, or a request on its way there, has brought the end nearer. */
+static void note_drain(struct rem_agent *agent, const struct rem_drain *drain)
+{
+    struct rem_api_info *info = &agent->api.info;
+    bool news = info->drain.phase != drain->phase;
+
+    info->drain = *drain;
+    info->draining = drain->phase != REM_DRAIN_NONE;
+    if (news)
+        rem_api_note(&agent->api, REM_JOURNAL_DRAIN,
+                     json_pack("{s:s}", "state", rem_drain_phase_name(drain->phase)));
+}
+
+/* POST /v1/drain: what the master is going to say is so from now on. */
+static int ask_drain(void *data, uint32_t delay_ms, uint32_t timeout_ms)
+{
+    struct rem_agent *agent = data;
+    struct rem_drain drain = agent->api.info.drain;
+    struct rem_msg msg = {.kind = REM_MSG_DRAIN, .delay_ms = delay_ms, .timeout_ms = timeout_ms};
+
+    if (rem_msg_send(agent->handover->master_fd, &msg) != REM_OK)
+        return REM_EIO;
+    if (rem_drain_announce(&drain, agent->clock->mono_ms, agent->clock->wall_sec, delay_ms,
+                           timeout_ms))
+        note_drain(agent, &drain);
+    return REM_OK;
+}
+
 static void obey(struct rem_agent *agent, const struct rem_msg *msg)
 {
     struct rem_api_info *info = &agent->api.info;
@@ -84,8 +112,7 @@ static void obey(struct rem_agent *agent, const struct rem_msg *msg)
                                rem_json_text(rem_str_from(msg->text))));
         break;
     case REM_MSG_DRAINING:
-        info->draining = true;
-        rem_api_note(&agent->api, REM_JOURNAL_DRAIN, json_pack("{s:s}", "state", "draining"));
+        note_drain(agent, &msg->drain);
         break;
     case REM_MSG_WORKERS_UP:
         info->workers_up = true;
@@ -186,7 +213,12 @@ static void fill_info(struct rem_agent *agent)
         .zones = handover->zones,
         .upstreams = handover->upstreams,
         .upstream_count = handover->upstream_count,
+        .draining = handover->drain.phase != REM_DRAIN_NONE,
+        .drain = handover->drain,
     };
+    agent->api.spec = handover->admin;
+    agent->api.drain = ask_drain;
+    agent->api.drain_data = agent;
 }
 
 static int start_server(struct rem_agent *agent, struct rem_err *err)

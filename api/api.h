@@ -15,6 +15,8 @@
 #include "api/count.h"
 #include "api/json.h"
 #include "proto/base/clock.h"
+#include "proto/shm/admin_spec.h"
+#include "proto/shm/drain.h"
 #include "proto/shm/writer.h"
 #include "proto/shm/zone.h"
 
@@ -31,6 +33,7 @@ struct rem_api_info {
     unsigned workers; /* wanted */
     bool workers_up;  /* were forked at least once */
     bool draining;
+    struct rem_drain drain;
     const struct rem_zone *zones; /* of the configuration, opened */
     const struct rem_upstream_spec *upstreams; /* as the configuration has them */
     size_t upstream_count;
@@ -46,6 +49,12 @@ struct rem_api {
     struct rem_writer *writer;
     const struct rem_clock *clock;
     bool write;
+    const struct rem_admin_spec *spec; /* of the `admin` block; NULL: nothing of it is known */
+    /* Asks the master to shut the instance down.  Errors: REM_EIO. */
+    int (*drain)(void *data, uint32_t delay_ms, uint32_t timeout_ms);
+    void *drain_data;
+    uint64_t made_ms; /* monotonic; when the API was made, for `ready_when` */
+    bool started;     /* /startupz has said yes: `ready_when` is over */
     struct rem_api_info info;
     const struct rem_keyval_spec *keyvals; /* zones of the configuration, see keyval_ops.h */
     size_t keyval_count;

@@ -80,6 +80,11 @@ int rem_v1_state(struct rem_api_call *call);
 /* events.c */
 int rem_v1_events(struct rem_api_call *call);
 
+/* v1_drain.c */
+int rem_v1_drain(struct rem_api_call *call);
+int rem_v1_drain_post(struct rem_api_call *call);
+int rem_v1_shutdown(struct rem_api_call *call);
+
 /* health.c */
 int rem_health_live(struct rem_api_call *call);
 int rem_health_ready(struct rem_api_call *call);

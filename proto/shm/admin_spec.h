@@ -66,8 +66,10 @@ struct rem_admin_spec {
     struct rem_log_file *audit_file; /* both NULL: no audit log */
     struct rem_syslog *audit_syslog;
     uint32_t drain_delay_ms;
-    uint32_t drain_timeout_ms; /* the delay included */
+    uint32_t drain_timeout_ms; /* the delay included; 0: without bound */
     bool drain_on_term;
+    bool drain_delay_given;
+    bool drain_timeout_given;
 };
 
 void rem_admin_spec_init(struct rem_admin_spec *spec);

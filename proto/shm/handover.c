@@ -53,7 +53,7 @@ int rem_msg_recv(int fd, struct rem_msg *out)
         return failure();
     if (n == 0)
         return REM_ECLOSED;
-    if (n != (ssize_t)sizeof(msg) || msg.kind > REM_MSG_WORKERS_UP)
+    if (n != (ssize_t)sizeof(msg) || msg.kind >= REM_MSG_KINDS)
         return REM_EPROTO;
     msg.text[sizeof(msg.text) - 1] = '\0';
     *out = msg;

@@ -9,6 +9,7 @@
 #include "proto/base/addr.h"
 #include "proto/base/log.h"
 #include "proto/shm/admin_spec.h"
+#include "proto/shm/drain.h"
 #include "proto/shm/inlet.h"
 #include "proto/shm/journal.h"
 #include "proto/shm/region.h"
@@ -35,6 +36,7 @@ struct rem_handover {
     bool write;                         /* may the API change anything? */
     const struct rem_admin_spec *admin; /* NULL: as without directives */
     const char *state_path;             /* the file of `state DIR`; NULL: none */
+    struct rem_drain drain;             /* as far as it has come */
     const struct rem_upstream_spec *upstreams;
     size_t upstream_count;
     const struct rem_table_spec *tables;
@@ -72,8 +74,10 @@ enum rem_msg_kind {
     REM_MSG_QUIT,        /* master: finish open requests, then exit 0 */
     REM_MSG_REOPEN,      /* master: reopen the logs */
     REM_MSG_RELOADED,    /* master: a reload ended; result, generation, sec */
-    REM_MSG_DRAINING,    /* master: the whole instance is shutting down */
+    REM_MSG_DRAINING,    /* master: the whole instance is shutting down; drain */
     REM_MSG_WORKERS_UP,  /* master: the workers of `generation` were forked */
+    REM_MSG_DRAIN,       /* agent: shut the instance down; delay_ms, timeout_ms */
+    REM_MSG_KINDS
 };
 
 struct rem_msg {
@@ -83,6 +87,9 @@ struct rem_msg {
     int32_t reserved;
     uint64_t generation; /* RELOADED, WORKERS_UP */
     int64_t sec;         /* RELOADED: wall clock */
+    struct rem_drain drain;
+    uint32_t delay_ms;   /* DRAIN */
+    uint32_t timeout_ms; /* DRAIN; 0: without bound */
     char text[256];      /* FAILED, RELOADED: NUL-terminated */
 };
 

@@ -248,31 +248,62 @@ static void free_set(struct rem_listener_set *set)
     free(set);
 }
 
-/* A draining worker must not keep a socket alive that the master may close for good. */
+/* A draining worker must not keep a socket alive that the master may close for good; without a
+ * master, clients are to learn that nobody accepts any more. */
 static void close_all(struct rem_listener_set *set)
 {
-    if (set->worker->setup->master_process)
-        REM_LIST_EACH(node, &set->worker->setup->listeners)
-        {
-            struct rem_listener *l = REM_LIST_ENTRY(node, struct rem_listener, node);
+    REM_LIST_EACH(node, &set->worker->setup->listeners)
+    {
+        struct rem_listener *l = REM_LIST_ENTRY(node, struct rem_listener, node);
 
-            for (int i = 0; i < l->fd_count; i++) {
-                if (l->fds[i] >= 0)
-                    close(l->fds[i]);
-                l->fds[i] = -1;
-            }
+        for (int i = 0; i < l->fd_count; i++) {
+            if (l->fds[i] >= 0)
+                close(l->fds[i]);
+            l->fds[i] = -1;
         }
+    }
     free_set(set);
+}
+
+/* Does a worker of a later configuration live, for which what waits is meant? */
+static bool has_successor(const struct rem_worker *worker)
+{
+    const struct rem_shm_header *header = worker->reader.header;
+
+    for (int i = 0; i < REM_SHM_WORKERS; i++) {
+        const struct rem_shm_worker *other = &header->workers[i];
+
+        /* relaxed: a stale answer costs a connection at the most */
+        if (atomic_load_explicit(&other->state, memory_order_relaxed) == REM_WORKER_LIVE &&
+            atomic_load_explicit(&other->config_generation, memory_order_relaxed) >
+                worker->generation)
+            return true;
+    }
+    return false;
+}
+
+static void accept_waiting(struct rem_listener_set *set)
+{
+    const unsigned state = set->state;
+
+    for (size_t i = 0; i < set->count; i++)
+        for (int left = PER_TURN; left > 0 && set->state == state; left--)
+            if (!accept_one(&set->each[i]))
+                break;
 }
 
 static void on_timer(struct rem_timer *timer)
 {
     struct rem_listener_set *set = REM_CONTAINER(timer, struct rem_listener_set, timer);
 
-    if (set->state == ACCEPT_CLOSING)
-        close_all(set);
-    else
+    if (set->state != ACCEPT_CLOSING) {
         resume(set);
+        return;
+    }
+    /* Those that have come since nobody accepts any more would be reset. */
+    if (!has_successor(set->worker))
+        accept_waiting(set);
+    close_all(set);
 }
 
 static int enable_one(struct rem_listener_set *set, struct rem_listener *listener)
@@ -322,10 +353,8 @@ void rem_listeners_disable(struct rem_worker *worker)
     if (set == NULL || set->state == ACCEPT_CLOSING)
         return;
     /* What waits is served rather than reset, should this be the last to hold the socket. */
-    for (size_t i = 0; i < set->count; i++)
-        for (int left = PER_TURN; left > 0 && set->state <= ACCEPT_YIELDING; left--)
-            if (!accept_one(&set->each[i]))
-                break;
+    if (set->state <= ACCEPT_YIELDING)
+        accept_waiting(set);
     rest(set, ACCEPT_CLOSING, CLOSE_MS);
 }
 

@@ -17,6 +17,7 @@ struct admin_listener {
 
 struct admin_conf {
     int write;
+    int drain_on_term;
     bool seen;
 };
 
@@ -26,8 +27,10 @@ static void *create_admin(struct rem_conf *cf)
     struct rem_setup *setup = cf->user;
 
     rem_admin_spec_init(&setup->admin_spec);
-    if (conf != NULL)
-        conf->write = REM_CONF_UNSET;
+    if (conf == NULL)
+        return NULL;
+    conf->write = REM_CONF_UNSET;
+    conf->drain_on_term = REM_CONF_UNSET;
     return conf;
 }
 
@@ -159,7 +162,10 @@ static int set_admin(struct rem_conf *cf, const struct rem_directive *d, void *c
         return rc;
     setup->admin = true;
     setup->admin_write = admin->write == 1;
+    setup->admin_spec.drain_on_term = admin->drain_on_term == 1;
     rc = check_listeners(cf, setup);
+    if (rc == REM_OK)
+        rc = rem_admin_check_life(cf);
     if (rc != REM_OK || !rem_list_empty(&setup->admin_listeners))
         return rc;
     if (rem_addr_parse_listen(REM_STR(DEFAULT_LISTEN), 0, &addr) != REM_OK)
@@ -196,6 +202,8 @@ static const struct rem_directive admin_directives[] = {
     {"admin", REM_CTX_MAIN, REM_ARGS_0 | REM_ARGS_BLOCK, set_admin, REM_LEVEL_MAIN, 0, NULL},
     {"write", REM_CTX_ADMIN, REM_ARGS_FLAG, rem_set_flag, REM_LEVEL_MAIN,
      offsetof(struct admin_conf, write), NULL},
+    {"drain_on_term", REM_CTX_ADMIN, REM_ARGS_FLAG, rem_set_flag, REM_LEVEL_MAIN,
+     offsetof(struct admin_conf, drain_on_term), NULL},
     ADMIN("listen", REM_ARGS_1 | REM_ARGS_2 | REM_ARGS_3, set_listen),
     ADMIN("token", REM_ARGS_3, rem_admin_set_token),
     ADMIN("peer", REM_ARGS_2, rem_admin_set_peer),
@@ -203,6 +211,9 @@ static const struct rem_directive admin_directives[] = {
     ADMIN("metrics", REM_ARGS_1, set_metrics),
     ADMIN("auth_failures", REM_ARGS_1, rem_admin_set_failures),
     ADMIN("state", REM_ARGS_1, rem_admin_set_state),
+    ADMIN("ready_when", REM_ARGS_12, rem_admin_set_ready),
+    ADMIN("drain_delay", REM_ARGS_1, rem_admin_set_drain_delay),
+    ADMIN("drain_timeout", REM_ARGS_1, rem_admin_set_drain_timeout),
     REM_DIRECTIVE_END,
 };
 

@@ -19,6 +19,8 @@ int rem_admin_set_audit(struct rem_conf *cf, const struct rem_directive *d, void
 int rem_admin_set_ready(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 int rem_admin_set_drain_delay(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 int rem_admin_set_drain_timeout(struct rem_conf *cf, const struct rem_directive *d, void *conf);
-int rem_admin_set_drain_on_term(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+
+/* At the end of the block: whether the times fit each other. */
+int rem_admin_check_life(struct rem_conf *cf);
 
 #endif

@@ -124,6 +124,7 @@ static void run_agent(struct rem_master *m, int fd)
         .admin = &setup->admin_spec,
         .state_path = setup->admin_state,
         .max_series = setup->admin_max_series,
+        .drain = m->drain,
         .upstreams = upstreams(setup),
         .upstream_count = setup->upstream_count,
         .tables = REM_ARRAY_OF(&setup->tables, struct rem_table_spec),
@@ -256,6 +257,8 @@ void rem_agent_hear(struct rem_master *m)
             m->agent = REM_AGENT_FAILED;
             snprintf(m->agent_error, sizeof(m->agent_error), "%.*s",
                      (int)sizeof(m->agent_error) - 1, msg.text);
+        } else if (msg.kind == REM_MSG_DRAIN) {
+            rem_drain_begin(m, msg.delay_ms, msg.timeout_ms);
         }
     }
     if (m->agent_fd >= 0 && rc != REM_EAGAIN) {

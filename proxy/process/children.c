@@ -286,7 +286,7 @@ static int due_in(const struct rem_respawn *respawn, uint64_t now)
     return respawn->at_ms > now ? (int)(respawn->at_ms - now) : 0;
 }
 
-static int earlier(int a, int b)
+int rem_children_earlier(int a, int b)
 {
     if (a < 0 || b < 0)
         return a < 0 ? b : a;
@@ -306,15 +306,15 @@ int rem_children_respawn(struct rem_master *m)
             if (rem_agent_start(m) != REM_OK)
                 schedule(&m->agent_respawn, now);
         }
-        wait = earlier(wait, due_in(&m->agent_respawn, now));
+        wait = rem_children_earlier(wait, due_in(&m->agent_respawn, now));
     }
     for (int i = 0; i < m->gen->setup.worker_processes && !m->no_workers; i++) {
         if (due_in(&m->worker_respawn[i], now) == 0)
             try_worker(m, i);
-        wait = earlier(wait, due_in(&m->worker_respawn[i], now));
+        wait = rem_children_earlier(wait, due_in(&m->worker_respawn[i], now));
     }
     rem_children_retire(m);
     if (m->shared && rem_children_forget_strangers(m))
-        wait = earlier(wait, STRANGERS_MS);
+        wait = rem_children_earlier(wait, STRANGERS_MS);
     return wait;
 }

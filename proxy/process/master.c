@@ -24,6 +24,10 @@ void rem_master_pump(struct rem_master *m, int timeout_ms)
         rem_agent_hear(m);
     if (fds[0].revents != 0)
         rem_signals_read(&m->signals, rem_master_log(m));
+    if (m->signals.term) {
+        m->signals.term = false;
+        rem_drain_on_term(m);
+    }
     if (m->signals.child) {
         m->signals.child = false;
         rem_children_reap(m);
@@ -190,6 +194,17 @@ static void reopen(struct rem_master *m)
     tell_agent(m, REM_MSG_REOPEN);
 }
 
+/* Whether what is left must go now: somebody lost patience, or the deadline of a drain has come. */
+static bool must_stop(struct rem_master *m)
+{
+    if (!m->signals.stop && rem_drain_deadline(m) == 0) {
+        REM_LOG(rem_master_log(m), REM_LOG_NOTICE, 0,
+                "draining: the time is up, ending what is left");
+        m->signals.stop = true;
+    }
+    return m->signals.stop;
+}
+
 /* Waits for the workers; a stop signal makes a graceful end a fast one. */
 static void end_workers(struct rem_master *m)
 {
@@ -199,7 +214,7 @@ static void end_workers(struct rem_master *m)
     while (rem_children_count(m, REM_CHILD_WORKER) > 0) {
         uint64_t now = rem_mono_ms();
 
-        if (m->signals.stop && kill_at == 0) {
+        if (must_stop(m) && kill_at == 0) {
             rem_children_signal(m, REM_CHILD_WORKER, SIGTERM);
             kill_at = now + KILL_MS;
         }
@@ -207,7 +222,7 @@ static void end_workers(struct rem_master *m)
             rem_children_signal(m, REM_CHILD_WORKER, SIGKILL);
             kill_at = now + KILL_MS;
         }
-        rem_master_pump(m, kill_at != 0 ? (int)(kill_at - now) + 1 : -1);
+        rem_master_pump(m, kill_at != 0 ? (int)(kill_at - now) + 1 : rem_drain_deadline(m));
         if (m->signals.reopen) {
             m->signals.reopen = false;
             reopen(m);
@@ -235,7 +250,7 @@ static void remove_pidfile(struct rem_master *m)
 static void end(struct rem_master *m)
 {
     m->ending = true;
-    tell_agent(m, REM_MSG_DRAINING);
+    rem_drain_enter_closing(m);
     close_listeners(m, &m->gen->setup.listeners);
     end_workers(m);
     rem_agent_stop(m);
@@ -248,15 +263,16 @@ static void end(struct rem_master *m)
 static bool one_turn(struct rem_master *m)
 {
     struct rem_signals *s = &m->signals;
-    int wait = rem_children_respawn(m);
+    int wait = rem_children_earlier(rem_children_respawn(m), rem_drain_wait(m));
 
     if (!s->stop && !s->quit && !s->reload && !s->reopen && !s->upgrade && !s->winch)
         rem_master_pump(m, wait);
-    if (s->stop || s->quit)
+    if (s->stop || s->quit || rem_drain_is_due(m))
         return false;
     if (s->reload) {
         s->reload = false;
-        rem_reload(m);
+        if (!rem_drain_refuses(m, "the reload"))
+            rem_reload(m);
     }
     if (s->reopen) {
         s->reopen = false;
@@ -264,7 +280,8 @@ static bool one_turn(struct rem_master *m)
     }
     if (s->upgrade) {
         s->upgrade = false;
-        rem_upgrade_start(m);
+        if (!rem_drain_refuses(m, "the change of the binary"))
+            rem_upgrade_start(m);
     }
     if (s->winch) {
         s->winch = false;
@@ -284,6 +301,7 @@ static int serve(struct rem_master *m, const struct rem_reporter *to, struct rem
     }
     REM_LOG(rem_master_log(m), REM_LOG_NOTICE, 0, "remora/" REM_VERSION);
     rem_daemon_ready(daemon);
+    m->serving = true;
     if (!m->gen->setup.master_process) {
         rem_single_serve(m);
     } else {

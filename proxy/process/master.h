@@ -64,7 +64,10 @@ struct rem_master {
     bool no_workers;       /* WINCH: workers have been sent away */
     bool ending;           /* QUIT or TERM is being carried out */
     bool single;           /* master_process off */
-    int64_t reload_sec;    /* of the last reload, 0: none */
+    bool serving;          /* started; what is asked for now is not about the start */
+    bool term_seen;        /* drain_on_term: the next TERM forces */
+    struct rem_drain drain;
+    int64_t reload_sec; /* of the last reload, 0: none */
     int reload_result;
     char reload_error[256];
     pid_t old_master; /* the former binary's; 0: none */
@@ -109,6 +112,8 @@ int rem_children_count(const struct rem_master *m, enum rem_child_role role);
 void rem_children_reap(struct rem_master *m);
 /* Starts what is due.  Returns ms until something else is, -1: nothing. */
 int rem_children_respawn(struct rem_master *m);
+/* The smaller of two waits in ms, of which -1 is for ever. */
+int rem_children_earlier(int a, int b);
 /* A free entry, or NULL. */
 struct rem_child *rem_children_add(struct rem_master *m, enum rem_child_role role);
 
@@ -130,6 +135,21 @@ int rem_reload_open(struct rem_master *m, struct rem_generation *gen, struct rem
                     struct rem_err *err) REM_MUST_CHECK;
 /* Has `gen` counted, in the region; what there is no room for is told. */
 void rem_reload_open_stats(struct rem_master *m, struct rem_generation *gen);
+
+/* ---- drain.c ---- */
+/* Not ready from now on; see rem_drain_announce. */
+void rem_drain_begin(struct rem_master *m, uint32_t delay_ms, uint32_t timeout_ms);
+/* TERM was received: drains, or stops at once. */
+void rem_drain_on_term(struct rem_master *m);
+/* ms until listeners are to be closed; -1: not asked for. */
+int rem_drain_wait(const struct rem_master *m);
+bool rem_drain_is_due(const struct rem_master *m);
+/* They are being closed now, for whatever reason. */
+void rem_drain_enter_closing(struct rem_master *m);
+/* ms until what is left is cut off; -1: never. */
+int rem_drain_deadline(const struct rem_master *m);
+/* Whether there is no point in it any more; then says so. */
+bool rem_drain_refuses(const struct rem_master *m, const char *what);
 
 /* ---- upgrade.c ---- */
 /* Takes what REMORA_FDS names. */

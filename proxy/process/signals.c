@@ -12,7 +12,7 @@ static const struct {
     size_t flag;      /* offset in struct rem_signals */
 } table[] = {
     {SIGCHLD, "SIGCHLD", "", offsetof(struct rem_signals, child)},
-    {SIGTERM, "SIGTERM", ", exiting", offsetof(struct rem_signals, stop)},
+    {SIGTERM, "SIGTERM", ", exiting", offsetof(struct rem_signals, term)},
     {SIGINT, "SIGINT", ", exiting", offsetof(struct rem_signals, stop)},
     {SIGQUIT, "SIGQUIT", ", shutting down", offsetof(struct rem_signals, quit)},
     {SIGHUP, "SIGHUP", ", reconfiguring", offsetof(struct rem_signals, reload)},

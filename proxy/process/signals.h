@@ -16,7 +16,8 @@
 struct rem_signals {
     int fd;
     bool child;   /* CHLD: somebody is to be reaped */
-    bool stop;    /* TERM, INT */
+    bool stop;    /* INT */
+    bool term;    /* TERM: the same, or a drain (drain_on_term) */
     bool quit;    /* QUIT */
     bool reload;  /* HUP */
     bool reopen;  /* USR1 */

@@ -97,7 +97,11 @@ int rem_worker_serve(struct rem_worker_run *run, const struct rem_worker_start *
         end_serving(run);
         return rc;
     }
+    if (run->on_start != NULL)
+        run->on_start(run);
     rem_loop_run(&worker->loop);
+    if (run->on_end != NULL)
+        run->on_end(run);
     if (setup->worker_fini != NULL)
         setup->worker_fini(worker);
     end_serving(run);

@@ -25,7 +25,9 @@ struct rem_worker_run {
     int signal_fd;
     struct event *signal_event;
     void (*on_signal)(struct rem_worker_run *run, const struct signalfd_siginfo *info);
-    void *data; /* for on_signal */
+    void (*on_start)(struct rem_worker_run *run); /* the loop is about to run; may be NULL */
+    void (*on_end)(struct rem_worker_run *run); /* it has, and is about to be freed; may be NULL */
+    void *data;                                 /* for these */
 };
 
 /* The worker process: returns its exit code. */
