@@ -202,7 +202,7 @@ def test_matches(remora, backend):
         http += f"upstream u{i} {{ zone u{i} 64k; server {b.addr}; }}\n"
         if tests:
             http += f"match m{i} {{ {tests} }}\n"
-        locations += f"location = /{i} {{ proxy_pass http://u{i}; health_check mandatory {match}; }}\n"
+        locations += f"location = /{i} {{ proxy_pass http://u{i}; health_check mandatory interval=1h {match}; }}\n"
     http += "map $upstream_status $good { 200 1; 204 0; }\n"
     http += "map $upstream_http_age $fresh { ~^[0-5]?[0-9]$ yes; }\n"
     b = backend()
