@@ -18,6 +18,12 @@ enum { LINGER_MAX = 1 << 20 };
 /* Pipelined answers are put together up to this size, those with bodies up to that. */
 enum { BATCH_MAX = 65536, BATCH_BODY = 16384 };
 
+/* A status that goes without content has no length either. */
+static bool has_content(const struct rem_api_response *response)
+{
+    return response->status != 204 && response->status != 304;
+}
+
 /* A stream needs the end of the connection, or chunks; and no proxy on the way that collects what
  * passes. */
 static void put_stream_fields(struct rem_admin_conn *conn, struct rem_put *put)
@@ -45,7 +51,7 @@ static void compose(struct rem_admin_conn *conn)
         REM_PUT_FIELD(&put, "Content-Type", rem_str_from(response->content_type));
     if (response->streams)
         put_stream_fields(conn, &put);
-    else if (response->status != 204)
+    else if (has_content(response))
         rem_put_field_u64(&put, REM_STR("Content-Length"), response->body.n);
     if (response->has_etag) {
         REM_PUT(&put, "ETag: \"");
@@ -138,7 +144,7 @@ static struct rem_str body_of(const struct rem_admin_exchange *x)
 {
     struct rem_str body = rem_sbuf_str(&x->call.response.body);
 
-    if (x->method == REM_METHOD_HEAD || x->call.response.status == 204 || x->call.response.streams)
+    if (x->method == REM_METHOD_HEAD || !has_content(&x->call.response) || x->call.response.streams)
         body.n = 0;
     return body;
 }

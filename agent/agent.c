@@ -3,6 +3,7 @@
 
 #include "api/events.h"
 #include "api/names.h"
+#include "api/record.h"
 
 #include <event2/event.h>
 #include <malloc.h>
@@ -278,6 +279,36 @@ static int start_journal(struct rem_agent *agent, struct rem_err *err)
     return REM_OK;
 }
 
+/* From here on all that is published is written down. */
+static int start_api(struct rem_agent *agent, struct rem_err *err)
+{
+    const struct rem_handover *handover = agent->handover;
+    struct rem_api *api = &agent->api;
+    char what[48];
+    int n = snprintf(what, sizeof(what), "generation %llu",
+                     (unsigned long long)handover->config_generation);
+    int rc;
+
+    rem_api_init(api, handover->region, agent->writer, agent->clock, handover->write);
+    api->configured = handover->upstreams;
+    api->configured_count = handover->upstream_count;
+    api->keyvals = handover->keyvals;
+    api->keyval_count = handover->keyval_count;
+    api->explain = rem_store_explain;
+    api->explain_data = &agent->store;
+    if (handover->max_series != 0)
+        api->max_series = handover->max_series;
+    if (handover->history != 0)
+        api->history = handover->history;
+    fill_info(agent);
+    rc = start_journal(agent, err);
+    if (rc != 0)
+        return rc;
+    rem_record_start(api);
+    rem_record_cause(api, REM_STR("configuration"), REM_STR(""), rem_str_make(what, (size_t)n));
+    return 0;
+}
+
 /* Has the registry say what the configuration says, and what was kept of earlier changes. */
 static int reconcile(struct rem_agent *agent, const struct rem_registry_conf *conf,
                      struct rem_err *err)
@@ -343,6 +374,9 @@ static int start_registry(struct rem_agent *agent, struct rem_err *err)
     if (rc != 0)
         return rc;
     reclaim_at_first(agent->writer);
+    rc = start_api(agent, err);
+    if (rc != 0)
+        return rc;
     agent->reloaded = rem_health_is_reload(agent->writer, handover->config_generation);
     agent->store = (struct rem_store){.writer = agent->writer,
                                       .log = agent->log,
@@ -364,17 +398,8 @@ static int start_registry(struct rem_agent *agent, struct rem_err *err)
         rem_store_unmerge(&agent->store, &conf, err->text);
         rc = reconcile(agent, &conf, err);
     }
-    if (rc != 0)
-        return rc;
-    rem_api_init(&agent->api, handover->region, agent->writer, agent->clock, handover->write);
-    agent->api.keyvals = handover->keyvals;
-    agent->api.keyval_count = handover->keyval_count;
-    agent->api.explain = rem_store_explain;
-    agent->api.explain_data = &agent->store;
-    if (handover->max_series != 0)
-        agent->api.max_series = handover->max_series;
-    fill_info(agent);
-    return start_journal(agent, err);
+    rem_record_forget(&agent->api);
+    return rc;
 }
 
 /* Health as /v1/events tells it. */

@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 
 #include "api/events.h"
+#include "api/record.h"
 
 #include <event2/event.h>
 #include <malloc.h>
@@ -346,8 +347,12 @@ void rem_agent_turn_end(struct rem_agent *agent)
         agent->api.names = false;
         rem_resolves_look(&agent->resolves);
     }
+    if (agent->resolves.dirty)
+        rem_record_cause(&agent->api, REM_STR("resolver"), REM_STR(""),
+                         REM_STR("addresses of names"));
     if (rem_resolves_apply(&agent->resolves))
         rem_agent_reclaim(agent);
+    rem_record_forget(&agent->api);
     rem_checks_sync(&agent->checks);
     rem_outliers_sync(&agent->outliers);
     take(&agent->deferred, &calls);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/api.h"
 
+#include "api/diff.h"
 #include "api/plus.h"
+#include "api/precondition.h"
+#include "api/record.h"
 #include "api/route.h"
 
 void rem_api_init(struct rem_api *api, const struct rem_region *region, struct rem_writer *writer,
@@ -14,12 +17,17 @@ void rem_api_init(struct rem_api *api, const struct rem_region *region, struct r
         .write = write,
         .max_series = REM_API_SERIES,
         .made_ms = clock->mono_ms,
+        .history = REM_JOURNAL_HISTORY,
     };
+    rem_sbuf_init(&api->causes);
+    rem_sbuf_init(&api->record);
 }
 
 void rem_api_fini(struct rem_api *api)
 {
     rem_change_free(&api->change);
+    rem_sbuf_fini(&api->causes);
+    rem_sbuf_fini(&api->record);
 }
 
 const struct rem_upstream_spec *rem_api_conf(const struct rem_api *api, struct rem_str name)
@@ -198,6 +206,68 @@ static int check_type(struct rem_api_call *call)
                          "the body must be declared as application/json");
 }
 
+/* What a request to our own API makes its answer depend on.  With call->flush set, it has to wait.
+ * Errors: REM_EINVAL with the fault. */
+static int check_preconditions(struct rem_api_call *call, const struct rem_route *route)
+{
+    const struct rem_api_request *request = call->request;
+    int rc = rem_precondition_dry_run(call, &call->dry_run);
+
+    if (rc != 0)
+        return rc;
+    call->flush =
+        (route->alone || call->dry_run || request->has_if_match || request->has_if_none_match) &&
+        call->api->change != NULL;
+    if (call->flush)
+        return 0;
+    rc = rem_precondition_match(call);
+    return rc == 0 ? rem_precondition_none_match(call) : rc;
+}
+
+static int answer_not_modified(struct rem_api_call *call)
+{
+    call->response->status = 304;
+    call->response->etag = rem_writer_revision(call->api->writer);
+    call->response->has_etag = true;
+    return 0;
+}
+
+/* Runs the handler of a request that may be made. */
+static int run_handler(struct rem_api_call *call, const struct rem_route *route, bool reads,
+                       rem_api_handler_fn handler)
+{
+    int rc = 0;
+
+    if (reads && route->revised && rem_precondition_not_modified(call))
+        return answer_not_modified(call);
+    if (!reads && !is_plus(call->request->path))
+        rc = check_preconditions(call, route);
+    return rc == 0 && !call->flush ? handler(call) : rc;
+}
+
+/* Instead of the change itself: the difference it makes. */
+static void answer_difference(struct rem_api_call *call)
+{
+    struct rem_api *api = call->api;
+    struct rem_sbuf *out = &call->response->body;
+    json_t *refused = json_incref(json_object_get(call->staged->body, "not_restored"));
+
+    rem_api_forget(call->staged);
+    rem_api_response_reset(call->response);
+    call->is_staged = false;
+    call->response->content_type = REM_API_JSON;
+    rem_sbuf_addf(out, "{\"dry_run\":true,\"revision\":%llu,",
+                  (unsigned long long)rem_writer_revision(api->writer));
+    if (rem_diff_write(api->writer, api->change, false, out) != 0)
+        out->failed = true;
+    if (refused != NULL) {
+        rem_sbuf_adds(out, ",\"not_restored\":");
+        rem_json_dump(out, refused);
+        json_decref(refused);
+    }
+    rem_sbuf_addc(out, '}');
+}
+
 /* Runs the request's handler.  Errors: REM_EINVAL with the fault. */
 static int run(struct rem_api_call *call, const char **allow)
 {
@@ -225,7 +295,7 @@ static int run(struct rem_api_call *call, const char **allow)
     rc = check_role(call, route);
     if (rc == 0 && !reads)
         rc = check_type(call);
-    return rc == 0 ? handler(call) : rc;
+    return rc == 0 ? run_handler(call, route, reads, handler) : rc;
 }
 
 enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_request *request,
@@ -238,8 +308,6 @@ enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_re
     const char *allow = NULL;
     int rc;
 
-    if (request->has_if_match && !fresh)
-        return REM_API_FLUSH;
     *staged = (struct rem_api_staged){.base = rem_writer_revision(api->writer)};
     response->route = NULL;
     rem_arena_init(&call.arena, NULL);
@@ -248,11 +316,18 @@ enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_re
         answer_fault(&call.fault, request->path, response);
         response->allow = allow;
     }
+    if (call.is_staged && call.dry_run)
+        answer_difference(&call);
     rem_arena_reset(&call.arena);
+    if (call.flush)
+        return REM_API_FLUSH;
     staged->is_change = call.is_staged;
     if (!call.is_staged && fresh)
         rem_change_free(&api->change);
-    return call.is_staged ? REM_API_STAGED : REM_API_DONE;
+    if (!call.is_staged)
+        return REM_API_DONE;
+    rem_record_cause(api, request->who, request->method_text, request->path);
+    return REM_API_STAGED;
 }
 
 int rem_api_publish(struct rem_api *api, struct rem_commit *out)
@@ -267,6 +342,7 @@ int rem_api_publish(struct rem_api *api, struct rem_commit *out)
     if (rc == REM_EFULL)
         rem_api_count_full(&api->counts, api->region->header);
     rem_change_free(&api->change);
+    rem_record_forget(api);
     api->spoiled = false;
     return rc;
 }

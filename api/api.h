@@ -58,8 +58,14 @@ struct rem_api {
     struct rem_api_info info;
     const struct rem_keyval_spec *keyvals; /* zones of the configuration, see keyval_ops.h */
     size_t keyval_count;
-    struct rem_journal *journal; /* NULL: nothing is noted */
-    unsigned streams;            /* that are open, as far as the transport knows */
+    struct rem_journal *journal;                /* NULL: nothing is noted */
+    uint32_t history;                           /* revisions to show and to go back to */
+    unsigned streams;                           /* that are open, as far as the transport knows */
+    const struct rem_upstream_spec *configured; /* what the configuration says */
+    size_t configured_count;
+    struct rem_sbuf causes; /* of the publish to come, see record.h */
+    unsigned cause_count;
+    struct rem_sbuf record; /* memory for it */
 
     struct rem_change *change; /* staged in this turn; NULL: nothing */
     bool names;                /* names of servers were staged: the agent is to look at them */

@@ -18,6 +18,8 @@ struct rem_api_call {
     struct rem_arena arena;
     struct rem_fault fault;
     bool is_staged; /* the handler has staged a change */
+    bool dry_run;   /* it is to be dropped, and the answer is the difference it makes */
+    bool flush;     /* the request can only be handled when nothing is staged */
 };
 
 /* Handlers return 0 (the response is made, or staged) or REM_EINVAL with a fault. */
@@ -61,24 +63,8 @@ static inline int rem_call_answer(struct rem_api_call *call, int status, json_t 
 enum { REM_PLUS_TIME = 32 };
 void rem_plus_time(int64_t sec, unsigned ms, char out[REM_PLUS_TIME]);
 
-/* ---- the endpoints, by file; those of the NGINX Plus API are in plus.h ---- */
-
-/* v1_read.c */
-int rem_v1_upstreams(struct rem_api_call *call);
-int rem_v1_upstream(struct rem_api_call *call);
-int rem_v1_servers(struct rem_api_call *call);
-int rem_v1_revision(struct rem_api_call *call);
-int rem_v1_status(struct rem_api_call *call);
-
-/* v1_write.c */
-int rem_v1_servers_put(struct rem_api_call *call);
-int rem_v1_transaction(struct rem_api_call *call);
-
-/* v1_state.c */
-int rem_v1_state(struct rem_api_call *call);
-
-/* events.c */
-int rem_v1_events(struct rem_api_call *call);
+/* ---- the endpoints, by file; those of the NGINX Plus API are in plus.h, remora's own in
+ * v1.h ---- */
 
 /* v1_drain.c */
 int rem_v1_drain(struct rem_api_call *call);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/events.h"
 
-#include "api/call.h"
+#include "api/v1.h"
 
 enum { STREAMS_MAX = 64, RETRY_MS = 1000 };
 
@@ -16,12 +16,6 @@ const char *rem_events_name(enum rem_journal_kind kind)
     return names[kind];
 }
 
-static int on_bytes(const char *p, size_t n, void *data)
-{
-    rem_sbuf_add(data, rem_str_make(p, n));
-    return 0;
-}
-
 void rem_api_note(struct rem_api *api, enum rem_journal_kind kind, json_t *body)
 {
     struct rem_journal_record record = {
@@ -34,8 +28,8 @@ void rem_api_note(struct rem_api *api, enum rem_journal_kind kind, json_t *body)
     rem_sbuf_init(&text);
     if (body == NULL)
         rem_sbuf_adds(&text, "{}");
-    else if (json_dump_callback(body, on_bytes, &text, JSON_COMPACT) != 0)
-        text.failed = true;
+    else
+        rem_json_dump(&text, body);
     json_decref(body);
     record.head = (uint32_t)text.n;
     if (api->journal != NULL && !text.failed)

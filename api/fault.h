@@ -42,6 +42,9 @@
     X(NO_BACKUP, "UpstreamNoBackup", 400, 400, "The method knows no backup servers")               \
     X(OUT_OF_MEMORY, "UpstreamOutOfMemory", 400, 507, "Shared memory is full")                     \
     X(ENTRY_EXISTS, "EntryExists", 409, 409, "Entry exists")                                       \
+    X(UPSTREAM_CONFIGURED, "UpstreamConfigured", 409, 409, "Upstream is in the configuration")     \
+    X(REVISION_NOT_FOUND, "RevisionNotFound", 404, 404, "Revision not found")                      \
+    X(REVISION_GONE, "RevisionGone", 410, 410, "Revision no longer kept")                          \
     X(KEYVAL_NOT_FOUND, "KeyvalNotFound", 404, 404, "Key-value zone not found")                    \
     X(KEYVAL_KEY_NOT_FOUND, "KeyvalKeyNotFound", 404, 404, "Key not found")                        \
     X(KEYVAL_KEY_EXISTS, "KeyvalKeyExists", 409, 409, "Key already exists")                        \

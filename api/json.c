@@ -61,6 +61,12 @@ static int on_bytes(const char *p, size_t n, void *data)
     return 0;
 }
 
+void rem_json_dump(struct rem_sbuf *out, const json_t *value)
+{
+    if (json_dump_callback(value, on_bytes, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+        out->failed = true;
+}
+
 void rem_json_answer(struct rem_api_response *response, json_t *value)
 {
     rem_sbuf_clear(&response->body);
@@ -87,4 +93,58 @@ json_t *rem_json_text(struct rem_str s)
     value = json_stringn(copy, s.n);
     free(copy);
     return value;
+}
+
+/* Appends a byte that JSON has to escape, or one that is not ASCII and not known to be UTF-8. */
+static void put_odd(struct rem_sbuf *out, unsigned char c, bool utf8)
+{
+    if (c == '"' || c == '\\') {
+        rem_sbuf_addc(out, '\\');
+        rem_sbuf_addc(out, (char)c);
+    } else if (c < 0x20) {
+        rem_sbuf_addf(out, "\\u%04x", c);
+    } else {
+        rem_sbuf_addc(out, utf8 ? (char)c : '?');
+    }
+}
+
+static bool is_utf8(struct rem_str s)
+{
+    json_t *value = json_stringn(s.n != 0 ? s.p : "", s.n);
+
+    json_decref(value);
+    return value != NULL;
+}
+
+void rem_json_put(struct rem_sbuf *out, struct rem_str s)
+{
+    size_t from = 0;
+    bool ascii = true, utf8;
+
+    for (size_t i = 0; i < s.n; i++)
+        ascii = ascii && (unsigned char)s.p[i] < 0x80;
+    utf8 = !ascii && is_utf8(s);
+    rem_sbuf_addc(out, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\')
+            continue;
+        rem_sbuf_add(out, rem_str_make(s.p + from, i - from));
+        put_odd(out, c, utf8);
+        from = i + 1;
+    }
+    rem_sbuf_add(out, rem_str_make(s.p + from, s.n - from));
+    rem_sbuf_addc(out, '"');
+}
+
+void rem_json_put_number(struct rem_sbuf *out, uint64_t n)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n != 0);
+    rem_sbuf_add(out, rem_str_make(digits + at, sizeof(digits) - at));
 }

@@ -25,6 +25,15 @@ void rem_json_answer(struct rem_api_response *response, json_t *value);
 /* A string of bytes that may not be UTF-8: odd bytes become "?".  NULL without memory. */
 json_t *rem_json_text(struct rem_str s);
 
+/* Appends a value as JSON. */
+void rem_json_dump(struct rem_sbuf *out, const json_t *value);
+
+/* Appends a string as JSON, in quotes; odd bytes as above. */
+void rem_json_put(struct rem_sbuf *out, struct rem_str s);
+
+/* Appends a number.  Many of them are written where a set changes as a whole. */
+void rem_json_put_number(struct rem_sbuf *out, uint64_t n);
+
 /* A string or integer member.  Returned text borrows from the value. */
 static inline struct rem_str rem_json_str(const json_t *value)
 {

@@ -91,7 +91,8 @@ static int send_request(int fd, const struct rem_ctl_request *request, struct re
 
     rem_put_init(&put, head, sizeof(head));
     rem_put_request_line(&put, rem_str_from(request->method), rem_str_from(request->path), 1);
-    REM_PUT(&put, "Host: localhost\r\nUser-Agent: remoractl/" REM_VERSION "\r\nConnection: close\r\n");
+    REM_PUT(&put,
+            "Host: localhost\r\nUser-Agent: remoractl/" REM_VERSION "\r\nConnection: close\r\n");
     if (request->if_match != NULL) {
         REM_PUT(&put, "If-Match: \"");
         rem_put_add(&put, rem_str_from(request->if_match));

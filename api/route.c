@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/route.h"
 
-#include "api/v1_tables.h"
-
 #include "api/plus.h"
+#include "api/v1.h"
+#include "api/v1_tables.h"
 #include "proto/wire/uri.h"
 
 #include <stdio.h>
@@ -97,12 +97,32 @@ static const struct rem_route plus_routes[] = {
 };
 
 static const struct rem_route own_routes[] = {
-    {.pattern = "v1/http/upstreams", .get = rem_v1_upstreams, .allow = GET_ONLY},
-    {.pattern = "v1/http/upstreams/*", .get = rem_v1_upstream, .allow = GET_ONLY},
+    {.pattern = "v1/http/upstreams",
+     .get = rem_v1_upstreams,
+     .post = rem_v1_upstreams_post,
+     .allow = "GET, HEAD, POST",
+     .alone = true,
+     .revised = true},
+    {.pattern = "v1/http/upstreams/*",
+     .get = rem_v1_upstream,
+     .put = rem_v1_upstream_put,
+     .patch = rem_v1_upstream_patch,
+     .del = rem_v1_upstream_delete,
+     .allow = "GET, HEAD, PUT, PATCH, DELETE",
+     .alone = true,
+     .revised = true},
     {.pattern = "v1/http/upstreams/*/servers",
      .get = rem_v1_servers,
+     .post = rem_v1_servers_post,
      .put = rem_v1_servers_put,
-     .allow = "GET, HEAD, PUT"},
+     .allow = "GET, HEAD, POST, PUT",
+     .revised = true},
+    {.pattern = "v1/http/upstreams/*/servers/*",
+     .get = rem_v1_server,
+     .patch = rem_v1_server_patch,
+     .del = rem_v1_server_delete,
+     .allow = "GET, HEAD, PATCH, DELETE",
+     .revised = true},
     {.pattern = "v1/http/keyvals", .get = rem_v1_keyvals, .allow = GET_ONLY},
     {.pattern = "v1/http/keyvals/*",
      .get = rem_v1_keyval,
@@ -115,6 +135,9 @@ static const struct rem_route own_routes[] = {
      .put = rem_v1_split_put,
      .allow = "GET, HEAD, PUT"},
     {.pattern = "v1/transactions", .post = rem_v1_transaction, .allow = "POST"},
+    {.pattern = "v1/history", .get = rem_v1_history, .allow = GET_ONLY, .revised = true},
+    {.pattern = "v1/history/*", .get = rem_v1_history_one, .allow = GET_ONLY},
+    {.pattern = "v1/rollback/*", .post = rem_v1_rollback, .allow = "POST", .alone = true},
     {.pattern = "v1/events", .get = rem_v1_events, .allow = GET_ONLY},
     {.pattern = "v1/drain",
      .get = rem_v1_drain,
@@ -122,6 +145,7 @@ static const struct rem_route own_routes[] = {
      .allow = "GET, HEAD, POST",
      .write = REM_ROLE_ADMIN},
     {.pattern = "v1/shutdown", .post = rem_v1_shutdown, .allow = "POST", .write = REM_ROLE_ADMIN},
+    {.pattern = "v1/openapi.json", .get = rem_v1_openapi, .allow = GET_ONLY},
     {.pattern = "v1/revision", .get = rem_v1_revision, .allow = GET_ONLY},
     {.pattern = "v1/state", .get = rem_v1_state, .allow = GET_ONLY},
     {.pattern = "v1/status", .get = rem_v1_status, .allow = GET_ONLY},

@@ -19,7 +19,9 @@ struct rem_route {
     const char *allow;                             /* for 405 */
     enum rem_api_role read;                        /* needed for GET; NONE: REM_ROLE_READ */
     enum rem_api_role write;                       /* for the others; NONE: REM_ROLE_WRITE */
-    bool open;                                     /* GET needs no role: probes */
+    bool alone;                                    /* writes take several steps: see v1.h */
+    bool revised; /* what GET shows changes with the revision only: If-None-Match is looked at */
+    bool open;    /* GET needs no role: probes */
 };
 
 /* Errors: REM_ENOTFOUND (an empty segment, too many: no path of ours), REM_ENOMEM. */

@@ -219,10 +219,27 @@ static int read_id(struct reading *in, const char *key, const json_t *value)
     return json_is_integer(value) ? 0 : bad_value(in, key);
 }
 
+/* What GET shows of a server besides. */
+static bool is_shown_only(const char *key)
+{
+    static const char *const keys[] = {
+        "state",     "active",      "requests",      "responses",     "fails",
+        "unavail",   "header_time", "response_time", "health_checks", "ejected",
+        "ejections", "parent",      "host",
+    };
+
+    for (size_t i = 0; i < REM_COUNT(keys); i++)
+        if (strcmp(keys[i], key) == 0)
+            return true;
+    return false;
+}
+
 static int read_member(struct reading *in, const char *key, const json_t *value)
 {
     struct rem_server_spec *spec = in->spec;
 
+    if (in->use == REM_SERVER_JSON_SET && is_shown_only(key))
+        return 0;
     if (json_is_object(value) || json_is_array(value))
         return rem_fault_set(in->fault, REM_FAULT_FORMAT, "nested object or list");
     if (strcmp(key, "server") == 0)

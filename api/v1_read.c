@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* remora's own API: what there is. */
-#include "api/call.h"
 #include "api/server_json.h"
+#include "api/upstream_json.h"
+#include "api/v1.h"
 
 #include <unistd.h>
 
@@ -18,28 +19,83 @@ static json_t *revision_json(const struct rem_api_call *call)
     return json_integer(rem_json_count(rem_writer_revision(call->api->writer)));
 }
 
-/* A server with its state and counters. */
-static json_t *server_json(const struct rem_server_status *server)
+/* Adds the members of `more` (taken); frees `object` on failure.  Returns it, or NULL. */
+static json_t *with(json_t *object, json_t *more)
 {
-    json_t *object = rem_server_json_make(&server->spec);
-    json_t *more = json_pack(
-        "{s:o,s:I,s:I,s:{s:I,s:I,s:I,s:I,s:I},s:I,s:I}", "state", rem_json_text(server->state),
-        "active", (json_int_t)(server->active > 0 ? server->active : 0), "requests",
-        rem_json_count(server->totals.requests), "responses", "1xx",
-        rem_json_count(server->totals.responses[0]), "2xx",
-        rem_json_count(server->totals.responses[1]), "3xx",
-        rem_json_count(server->totals.responses[2]), "4xx",
-        rem_json_count(server->totals.responses[3]), "5xx",
-        rem_json_count(server->totals.responses[4]), "fails", rem_json_count(server->totals.fails),
-        "unavail", rem_json_count(server->totals.unavail));
     int rc = object == NULL || more == NULL ? -1 : json_object_update(object, more);
 
     json_decref(more);
-    if (rc != 0) {
-        json_decref(object);
-        return NULL;
-    }
-    return object;
+    if (rc == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+/* An average of times in sixteenths of a millisecond; null: not measured. */
+static json_t *time_json(uint64_t sixteenths)
+{
+    return sixteenths != 0 ? json_integer(rem_json_count((sixteenths + 8) / 16)) : json_null();
+}
+
+static json_t *checks_json(const struct rem_server_status *server)
+{
+    static const char *const verdicts[] = {"none", "passed", "failed"};
+    const char *last =
+        server->last_passed < REM_COUNT(verdicts) ? verdicts[server->last_passed] : verdicts[0];
+
+    return json_pack("{s:I,s:I,s:I,s:s}", "checks", (json_int_t)server->checks, "fails",
+                     (json_int_t)server->check_fails, "unhealthy", (json_int_t)server->unhealthy,
+                     "last", last);
+}
+
+/* A server with its state and counters. */
+static json_t *server_json(const struct rem_server_status *server)
+{
+    const struct rem_shm_totals *totals = &server->totals;
+    json_t *object = rem_server_json_make(&server->spec);
+
+    object = with(
+        object,
+        json_pack(
+            "{s:o,s:I,s:I,s:{s:I,s:I,s:I,s:I,s:I},s:I,s:I}", "state", rem_json_text(server->state),
+            "active", (json_int_t)(server->active > 0 ? server->active : 0), "requests",
+            rem_json_count(totals->requests), "responses", "1xx",
+            rem_json_count(totals->responses[0]), "2xx", rem_json_count(totals->responses[1]),
+            "3xx", rem_json_count(totals->responses[2]), "4xx",
+            rem_json_count(totals->responses[3]), "5xx", rem_json_count(totals->responses[4]),
+            "fails", rem_json_count(totals->fails), "unavail", rem_json_count(totals->unavail)));
+    return with(object,
+                json_pack("{s:o,s:o,s:o,s:b,s:I}", "header_time", time_json(server->header_avg),
+                          "response_time", time_json(server->response_avg), "health_checks",
+                          checks_json(server), "ejected", (int)server->ejected, "ejections",
+                          (json_int_t)server->ejections));
+}
+
+static json_int_t gauge(int64_t n)
+{
+    return n > 0 ? (json_int_t)n : 0;
+}
+
+static json_t *counters_json(const struct rem_upstream_status *status)
+{
+    const uint64_t *overflows = status->overflows, *by = status->retries_by;
+
+    return json_pack(
+        "{s:I,s:I,s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I,s:I},s:{s:I,s:I,s:I,s:I,s:I},s:I,s:I,s:I}",
+        "active", gauge(status->requests), "pending", gauge(status->pending), "connections",
+        gauge(status->connections), "ejected", gauge(status->ejected), "opened",
+        rem_json_count(status->opened), "reused", rem_json_count(status->reused), "retries",
+        "error", rem_json_count(by[REM_RETRY_ERROR]), "timeout",
+        rem_json_count(by[REM_RETRY_TIMEOUT]), "invalid", rem_json_count(by[REM_RETRY_INVALID]),
+        "status", rem_json_count(by[REM_RETRY_STATUS]), "overflows", "connections",
+        rem_json_count(overflows[REM_OVERFLOW_CONNECTIONS]), "pending",
+        rem_json_count(overflows[REM_OVERFLOW_PENDING]), "requests",
+        rem_json_count(overflows[REM_OVERFLOW_REQUESTS]), "retries",
+        rem_json_count(overflows[REM_OVERFLOW_RETRIES]), "queue",
+        rem_json_count(overflows[REM_OVERFLOW_QUEUE]), "budget_exhausted",
+        rem_json_count(status->budget_exhausted), "timed_requests",
+        rem_json_count(status->request_ms.count), "request_time_sum",
+        rem_json_count(status->request_ms.sum_ms));
 }
 
 /* An upstream with servers, states and counters.  NULL without memory. */
@@ -47,7 +103,8 @@ static json_t *upstream_json(struct rem_api_call *call, size_t index)
 {
     const struct rem_api *api = call->api;
     struct rem_upstream_status status;
-    json_t *servers = json_array();
+    const struct rem_upstream_spec *spec = &status.spec;
+    json_t *servers = json_array(), *object;
 
     if (servers == NULL ||
         rem_writer_status(api->writer, index, api->clock->mono_ms, &call->arena, &status) != 0) {
@@ -60,13 +117,16 @@ static json_t *upstream_json(struct rem_api_call *call, size_t index)
             return NULL;
         }
     }
-    return json_pack(
-        "{s:o,s:o,s:b,s:o,s:I,s:I,s:I,s:I}", "name", rem_json_text(status.spec.name), "zone",
-        status.spec.zone.n != 0 ? rem_json_text(status.spec.zone) : json_null(), "static",
-        (status.spec.flags & REM_UPSTREAM_STATIC) != 0, "servers", servers, "idle",
-        (json_int_t)(status.idle > 0 ? status.idle : 0), "zombies", rem_json_count(status.zombies),
-        "requests", rem_json_count(status.totals.requests), "no_live",
-        rem_json_count(status.no_live));
+    object = json_pack("{s:o,s:o,s:b,s:b}", "name", rem_json_text(spec->name), "zone",
+                       spec->zone.n != 0 ? rem_json_text(spec->zone) : json_null(), "static",
+                       (spec->flags & REM_UPSTREAM_STATIC) != 0, "runtime",
+                       (spec->flags & REM_UPSTREAM_RUNTIME) != 0);
+    object = with(object, rem_upstream_json_make(spec));
+    return with(object,
+                json_pack("{s:o,s:I,s:I,s:I,s:I,s:o}", "servers", servers, "idle",
+                          gauge(status.idle), "zombies", rem_json_count(status.zombies), "requests",
+                          rem_json_count(status.totals.requests), "no_live",
+                          rem_json_count(status.no_live), "counters", counters_json(&status)));
 }
 
 int rem_v1_upstreams(struct rem_api_call *call)
@@ -115,6 +175,31 @@ int rem_v1_servers(struct rem_api_call *call)
     if (rc != 0)
         return rc;
     return answer(call, rem_server_json_list(spec.servers, spec.server_count));
+}
+
+/* The server that the path names by its id or by its address, as it is published. */
+int rem_v1_server(struct rem_api_call *call)
+{
+    struct rem_upstream_status status;
+    struct rem_upstream_spec spec;
+    size_t index;
+    uint64_t id;
+    bool by_id = rem_str_to_u64(call->params[1], REM_ID_NONE - 1, &id) == 0;
+    int rc = rem_call_find(call, call->params[0], &index, &spec);
+
+    if (rc != 0)
+        return rc;
+    rc = rem_writer_status(call->api->writer, index, call->api->clock->mono_ms, &call->arena,
+                           &status);
+    if (rc != REM_OK)
+        return rem_call_fault(call, rc, NULL);
+    for (size_t i = 0; i < status.server_count; i++) {
+        const struct rem_server_status *server = &status.servers[i];
+        if (by_id ? server->spec.id == id : rem_str_eq(server->spec.server, call->params[1]))
+            return answer(call, server_json(server));
+    }
+    return rem_fault_set(&call->fault, REM_FAULT_SERVER_NOT_FOUND,
+                         "server not found in upstream \"%.*s\"", REM_STR_ARG(spec.name));
 }
 
 static json_t *workers_json(const struct rem_api *api)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which of it all is the configuration's, and which was changed at run time. */
-#include "api/call.h"
+#include "api/v1.h"
 
 int rem_v1_state(struct rem_api_call *call)
 {

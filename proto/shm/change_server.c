@@ -334,12 +334,12 @@ int rem_change_server_remove(struct rem_change *change, struct rem_str name, uin
     rc = put_at(change, item, &place, &gone);
     if (rc != REM_OK)
         return rc;
-    item->spec.server_count--;
     if (item->full) {
         struct rem_server_spec *servers = item->spec.servers;
         REM_CHECK(find_server(item, id, &place) == REM_OK);
         memmove(&servers[place.at], &servers[place.at + 1],
-                (item->spec.server_count - place.at) * sizeof(*servers));
+                (item->spec.server_count - 1 - place.at) * sizeof(*servers));
     }
+    item->spec.server_count--;
     return REM_OK;
 }

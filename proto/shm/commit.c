@@ -297,6 +297,13 @@ static bool any_touched(const struct rem_change *change, bool *shown)
     return any || *shown;
 }
 
+static uint64_t next_revision(const struct rem_writer *writer)
+{
+    uint64_t next = rem_writer_revision(writer) + 1;
+
+    return next > writer->least_revision ? next : writer->least_revision;
+}
+
 static int plan_and_publish(struct rem_change *change)
 {
     const struct rem_shm_dir *dir = change->writer->dir;
@@ -309,11 +316,8 @@ static int plan_and_publish(struct rem_change *change)
     rc = rem_plan_init(&plan, change->writer);
     if (rc != REM_OK)
         return rc;
-    if (shown || dir == NULL) {
-        plan.revision++;
-        if (plan.revision < change->writer->least_revision)
-            plan.revision = change->writer->least_revision;
-    }
+    if (shown || dir == NULL)
+        plan.revision = next_revision(change->writer);
     plan.config_generation = change->config_generation;
     rc = plan_items(&plan, change);
     if (rc == REM_OK)
@@ -327,6 +331,7 @@ int rem_change_commit(struct rem_change *change, uint64_t expected, struct rem_c
 {
     struct rem_writer *writer = change->writer;
     uint64_t revision = rem_writer_revision(writer);
+    bool shown, watched;
     int rc;
 
     REM_CHECK_OBJ(change, REM_CHANGE_MAGIC);
@@ -334,7 +339,13 @@ int rem_change_commit(struct rem_change *change, uint64_t expected, struct rem_c
     if (expected != REM_REVISION_ANY && expected != revision)
         return rem_err_set(err, REM_ECONFLICT, "the revision is %llu, not %llu",
                            (unsigned long long)revision, (unsigned long long)expected);
+    (void)any_touched(change, &shown);
+    watched = (shown || writer->dir == NULL) && writer->watch.before != NULL;
+    if (watched)
+        writer->watch.before(writer->watch.data, change, next_revision(writer));
     rc = plan_and_publish(change);
+    if (watched)
+        writer->watch.after(writer->watch.data, rc == REM_OK);
     if (rc != REM_OK)
         return rem_err_set(err, rc, "%s", rem_err_text(rc));
     change->done = true;

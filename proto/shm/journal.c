@@ -337,6 +337,12 @@ void rem_journal_recover(struct rem_journal *journal, uint64_t revision, uint32_
     }
 }
 
+void rem_journal_cancel(struct rem_journal *journal)
+{
+    for (unsigned which = 0; which < REM_JOURNAL_RINGS; which++)
+        store(&journal->map->rings[which].prepared, 0);
+}
+
 uint64_t rem_journal_mark(const struct rem_journal *journal, enum rem_journal_mark mark)
 {
     return load(&journal->map->marks[mark]);

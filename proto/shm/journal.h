@@ -96,6 +96,7 @@ int rem_journal_append(struct rem_journal *journal, struct rem_journal_record *r
 int rem_journal_prepare(struct rem_journal *journal, struct rem_journal_record *record,
                         struct rem_str body) REM_MUST_CHECK;
 void rem_journal_commit(struct rem_journal *journal);
+void rem_journal_cancel(struct rem_journal *journal);
 
 uint64_t rem_journal_mark(const struct rem_journal *journal, enum rem_journal_mark mark);
 void rem_journal_set_mark(struct rem_journal *journal, enum rem_journal_mark mark, uint64_t value);

@@ -133,6 +133,12 @@ uint64_t rem_writer_epoch(const struct rem_writer *writer)
     return atomic_load_explicit(&writer->region.header->epoch, memory_order_relaxed);
 }
 
+void rem_writer_set_watch(struct rem_writer *writer, const struct rem_writer_watch *watch)
+{
+    REM_CHECK_OBJ(writer, REM_WRITER_MAGIC);
+    writer->watch = watch != NULL ? *watch : (struct rem_writer_watch){0};
+}
+
 void rem_writer_set_step(struct rem_writer *writer, rem_writer_step_fn step, void *data)
 {
     writer->step = step;

@@ -161,6 +161,17 @@ struct rem_commit {
 int rem_change_commit(struct rem_change *change, uint64_t expected, struct rem_commit *out,
                       struct rem_err *err) REM_MUST_CHECK;
 
+/* Is told of each commit that raises the revision: before anything is published, with the revision
+ * to come, and when it is published or has failed. */
+struct rem_writer_watch {
+    void (*before)(void *data, struct rem_change *change, uint64_t revision);
+    void (*after)(void *data, bool published);
+    void *data;
+};
+
+/* NULL: nobody. */
+void rem_writer_set_watch(struct rem_writer *writer, const struct rem_writer_watch *watch);
+
 /* What a configuration says about the registry; all borrowed. */
 struct rem_registry_conf {
     const struct rem_upstream_spec *upstreams;
@@ -250,6 +261,10 @@ int rem_writer_status(const struct rem_writer *writer, size_t index, uint64_t no
  * reclaim.  Errors: REM_ENOTFOUND. */
 int rem_writer_server(const struct rem_writer *writer, size_t index, uint32_t id,
                       struct rem_server_spec *out) REM_MUST_CHECK;
+
+/* The place of a server in the order shown.  Errors: REM_ENOTFOUND. */
+int rem_writer_server_place(const struct rem_writer *writer, size_t index, uint32_t id,
+                            size_t *out_place) REM_MUST_CHECK;
 
 /* Tables, orphans not among them: how many, one by its number, one by its name; borrowed until the
  * next commit or reclaim.  Errors: REM_ENOTFOUND. */

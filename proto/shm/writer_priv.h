@@ -33,8 +33,9 @@ struct rem_writer {
     struct rem_retired *retired;   /* owned; epochs ascend */
     size_t retired_count, retired_room;
     uint64_t retired_bytes;
-    struct rem_change *change; /* the open one */
-    uint64_t least_revision;   /* of the next change */
+    struct rem_change *change;     /* the open one */
+    uint64_t least_revision;       /* of the next change */
+    struct rem_writer_watch watch; /* callbacks NULL: nobody */
     rem_writer_step_fn step;
     void *step_data;
 };

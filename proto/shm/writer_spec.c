@@ -135,6 +135,19 @@ uint32_t rem_writer_server_at(const struct rem_shm_set *set, uint32_t id)
     return REM_SHM_NONE;
 }
 
+int rem_writer_server_place(const struct rem_writer *writer, size_t index, uint32_t id,
+                            size_t *out_place)
+{
+    uint32_t at;
+
+    REM_CHECK(index < rem_writer_count(writer));
+    at = rem_writer_server_at(rem_dir_set(&writer->region, writer->dir, (uint32_t)index), id);
+    if (at == REM_SHM_NONE)
+        return REM_ENOTFOUND;
+    *out_place = at;
+    return REM_OK;
+}
+
 int rem_writer_server(const struct rem_writer *writer, size_t index, uint32_t id,
                       struct rem_server_spec *out)
 {

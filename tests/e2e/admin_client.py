@@ -43,6 +43,9 @@ http {
         location /empty {
             proxy_pass http://empty;
         }
+        location /by-name {
+            proxy_pass http://$arg_to;
+        }
     }
 }
 """
@@ -117,7 +120,9 @@ class Connection:
         if body is not None:
             if not isinstance(body, bytes):
                 body = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-            text += "Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+            if "content-type" not in [name.lower() for name, _ in headers]:
+                text += "Content-Type: application/json\r\n"
+            text += "Content-Length: %d\r\n" % len(body)
         self.send(text.encode() + b"\r\n" + (body or b""))
         return self.read(head_only=method == "HEAD")
 

@@ -115,7 +115,7 @@ def test_paths(remora):
 def test_methods(remora, readonly):
     answer = remora.call("DELETE", SERVERS)
     problem(answer, 405, "MethodDisabled")
-    assert answer.headers["allow"] == "GET, HEAD, PUT"
+    assert answer.headers["allow"] == "GET, HEAD, POST, PUT"
     problem(remora.get("/v1/transactions"), 405, "MethodDisabled")
     for method, path in (("PUT", SERVERS), ("POST", "/v1/transactions")):
         problem(readonly.call(method, path, []), 405, "MethodDisabled")

@@ -2,6 +2,7 @@
 #include "api/route.h"
 
 #include "api/plus.h"
+#include "api/v1.h"
 
 #include <check.h>
 
@@ -87,7 +88,7 @@ END_TEST
 static const char *const nowhere[] = {"/",
                                       "/v1",
                                       "/v1/http",
-                                      "/v1/http/upstreams/u/servers/1",
+                                      "/v1/http/upstreams/u/servers/1/x",
                                       "/metrics/x",
                                       "/Metrics",
                                       "/v1/http/upstreams/u/peers"};

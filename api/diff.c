@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/diff.h"
+
+#include "api/id_index.h"
+#include "api/upstream_json.h"
+
+#include <stdlib.h>
+
+/* An upstream on both sides of the change. */
+struct sides {
+    struct rem_upstream_spec before, after; /* where `existed` and `exists` */
+    bool existed, exists;
+};
+
+/* ---- servers ---- */
+
+static void put_member(struct rem_sbuf *out, const char *name)
+{
+    rem_sbuf_addc(out, ',');
+    rem_sbuf_addc(out, '"');
+    rem_sbuf_adds(out, name);
+    rem_sbuf_adds(out, "\":");
+}
+
+static void put_count(struct rem_sbuf *out, const char *name, uint32_t value)
+{
+    put_member(out, name);
+    rem_json_put_number(out, value);
+}
+
+static void put_time(struct rem_sbuf *out, const char *name, uint32_t ms, struct rem_str spelling)
+{
+    char text[32];
+
+    put_member(out, name);
+    if (spelling.n == 0)
+        spelling = rem_str_make(text, rem_spec_duration_text(ms, text, sizeof(text)));
+    rem_json_put(out, spelling);
+}
+
+static void put_flag(struct rem_sbuf *out, const char *name, uint32_t flags, uint32_t flag)
+{
+    put_member(out, name);
+    rem_sbuf_adds(out, (flags & flag) != 0 ? "true" : "false");
+}
+
+static void put_address(struct rem_sbuf *out, const struct rem_server_spec *server)
+{
+    char text[REM_ADDR_TEXT];
+
+    if (server->server.n != 0)
+        rem_json_put(out, server->server);
+    else
+        rem_json_put(out, rem_str_make(text, rem_addr_text(&server->addr, text, sizeof(text))));
+}
+
+static void put_identity(struct rem_sbuf *out, const struct rem_server_spec *server)
+{
+    rem_sbuf_adds(out, "{\"id\":");
+    rem_json_put_number(out, server->id);
+    rem_sbuf_adds(out, ",\"server\":");
+    put_address(out, server);
+}
+
+static bool same_address(const struct rem_server_spec *a, const struct rem_server_spec *b)
+{
+    return rem_addr_eq(&a->addr, &b->addr) && rem_str_eq(a->server, b->server);
+}
+
+/* Down and drain are shown as the API takes them: one excludes the other. */
+static uint32_t shown_flags(const struct rem_server_spec *server)
+{
+    uint32_t flags = server->flags;
+
+    return flags & REM_SERVER_DRAIN ? flags & ~(uint32_t)REM_SERVER_DOWN : flags;
+}
+
+/* The members of `server` that differ in `other`, each behind a comma. */
+static void put_differing(struct rem_sbuf *out, const struct rem_server_spec *server,
+                          const struct rem_server_spec *other)
+{
+    uint32_t flags = shown_flags(server), differ = flags ^ shown_flags(other);
+
+    if (server->weight != other->weight)
+        put_count(out, "weight", server->weight);
+    if (server->max_conns != other->max_conns)
+        put_count(out, "max_conns", server->max_conns);
+    if (server->max_fails != other->max_fails)
+        put_count(out, "max_fails", server->max_fails);
+    if (server->fail_timeout_ms != other->fail_timeout_ms)
+        put_time(out, "fail_timeout", server->fail_timeout_ms, server->fail_timeout_text);
+    if (server->slow_start_ms != other->slow_start_ms)
+        put_time(out, "slow_start", server->slow_start_ms, server->slow_start_text);
+    if (!rem_str_eq(server->route, other->route)) {
+        put_member(out, "route");
+        rem_json_put(out, server->route);
+    }
+    if (differ & REM_SERVER_BACKUP)
+        put_flag(out, "backup", flags, REM_SERVER_BACKUP);
+    if (differ & REM_SERVER_DOWN)
+        put_flag(out, "down", flags, REM_SERVER_DOWN);
+    if (differ & REM_SERVER_DRAIN)
+        put_flag(out, "drain", flags, REM_SERVER_DRAIN);
+    if (server->parent != other->parent) {
+        put_member(out, "parent");
+        if (server->parent != 0)
+            rem_json_put_number(out, server->parent - 1);
+        else
+            rem_sbuf_adds(out, "null");
+        put_member(out, "host");
+        rem_json_put(out, server->parent != 0 ? server->name : REM_STR(""));
+    }
+}
+
+/* A server as a whole; `at`: its place, or SIZE_MAX. */
+static void put_server(struct rem_sbuf *out, const struct rem_server_spec *server, size_t at)
+{
+    struct rem_server_spec usual;
+
+    rem_server_spec_init(&usual);
+    put_identity(out, server);
+    if (at != SIZE_MAX) {
+        rem_sbuf_adds(out, ",\"at\":");
+        rem_json_put_number(out, at);
+    }
+    put_differing(out, server, &usual);
+    rem_sbuf_addc(out, '}');
+}
+
+static void put_side(struct rem_sbuf *out, const char *name, const struct rem_server_spec *server,
+                     const struct rem_server_spec *other)
+{
+    size_t at;
+
+    put_member(out, name);
+    at = out->n;
+    if (!same_address(server, other)) {
+        rem_sbuf_adds(out, ",\"server\":");
+        put_address(out, server);
+    }
+    put_differing(out, server, other);
+    if (out->n == at)
+        rem_sbuf_addc(out, '{');
+    else if (!out->failed)
+        out->p[at] = '{';
+    rem_sbuf_addc(out, '}');
+}
+
+static void put_changed(struct rem_sbuf *out, const struct rem_server_spec *before,
+                        const struct rem_server_spec *after)
+{
+    put_identity(out, after);
+    put_side(out, "before", before, after);
+    put_side(out, "after", after, before);
+    rem_sbuf_addc(out, '}');
+}
+
+static bool same_server(const struct rem_server_spec *a, const struct rem_server_spec *b)
+{
+    return a->weight == b->weight && a->max_conns == b->max_conns && a->max_fails == b->max_fails &&
+           a->fail_timeout_ms == b->fail_timeout_ms && a->slow_start_ms == b->slow_start_ms &&
+           shown_flags(a) == shown_flags(b) && a->parent == b->parent &&
+           rem_str_eq(a->route, b->route) && same_address(a, b);
+}
+
+/* ---- two lists of servers ---- */
+
+/* Servers that belong together. */
+struct pair {
+    const struct rem_server_spec *before, *after; /* NULL: not there */
+    size_t at;                                    /* place before */
+};
+
+struct pairs {
+    struct pair *items; /* owned */
+    size_t count;
+    bool moved; /* those that stayed stand in another order */
+};
+
+/* Compares whole lists.  First come those that were there before, in their order. */
+static int match(const struct sides *sides, struct pairs *out)
+{
+    const struct rem_upstream_spec *before = &sides->before, *after = &sides->after;
+    struct rem_id_index index;
+    size_t last = 0;
+    int rc = rem_id_index_init(&index, before->servers, before->server_count);
+
+    *out = (struct pairs){
+        .items = calloc(before->server_count + after->server_count + 1, sizeof(*out->items)),
+        .count = before->server_count,
+    };
+    if (rc != REM_OK || out->items == NULL) {
+        rem_id_index_fini(&index);
+        free(out->items);
+        out->items = NULL;
+        return REM_ENOMEM;
+    }
+    for (size_t i = 0; i < before->server_count; i++)
+        out->items[i] = (struct pair){.before = &before->servers[i], .at = i};
+    for (size_t i = 0; i < after->server_count; i++) {
+        size_t at = rem_id_index_find(&index, after->servers[i].id);
+        if (at == SIZE_MAX) {
+            out->items[out->count++].after = &after->servers[i];
+            continue;
+        }
+        out->items[at].after = &after->servers[i];
+        out->moved = out->moved || at < last;
+        last = at;
+    }
+    rem_id_index_fini(&index);
+    return 0;
+}
+
+enum list { ADDED = 0, REMOVED, CHANGED, LISTS };
+
+static bool belongs(const struct pair *pair, enum list list)
+{
+    if (pair->before == NULL || pair->after == NULL)
+        return list == (pair->before == NULL ? ADDED : REMOVED) && pair->before != pair->after;
+    return list == CHANGED && !same_server(pair->before, pair->after);
+}
+
+static void put_list(struct rem_sbuf *out, const struct pairs *pairs, enum list list, bool *any)
+{
+    static const char *const names[LISTS] = {"\"added\":[", "\"removed\":[", "\"changed\":["};
+    bool first = true;
+
+    for (size_t i = 0; i < pairs->count; i++) {
+        const struct pair *pair = &pairs->items[i];
+        if (!belongs(pair, list))
+            continue;
+        if (first && *any)
+            rem_sbuf_addc(out, ',');
+        rem_sbuf_adds(out, first ? names[list] : ",");
+        first = false;
+        if (list == CHANGED)
+            put_changed(out, pair->before, pair->after);
+        else
+            put_server(out, list == ADDED ? pair->after : pair->before,
+                       list == ADDED ? SIZE_MAX : pair->at);
+    }
+    if (!first) {
+        rem_sbuf_addc(out, ']');
+        *any = true;
+    }
+}
+
+/* Appends ,"servers":{...} if there is anything to say. */
+static void put_servers(struct rem_sbuf *out, const struct pairs *pairs)
+{
+    size_t start = out->n;
+    bool any = false;
+
+    put_member(out, "servers");
+    rem_sbuf_addc(out, '{');
+    for (enum list list = ADDED; list < LISTS; list++)
+        put_list(out, pairs, list, &any);
+    if (pairs->moved) {
+        rem_sbuf_adds(out, any ? ",\"order\":[" : "\"order\":[");
+        for (size_t i = 0; i < pairs->count && pairs->items[i].before != NULL; i++) {
+            if (i != 0)
+                rem_sbuf_addc(out, ',');
+            rem_json_put_number(out, pairs->items[i].before->id);
+        }
+        rem_sbuf_addc(out, ']');
+        any = true;
+    }
+    rem_sbuf_addc(out, '}');
+    if (!any)
+        out->n = start;
+}
+
+/* ---- upstreams ---- */
+
+/* Appends ,"name":{...}; `object` is taken; an empty one is left out. */
+static void put_object(struct rem_sbuf *out, const char *name, json_t *object)
+{
+    if (object == NULL) {
+        out->failed = true;
+        return;
+    }
+    if (json_object_size(object) != 0) {
+        put_member(out, name);
+        rem_json_dump(out, object);
+    }
+    json_decref(object);
+}
+
+static void put_head(struct rem_sbuf *out, const struct sides *sides)
+{
+    if (sides->existed && sides->exists) {
+        put_object(out, "before", rem_upstream_json_differing(&sides->before, &sides->after));
+        put_object(out, "after", rem_upstream_json_differing(&sides->after, &sides->before));
+    } else {
+        const struct rem_upstream_spec *spec = sides->existed ? &sides->before : &sides->after;
+        json_t *object = rem_upstream_json_make(spec);
+        if (object != NULL &&
+            json_object_set_new(object, "runtime",
+                                json_boolean(spec->flags & REM_UPSTREAM_RUNTIME)) != 0)
+            out->failed = true;
+        put_object(out, sides->existed ? "before" : "after", object);
+    }
+}
+
+static const char *change_name(bool existed, bool exists)
+{
+    if (existed && exists)
+        return "changed";
+    return existed ? "removed" : "added";
+}
+
+static int read_side(int rc, struct rem_upstream_spec *spec, bool *there)
+{
+    if (rc != REM_OK && rc != REM_ENOTFOUND)
+        return rc;
+    *there = rc == REM_OK && rem_diff_is_shown(spec);
+    if (!*there)
+        *spec = (struct rem_upstream_spec){0};
+    return 0;
+}
+
+/* Appends "NAME":{"change":... without the closing brace. */
+static void open_upstream(struct rem_str name, const char *change, struct rem_sbuf *out)
+{
+    rem_json_put(out, name);
+    rem_sbuf_adds(out, ":{\"change\":\"");
+    rem_sbuf_adds(out, change);
+    rem_sbuf_addc(out, '"');
+}
+
+/* Compares the whole upstream.  Nothing is appended of one that users do not see. */
+static int put_whole(struct rem_change *change, struct rem_str name, struct rem_arena *arena,
+                     struct rem_sbuf *out)
+{
+    struct sides sides;
+    struct pairs pairs;
+    int rc = read_side(rem_change_before(change, name, arena, &sides.before), &sides.before,
+                       &sides.existed);
+
+    if (rc == 0)
+        rc = read_side(rem_change_after(change, name, arena, &sides.after), &sides.after,
+                       &sides.exists);
+    if (rc != 0 || (!sides.existed && !sides.exists))
+        return rc;
+    rc = match(&sides, &pairs);
+    if (rc != 0)
+        return rc;
+    open_upstream(name, change_name(sides.existed, sides.exists), out);
+    put_head(out, &sides);
+    put_servers(out, &pairs);
+    rem_sbuf_addc(out, '}');
+    free(pairs.items);
+    return 0;
+}
+
+/* A server on both sides. */
+static int read_pair(const struct rem_writer *writer, struct rem_change *change,
+                     struct rem_str name, uint32_t id, struct rem_arena *arena, struct pair *out)
+{
+    struct rem_server_spec *before = rem_arena_alloc(arena, 2 * sizeof(*before));
+    struct rem_server_spec *after = before + 1;
+    size_t index;
+    int rc;
+
+    if (before == NULL)
+        return REM_ENOMEM;
+    rc = rem_writer_find(writer, name, &index);
+    if (rc == REM_OK)
+        rc = rem_writer_server(writer, index, id, before);
+    if (rc == REM_OK)
+        out->before = before;
+    rc = rem_change_server_get(change, name, id, after);
+    if (rc == REM_OK)
+        rc = rem_server_spec_copy(arena, after, after);
+    if (rc == REM_OK)
+        out->after = after;
+    if (rc == REM_ENOTFOUND && out->before != NULL)
+        return rem_writer_server_place(writer, index, id, &out->at);
+    return rc == REM_ENOTFOUND ? REM_OK : rc;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    size_t left = ((const struct pair *)a)->at, right = ((const struct pair *)b)->at;
+
+    return left < right ? -1 : left > right;
+}
+
+/* Compares the servers with these ids, some of which may be named twice. */
+static int put_ids(const struct rem_writer *writer, struct rem_change *change, struct rem_str name,
+                   const uint32_t *given, size_t count, struct rem_arena *arena,
+                   struct rem_sbuf *out)
+{
+    struct pairs pairs = {.items = calloc(count + 1, sizeof(*pairs.items))};
+    uint32_t *ids = rem_arena_alloc(arena, (count + 1) * sizeof(*ids));
+    int rc = pairs.items == NULL || ids == NULL ? REM_ENOMEM : REM_OK;
+
+    if (rc == REM_OK) {
+        memcpy(ids, given, count * sizeof(*ids));
+        qsort(ids, count, sizeof(*ids), by_id);
+    }
+    for (size_t i = 0; rc == REM_OK && i < count; i++)
+        if (i == 0 || ids[i] != ids[i - 1])
+            rc = read_pair(writer, change, name, ids[i], arena, &pairs.items[pairs.count++]);
+    if (rc == REM_OK) {
+        qsort(pairs.items, pairs.count, sizeof(*pairs.items), by_place);
+        open_upstream(name, "changed", out);
+        put_servers(out, &pairs);
+        rem_sbuf_addc(out, '}');
+    }
+    free(pairs.items);
+    return rc;
+}
+
+static int put_upstream(const struct rem_writer *writer, struct rem_change *change,
+                        const struct rem_touched *touched, bool brief, struct rem_sbuf *out)
+{
+    struct rem_arena arena;
+    const uint32_t *ids;
+    size_t count;
+    int rc = 0;
+
+    rem_arena_init(&arena, NULL);
+    if (brief) {
+        open_upstream(touched->name, change_name(touched->existed, touched->exists), out);
+        rem_sbuf_adds(out, ",\"large\":true}");
+    } else if (touched->existed && touched->exists &&
+               rem_change_ids(change, touched->name, &ids, &count) && count != 0) {
+        rc = put_ids(writer, change, touched->name, ids, count, &arena, out);
+    } else {
+        rc = put_whole(change, touched->name, &arena, out);
+    }
+    rem_arena_reset(&arena);
+    return rc;
+}
+
+/* ---- tables ---- */
+
+static void put_table(const struct rem_touched *touched, struct rem_sbuf *out)
+{
+    static const char *const kinds[] = {
+        [REM_TABLE_KEYVAL] = "keyval", [REM_TABLE_SPLIT] = "split", [REM_TABLE_NAMES] = "names"};
+
+    rem_sbuf_adds(out, "{\"kind\":");
+    rem_json_put(out, rem_str_from(kinds[touched->table_kind]));
+    put_member(out, "name");
+    rem_json_put(out, touched->name);
+    put_member(out, "change");
+    rem_json_put(out, rem_str_from(change_name(touched->existed, touched->exists)));
+    rem_sbuf_addc(out, '}');
+}
+
+/* ---- the whole ---- */
+
+int rem_diff_write(const struct rem_writer *writer, struct rem_change *change, bool brief,
+                   struct rem_sbuf *out)
+{
+    struct rem_touched touched;
+    size_t cursor = 0, start;
+    int rc = 0;
+
+    rem_sbuf_adds(out, "\"upstreams\":{");
+    start = out->n;
+    while (rc == 0 && rem_change_next(change, &cursor, &touched)) {
+        size_t end = out->n, begin;
+        if (touched.kind != REM_TOUCHED_UPSTREAM)
+            continue;
+        if (end != start)
+            rem_sbuf_addc(out, ',');
+        begin = out->n;
+        rc = put_upstream(writer, change, &touched, brief, out);
+        if (out->n == begin) /* nothing that users see: no comma either */
+            out->n = end;
+    }
+    rem_sbuf_addc(out, '}');
+    start = 0;
+    for (cursor = 0; rc == 0 && rem_change_next(change, &cursor, &touched);) {
+        if (touched.kind != REM_TOUCHED_TABLE || touched.table_kind == REM_TABLE_RESET)
+            continue;
+        rem_sbuf_adds(out, start++ == 0 ? ",\"tables\":[" : ",");
+        put_table(&touched, out);
+    }
+    if (start != 0)
+        rem_sbuf_addc(out, ']');
+    return rc == 0 && out->failed ? REM_ENOMEM : rc;
+}

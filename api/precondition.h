@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* precondition.h - If-Match, If-None-Match and dry_run: what a request makes its answer depend on.
+ *
+ * Tags:       revisions in quotes.  What a revision describes are upstreams, servers and tables;
+ *             counters and states change without it.  */
+#ifndef REM_API_PRECONDITION_H
+#define REM_API_PRECONDITION_H
+
+#include "api/call.h"
+
+/* Is the published revision among those of If-Match, if there is one?  A weak tag matches nothing.
+ * Errors: REM_EINVAL with the fault. */
+int rem_precondition_match(struct rem_api_call *call) REM_MUST_CHECK;
+
+/* May a write go on that has an If-None-Match?  "*" is for the handler of what may be new: see
+ * rem_precondition_absent.  Errors: REM_EINVAL with the fault. */
+int rem_precondition_none_match(struct rem_api_call *call) REM_MUST_CHECK;
+
+/* Does the client have what it asks for already? */
+bool rem_precondition_not_modified(const struct rem_api_call *call);
+
+/* What the request is about exists (or not): may it go on?  `exists` with If-None-Match: * is
+ * refused.  Errors: REM_EINVAL with the fault. */
+int rem_precondition_absent(struct rem_api_call *call, bool exists) REM_MUST_CHECK;
+
+/* Reads ?dry_run=.  Errors: REM_EINVAL with the fault. */
+int rem_precondition_dry_run(struct rem_api_call *call, bool *out) REM_MUST_CHECK;
+
+#endif
