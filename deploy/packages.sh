@@ -5,9 +5,10 @@
 REM_BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev
     libssl-dev libpcre2-dev zlib1g-dev libc-ares-dev curl ca-certificates"
 
-# What it takes to test it as well: unit tests, both compilers, end-to-end tests, load, the oracle.
+# What it takes to test it as well: unit tests, both compilers, end-to-end tests, load, the oracle,
+# promtool.
 REM_TEST_PACKAGES="check clang binutils python3 python3-pytest python3-pytest-xdist nginx-light wrk
-    procps git"
+    procps git prometheus"
 
 say() {
     printf '\033[1m==> %s\033[0m\n' "$*" >&2
@@ -31,7 +32,8 @@ rem_install() {
     fi
     say "installing:$missing"
     $as_root apt-get update -q >/dev/null || true
-    # A freshly installed nginx is only an oracle for tests: its service must not start.
+    # A freshly installed nginx is only an oracle for tests, of prometheus promtool is used: their
+    # services must not start.
     $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q \
         --no-install-recommends $missing >/dev/null
 }
