@@ -258,19 +258,26 @@ static void small_cases(int depth)
     two_servers();
 }
 
-static void large_cases(void)
+/* Puts the large set a number of times. */
+static void put_cases(int count)
 {
     const char *bodies[2] = {large_body(1), large_body(2)};
+
+    run("PUT of 10,000 servers", count, 1, large_put, bodies);
+    free((char *)(uintptr_t)bodies[0]);
+    free((char *)(uintptr_t)bodies[1]);
+}
+
+static void large_cases(void)
+{
     char path[128];
 
-    run("PUT of 10,000 servers", 20, 1, large_put, bodies);
+    put_cases(1);
     snprintf(path, sizeof(path), "%s/%d", servers, first_id());
     run("weight in 10,000, PATCH, depth 1", 400, 1, plus_weight, path);
     run("weight in 10,000, PATCH, depth 32", 4000, DEPTH, plus_weight, path);
     run("drain in 10,000, PATCH, depth 1", 400, 1, plus_drain, path);
     two_servers();
-    free((char *)(uintptr_t)bodies[0]);
-    free((char *)(uintptr_t)bodies[1]);
 }
 
 int main(int argc, char **argv)
@@ -278,7 +285,7 @@ int main(int argc, char **argv)
     bool all = argc == 3;
 
     if (argc < 3) {
-        fprintf(stderr, "usage: bench_api_bench SOCKET AGENT_PID [small|pipelined|large...]\n");
+        fprintf(stderr, "usage: bench_api_bench SOCKET AGENT_PID [small|pipelined|put|large...]\n");
         return 2;
     }
     agent_pid = atol(argv[2]);
@@ -288,6 +295,8 @@ int main(int argc, char **argv)
             small_cases(1);
         if (all || strcmp(argv[i], "pipelined") == 0)
             small_cases(DEPTH);
+        if (all || strcmp(argv[i], "put") == 0)
+            put_cases(20);
         if (all || strcmp(argv[i], "large") == 0)
             large_cases();
     }

@@ -67,7 +67,7 @@ def latency(process):
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    build, cases = sys.argv[1], sys.argv[2:] or ["small", "pipelined", "large"]
+    build, cases = sys.argv[1], sys.argv[2:] or ["small", "pipelined", "put", "large"]
     directory = tempfile.mkdtemp(prefix="api_bench")
     values = {"dir": directory, "backend": free_port(), "port": free_port()}
     conf = os.path.join(directory, "remora.conf")
