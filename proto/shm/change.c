@@ -201,17 +201,14 @@ int rem_change_remove(struct rem_change *change, struct rem_str name)
     return REM_OK;
 }
 
-int rem_change_put(struct rem_change *change, const struct rem_upstream_spec *spec,
-                   struct rem_err *err)
+/* `spec` is known to be good. */
+static int put(struct rem_change *change, const struct rem_upstream_spec *spec, struct rem_err *err)
 {
     struct rem_change_item *item;
     struct rem_upstream_spec copy;
     uint32_t next_id;
-    int rc = rem_change_check_spec(spec, err);
+    int rc = rem_change_item(change, spec->name, &item);
 
-    if (rc != REM_OK)
-        return rc;
-    rc = rem_change_item(change, spec->name, &item);
     if (rc == REM_OK)
         rc = rem_change_fill(change, item);
     if (rc == REM_OK)
@@ -226,6 +223,14 @@ int rem_change_put(struct rem_change *change, const struct rem_upstream_spec *sp
     item->next_id = next_id;
     replaced(item, true);
     return REM_OK;
+}
+
+int rem_change_put(struct rem_change *change, const struct rem_upstream_spec *spec,
+                   struct rem_err *err)
+{
+    int rc = rem_change_check_spec(spec, err);
+
+    return rc == REM_OK ? put(change, spec, err) : rc;
 }
 
 int rem_change_servers(struct rem_change *change, struct rem_str name,
@@ -245,7 +250,7 @@ int rem_change_servers(struct rem_change *change, struct rem_str name,
         rc = rem_change_check_addrs(&spec, now, err);
     if (rc == REM_OK && rem_change_keep_parents(change, now, &spec) != REM_OK)
         rc = rem_err_set(err, REM_ENOMEM, "out of memory");
-    return rc == REM_OK ? rem_change_put(change, &spec, err) : rc;
+    return rc == REM_OK ? put(change, &spec, err) : rc;
 }
 
 /* ---- what it is about ---- */

@@ -72,50 +72,40 @@ static int check_ids(const struct rem_upstream_spec *spec, struct rem_err *err)
     return rc;
 }
 
-/* Owns: *out is the caller's to free. */
-static int spec_addrs(const struct rem_upstream_spec *spec, struct rem_addr **out)
+static int index_servers(struct rem_addr_index *index, const struct rem_upstream_spec *spec)
 {
-    struct rem_addr *addrs = malloc((spec->server_count + 1) * sizeof(*addrs));
-
-    if (addrs == NULL)
-        return REM_ENOMEM;
-    for (size_t i = 0; i < spec->server_count; i++)
-        addrs[i] = spec->servers[i].addr;
-    *out = addrs;
-    return REM_OK;
+    return rem_addr_index_init(index, spec->server_count != 0 ? &spec->servers[0].addr : NULL,
+                               sizeof(*spec->servers), (uint32_t)spec->server_count);
 }
 
 int rem_change_assign_ids(const struct rem_change_item *item, struct rem_upstream_spec *spec,
                           uint32_t *next_id, struct rem_err *err)
 {
     struct rem_addr_index index;
-    struct rem_addr *addrs;
-    int rc = spec_addrs(&item->spec, &addrs);
+    bool given = false;
+    int rc = index_servers(&index, &item->spec);
 
     if (rc != REM_OK)
         return rc;
-    rc = rem_addr_index_init(&index, addrs, (uint32_t)item->spec.server_count);
-    if (rc == REM_OK) {
-        /* First those that say who they are, lest another takes their place. */
-        for (size_t i = 0; i < spec->server_count; i++) {
-            struct rem_server_spec *server = &spec->servers[i];
-            if (server->id == REM_ID_NONE)
-                continue;
-            (void)rem_addr_index_claim(&index, &server->addr);
-            if (server->id >= *next_id)
-                *next_id = server->id + 1;
-        }
-        for (size_t i = 0; i < spec->server_count; i++) {
-            struct rem_server_spec *server = &spec->servers[i];
-            if (server->id != REM_ID_NONE)
-                continue;
-            uint32_t same = rem_addr_index_claim(&index, &server->addr);
-            server->id = same != REM_SHM_NONE ? item->spec.servers[same].id : (*next_id)++;
-        }
-        rem_addr_index_fini(&index);
+    /* First those that say who they are, lest another takes their place. */
+    for (size_t i = 0; i < spec->server_count; i++) {
+        struct rem_server_spec *server = &spec->servers[i];
+        if (server->id == REM_ID_NONE)
+            continue;
+        given = true;
+        (void)rem_addr_index_claim(&index, &server->addr);
+        if (server->id >= *next_id)
+            *next_id = server->id + 1;
     }
-    free(addrs);
-    return rc == REM_OK ? check_ids(spec, err) : rc;
+    for (size_t i = 0; i < spec->server_count; i++) {
+        struct rem_server_spec *server = &spec->servers[i];
+        if (server->id != REM_ID_NONE)
+            continue;
+        uint32_t same = rem_addr_index_claim(&index, &server->addr);
+        server->id = same != REM_SHM_NONE ? item->spec.servers[same].id : (*next_id)++;
+    }
+    rem_addr_index_fini(&index);
+    return given ? check_ids(spec, err) : REM_OK;
 }
 
 static size_t count_addr(const struct rem_upstream_spec *spec, const struct rem_addr *addr)
@@ -131,25 +121,22 @@ int rem_change_check_addrs(const struct rem_upstream_spec *spec,
                            const struct rem_upstream_spec *now, struct rem_err *err)
 {
     struct rem_addr_index index;
-    struct rem_addr *addrs;
     char text[REM_ADDR_TEXT];
-    int rc = spec_addrs(spec, &addrs);
+    int rc = index_servers(&index, spec);
 
     if (rc != REM_OK)
         return rc;
-    rc = rem_addr_index_init(&index, addrs, (uint32_t)spec->server_count);
-    if (rc == REM_OK) {
-        for (uint32_t i = 0; i < spec->server_count && rc == REM_OK; i++)
-            /* Each is found where it lies, unless an equal one lies before it. */
-            if (rem_addr_index_claim(&index, &addrs[i]) == i &&
-                rem_addr_index_claim(&index, &addrs[i]) != REM_SHM_NONE &&
-                count_addr(spec, &addrs[i]) > count_addr(now, &addrs[i])) {
-                rem_addr_text(&addrs[i], text, sizeof(text));
-                rc = rem_err_set(err, REM_EEXIST, "server \"%s\" occurs twice", text);
-            }
-        rem_addr_index_fini(&index);
+    for (uint32_t i = 0; index.repeats && i < spec->server_count && rc == REM_OK; i++) {
+        const struct rem_addr *addr = &spec->servers[i].addr;
+        /* Each is found where it lies, unless an equal one lies before it. */
+        if (rem_addr_index_claim(&index, addr) == i &&
+            rem_addr_index_claim(&index, addr) != REM_SHM_NONE &&
+            count_addr(spec, addr) > count_addr(now, addr)) {
+            rem_addr_text(addr, text, sizeof(text));
+            rc = rem_err_set(err, REM_EEXIST, "server \"%s\" occurs twice", text);
+        }
     }
-    free(addrs);
+    rem_addr_index_fini(&index);
     return rc;
 }
 
@@ -158,7 +145,6 @@ int rem_change_keep_parents(struct rem_change *change, const struct rem_upstream
 {
     struct rem_server_spec *servers;
     struct rem_addr_index index;
-    struct rem_addr *addrs;
     bool any = false;
     int rc;
 
@@ -167,10 +153,10 @@ int rem_change_keep_parents(struct rem_change *change, const struct rem_upstream
     if (!any || spec->server_count == 0)
         return REM_OK;
     servers = rem_arena_alloc(&change->arena, spec->server_count * sizeof(*servers));
-    if (servers == NULL || spec_addrs(now, &addrs) != REM_OK)
+    if (servers == NULL)
         return REM_ENOMEM;
     memcpy(servers, spec->servers, spec->server_count * sizeof(*servers));
-    rc = rem_addr_index_init(&index, addrs, (uint32_t)now->server_count);
+    rc = index_servers(&index, now);
     for (size_t i = 0; rc == REM_OK && i < spec->server_count; i++) {
         uint32_t same = rem_addr_index_claim(&index, &servers[i].addr);
         if (same != REM_SHM_NONE && now->servers[same].parent != 0) {
@@ -182,7 +168,6 @@ int rem_change_keep_parents(struct rem_change *change, const struct rem_upstream
     }
     if (rc == REM_OK)
         rem_addr_index_fini(&index);
-    free(addrs);
     spec->servers = servers;
     return rc;
 }

@@ -51,7 +51,7 @@ static int past_init(struct past *past, const struct rem_plan *plan, uint32_t en
         past->zombies[past->count] = i;
         past->slots[past->count++] = zombie->slot;
     }
-    int rc = rem_addr_index_init(&past->index, past->addrs, past->count);
+    int rc = rem_addr_index_init(&past->index, past->addrs, sizeof(*past->addrs), past->count);
     if (rc != REM_OK)
         past_fini(past);
     return rc;

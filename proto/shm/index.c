@@ -3,9 +3,15 @@
 
 #include <stdlib.h>
 
-int rem_addr_index_init(struct rem_addr_index *index, const struct rem_addr *addrs, uint32_t count)
+static const struct rem_addr *addr_at(const struct rem_addr_index *index, uint32_t at)
 {
-    struct rem_addr_index made = {.addrs = addrs, .mask = 3};
+    return (const void *)(index->first + at * index->stride);
+}
+
+int rem_addr_index_init(struct rem_addr_index *index, const struct rem_addr *first, size_t stride,
+                        uint32_t count)
+{
+    struct rem_addr_index made = {.first = (const void *)first, .stride = stride, .mask = 3};
 
     while (made.mask < 2 * count)
         made.mask = made.mask * 2 + 1;
@@ -18,10 +24,13 @@ int rem_addr_index_init(struct rem_addr_index *index, const struct rem_addr *add
     memset(made.table, 0xff, ((size_t)made.mask + 1) * sizeof(*made.table));
     /* Equal addresses come to lie in list order on the probe path, and are claimed in it. */
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = (uint32_t)rem_addr_hash(&addrs[i]) & made.mask;
-        while (made.table[at] != REM_SHM_NONE)
-            at = (at + 1) & made.mask;
-        made.table[at] = i;
+        const struct rem_addr *addr = addr_at(&made, i);
+        uint32_t hash = (uint32_t)rem_addr_hash(addr), at = hash & made.mask;
+
+        for (; made.table[at].at != REM_SHM_NONE; at = (at + 1) & made.mask)
+            made.repeats = made.repeats || (made.table[at].hash == hash &&
+                                            rem_addr_eq(addr_at(&made, made.table[at].at), addr));
+        made.table[at] = (struct rem_addr_place){hash, i};
     }
     *index = made;
     return REM_OK;
@@ -36,11 +45,12 @@ void rem_addr_index_fini(struct rem_addr_index *index)
 
 uint32_t rem_addr_index_claim(struct rem_addr_index *index, const struct rem_addr *addr)
 {
-    uint32_t at = (uint32_t)rem_addr_hash(addr) & index->mask;
+    uint32_t hash = (uint32_t)rem_addr_hash(addr), at = hash & index->mask;
 
-    for (; index->table[at] != REM_SHM_NONE; at = (at + 1) & index->mask) {
-        uint32_t i = index->table[at];
-        if (index->claimed[i] || !rem_addr_eq(&index->addrs[i], addr))
+    for (; index->table[at].at != REM_SHM_NONE; at = (at + 1) & index->mask) {
+        uint32_t i = index->table[at].at;
+        if (index->table[at].hash != hash || index->claimed[i] ||
+            !rem_addr_eq(addr_at(index, i), addr))
             continue;
         index->claimed[i] = 1;
         return i;

@@ -173,7 +173,7 @@ struct rem_shm_upstream_line {
     _Atomic int32_t retrying;         /* gauge: under way, and not at their first server */
     _Atomic int32_t connections;      /* gauge: open, pooled ones included */
     _Atomic int32_t queued;           /* gauge: waiting for a server (`queue`) */
-    _Atomic uint64_t no_live; /* picks that found no server */
+    _Atomic uint64_t no_live;         /* picks that found no server */
     _Atomic uint64_t retries;
     _Atomic uint64_t opened, reused; /* connections */
     uint64_t reserved2;

@@ -55,6 +55,7 @@ static int mark_orphans(struct rem_change *change, size_t named)
         if (change->count == before && (size_t)(item - change->items) < named)
             continue;
         item->spec.flags |= REM_UPSTREAM_ORPHAN;
+        change->writer->orphans = true;
         item->touched = true;
     }
     return REM_OK;
@@ -105,6 +106,7 @@ static int mark_table_orphans(struct rem_change *change, size_t named)
         if ((size_t)(item - change->tables) < named)
             continue;
         item->flags |= REM_TABLE_ORPHAN;
+        change->writer->orphans = true;
         item->touched = true;
     }
     return REM_OK;

@@ -25,8 +25,13 @@ int rem_server_spec_copy(struct rem_arena *arena, const struct rem_server_spec *
 {
     struct rem_server_spec copy = *from;
 
-    if (!dup_text(arena, &copy.server) || !dup_text(arena, &copy.name) ||
-        !dup_text(arena, &copy.route) || !dup_text(arena, &copy.fail_timeout_text) ||
+    if (!dup_text(arena, &copy.server))
+        return REM_ENOMEM;
+    if (from->name.p == from->server.p && from->name.n == from->server.n)
+        copy.name = copy.server;
+    else if (!dup_text(arena, &copy.name))
+        return REM_ENOMEM;
+    if (!dup_text(arena, &copy.route) || !dup_text(arena, &copy.fail_timeout_text) ||
         !dup_text(arena, &copy.slow_start_text) || !dup_text(arena, &copy.service))
         return REM_ENOMEM;
     *to = copy;

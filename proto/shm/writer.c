@@ -56,6 +56,17 @@ static uint64_t attach_epoch(const struct rem_writer *writer)
     return epoch + 1;
 }
 
+static bool has_orphans(const struct rem_writer *writer)
+{
+    for (uint32_t i = 0; i < writer->dir->count; i++)
+        if (rem_dir_set(&writer->region, writer->dir, i)->flags & REM_UPSTREAM_ORPHAN)
+            return true;
+    for (uint32_t i = 0; i < writer->dir->table_count; i++)
+        if (rem_dir_tables(writer->dir)[i].flags & REM_TABLE_ORPHAN)
+            return true;
+    return false;
+}
+
 static int attach(struct rem_writer *writer, const struct rem_walk *walk)
 {
     struct rem_shm_header *header = writer->region.header;
@@ -66,6 +77,7 @@ static int attach(struct rem_writer *writer, const struct rem_walk *walk)
     int rc;
 
     writer->dir = root != 0 ? rem_region_at(&writer->region, root) : NULL;
+    writer->orphans = writer->dir != NULL && has_orphans(writer);
     epoch = attach_epoch(writer);
     high_water = high_water / REM_SHM_UNIT * REM_SHM_UNIT;
     rc = rem_alloc_init(&writer->alloc, header->data, limit, high_water);
@@ -360,38 +372,20 @@ static int bury(struct rem_plan *plan, uint64_t oldest, bool *any)
     return rc;
 }
 
-static int drop_orphans(struct rem_plan *plan, bool *any)
+static int drop_orphans(struct rem_plan *plan)
 {
     uint32_t count = plan->entry_count;
     int rc = REM_OK;
 
-    if (older_workers(plan->writer))
-        return REM_OK;
     for (uint32_t i = 0; i < count && rc == REM_OK; i++) {
         const struct rem_shm_set *set = rem_region_at(&plan->writer->region, plan->entries[i].set);
-        if (!(set->flags & REM_UPSTREAM_ORPHAN))
-            continue;
-        rc = rem_plan_drop_entry(plan, i);
-        *any = true;
+        if (set->flags & REM_UPSTREAM_ORPHAN)
+            rc = rem_plan_drop_entry(plan, i);
     }
-    for (uint32_t i = 0; i < plan->table_count && rc == REM_OK; i++) {
-        if (!(plan->tables[i].flags & REM_TABLE_ORPHAN))
-            continue;
-        rc = rem_plan_drop_table(plan, i);
-        *any = true;
-    }
+    for (uint32_t i = 0; i < plan->table_count && rc == REM_OK; i++)
+        if (plan->tables[i].flags & REM_TABLE_ORPHAN)
+            rc = rem_plan_drop_table(plan, i);
     return rc;
-}
-
-static bool has_orphans(const struct rem_writer *writer)
-{
-    for (uint32_t i = 0; i < writer->dir->count; i++)
-        if (rem_dir_set(&writer->region, writer->dir, i)->flags & REM_UPSTREAM_ORPHAN)
-            return true;
-    for (uint32_t i = 0; i < writer->dir->table_count; i++)
-        if (rem_dir_tables(writer->dir)[i].flags & REM_TABLE_ORPHAN)
-            return true;
-    return false;
 }
 
 /* Publishes the directory without what nobody needs any more; the revision stays.  On failure
@@ -399,20 +393,21 @@ static bool has_orphans(const struct rem_writer *writer)
 static void bury_and_publish(struct rem_writer *writer)
 {
     uint64_t oldest = rem_writer_oldest_reader(writer);
+    bool orphans = writer->orphans && !older_workers(writer), any = orphans;
     struct rem_plan plan;
-    bool any = false;
     int rc;
 
-    if (writer->dir == NULL || (writer->dir->zombie_count == 0 && !has_orphans(writer)))
+    if (writer->dir == NULL || (writer->dir->zombie_count == 0 && !orphans))
         return;
     if (rem_plan_init(&plan, writer) != REM_OK)
         return;
     rc = bury(&plan, oldest, &any);
-    if (rc == REM_OK)
-        rc = drop_orphans(&plan, &any);
+    if (rc == REM_OK && orphans)
+        rc = drop_orphans(&plan);
     if (rc == REM_OK && any)
         rc = rem_plan_publish(&plan);
-    (void)rc;
+    if (rc == REM_OK && orphans)
+        writer->orphans = false;
     rem_plan_fini(&plan);
 }
 

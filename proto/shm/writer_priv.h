@@ -36,6 +36,7 @@ struct rem_writer {
     struct rem_change *change;     /* the open one */
     uint64_t least_revision;       /* of the next change */
     struct rem_writer_watch watch; /* callbacks NULL: nobody */
+    bool orphans;                  /* there may be some in the directory */
     rem_writer_step_fn step;
     void *step_data;
 };
@@ -217,14 +218,19 @@ uint64_t rem_image_server_texts(const struct rem_server_spec *server);
 /* ---- index.c: which of a list of servers has this address? ---- */
 
 struct rem_addr_index {
-    const struct rem_addr *addrs; /* borrowed */
-    uint32_t *table;              /* owned */
+    const char *first; /* borrowed; the addresses lie `stride` bytes apart */
+    size_t stride;
+    struct rem_addr_place {
+        uint32_t hash;
+        uint32_t at; /* REM_SHM_NONE: free */
+    } * table;       /* owned */
     uint32_t mask;
     uint8_t *claimed; /* owned; per address */
+    bool repeats;     /* some address occurs twice */
 };
 
 /* Errors: REM_ENOMEM. */
-int rem_addr_index_init(struct rem_addr_index *index, const struct rem_addr *addrs,
+int rem_addr_index_init(struct rem_addr_index *index, const struct rem_addr *first, size_t stride,
                         uint32_t count) REM_MUST_CHECK;
 void rem_addr_index_fini(struct rem_addr_index *index);
 

@@ -46,7 +46,7 @@ struct rem_zone_shard {
     uint32_t entries;
     uint32_t chunks_used;
     uint64_t lookups, evicted, refused, recovered;
-    uint64_t asked; /* chunks, whether or not there were any */
+    uint64_t asked;                   /* chunks, whether or not there were any */
     uint64_t buckets_off, chunks_off; /* from the start of the zone */
 };
 
