@@ -57,6 +57,7 @@ struct rem_setup {
                                         struct rem_setup_admin_listen */
     struct rem_admin_spec admin_spec;
     unsigned admin_max_series; /* 0: the API's own default */
+    unsigned admin_history;    /* revisions; likewise */
 
     /* more of the main level */
     struct rem_setup_dir *dirs;          /* to be made before privileges are dropped */

@@ -8,7 +8,7 @@
 #define DEFAULT_LISTEN "unix:/run/remora/admin.sock"
 
 /* Below, no server could be shown; above, an answer would take hundreds of megabytes. */
-enum { SERIES_MIN = 100, SERIES_MAX = 1000000 };
+enum { SERIES_MIN = 100, SERIES_MAX = 1000000, HISTORY_MAX = 10000 };
 /* What the configuration says of a listener; checked at the end of the block. */
 struct admin_listener {
     struct rem_setup_admin_listen listen; /* first: what others see of it */
@@ -192,6 +192,23 @@ static int set_metrics(struct rem_conf *cf, const struct rem_directive *d, void 
     return REM_OK;
 }
 
+/* How many revisions can be looked at and gone back to. */
+static int set_history(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    struct rem_setup *setup = cf->user;
+    int64_t n;
+
+    (void)d;
+    (void)conf;
+    if (setup->admin_history != 0)
+        return rem_conf_duplicate(cf);
+    if (rem_conf_parse_num(cf->args[1], &n) != REM_OK || n < 1 || n > HISTORY_MAX)
+        return rem_conf_error(cf, "invalid number of revisions \"%.*s\", it must be 1 to %d",
+                              REM_STR_ARG(cf->args[1]), HISTORY_MAX);
+    setup->admin_history = (unsigned)n;
+    return REM_OK;
+}
+
 #define ADMIN(name_, args_, set_)                                                                  \
     {                                                                                              \
         .name = name_, .contexts = REM_CTX_ADMIN, .args = args_, .set = set_,                      \
@@ -209,6 +226,7 @@ static const struct rem_directive admin_directives[] = {
     ADMIN("peer", REM_ARGS_2, rem_admin_set_peer),
     ADMIN("host", REM_ARGS_1MORE, rem_admin_set_host),
     ADMIN("metrics", REM_ARGS_1, set_metrics),
+    ADMIN("history", REM_ARGS_1, set_history),
     ADMIN("auth_failures", REM_ARGS_1, rem_admin_set_failures),
     ADMIN("state", REM_ARGS_1, rem_admin_set_state),
     ADMIN("ready_when", REM_ARGS_12, rem_admin_set_ready),

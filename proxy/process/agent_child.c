@@ -124,6 +124,7 @@ static void run_agent(struct rem_master *m, int fd)
         .admin = &setup->admin_spec,
         .state_path = setup->admin_state,
         .max_series = setup->admin_max_series,
+        .history = setup->admin_history,
         .drain = m->drain,
         .upstreams = upstreams(setup),
         .upstream_count = setup->upstream_count,

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+import conftest
 from admin_client import CONF, Remora, instance, remora  # noqa: F401 (fixtures)
 from conftest import wait_for
 from test_admin_declarative import UPSTREAMS, state
@@ -96,6 +97,39 @@ def test_old_ones_are_gone(remora):
     problem(remora.call("POST", "/v1/rollback/%d" % first), 410, "RevisionGone")
     assert rollback(remora, first + 1)["restored"] == first + 1
     assert addresses(remora.servers("app")) == ["127.0.0.1:1"]
+
+
+@pytest.mark.parametrize("number, kept", [(1, 1), (3, 3), (300, 120)])
+def test_the_directive(number, kept):
+    own = conftest.Remora(SHORT % number)
+    try:
+        for n in range(120):
+            answer = own.admin("PUT", "/v1/http/upstreams/u/servers", [{"server": "127.0.0.1:%d" % (n + 1)}])
+            assert answer.status == 200
+        history = own.admin("GET", "/v1/history").json["history"]
+        assert len(history) == kept + (number > 120)
+        status = own.admin("POST", "/v1/rollback/%d" % (121 - kept), {}).status
+        assert status == 200
+        assert own.admin("POST", "/v1/rollback/%d" % (121 - kept), {}).status == (200 if number == 300 else 410)
+    finally:
+        own.stop()
+
+
+@pytest.mark.parametrize("number, words", [
+    ("0", "invalid number of revisions"), ("-1", "invalid"), ("x", "invalid"), ("10001", "1 to 10000"),
+    ("1; history 2", "is duplicate"), ("", "invalid number of arguments"), ("1 2", "invalid number of arguments")])
+def test_bad_directives(tmp_path, number, words):
+    text = (SHORT % number).replace("@DIR@", str(tmp_path)).replace("@PORT:web@", "8080")
+    (tmp_path / "remora.conf").write_text(text)
+    done = conftest.run_remora("-t", "-p", str(tmp_path), "-c", str(tmp_path / "remora.conf"), "-e", "stderr")
+    assert done.returncode == 1 and words in done.stderr, done
+
+
+SHORT = """
+worker_processes 1;
+admin { listen unix:@DIR@/admin.sock; write on; history %s; }
+http { upstream u { zone u; } server { listen 127.0.0.1:@PORT:web@; } }
+"""
 
 
 # ---- the way back ----
