@@ -182,6 +182,7 @@ int rem_admin_auth_ask(struct rem_admin_auth *auth, struct rem_admin_client *cli
         if (token == NULL) {
             rem_failures_add(&auth->failures, client->failures_key, auth->clock->mono_ms);
             client->proven = false;
+            request->wrong_token = true;
             return 401;
         }
         client->proven = true;

@@ -62,6 +62,8 @@ static void compose(struct rem_admin_conn *conn)
         REM_PUT_FIELD(&put, "Allow", rem_str_from(response->allow));
     if (response->status == 401)
         REM_PUT_FIELD(&put, "WWW-Authenticate", REM_STR("Bearer realm=\"remora\""));
+    if (response->request_id[0] != '\0')
+        REM_PUT_FIELD(&put, "X-Request-ID", rem_str_from(response->request_id));
     if (response->retry_sec != 0)
         rem_put_field_u64(&put, REM_STR("Retry-After"), response->retry_sec);
     REM_PUT_FIELD(&put, "Cache-Control", REM_STR("no-store"));

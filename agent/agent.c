@@ -56,6 +56,7 @@ static void reopen_logs(struct rem_agent *agent)
     for (struct rem_log_file *file = agent->handover->log_files; file != NULL; file = file->next)
         if (file->path != NULL && rem_log_file_open(file) != 0)
             REM_LOG(agent->log, REM_LOG_EMERG, 0, "open() \"%s\" failed", file->path);
+    rem_audit_reopened(&agent->audit);
 }
 
 /* The master, or a request on its way there, has brought the end nearer. */
@@ -233,12 +234,12 @@ static int start_server(struct rem_agent *agent, struct rem_err *err)
         .on_error = rem_agent_on_error,
         .data = agent,
     };
-    const struct rem_admin_spec *spec = handover->admin;
+    const struct rem_admin_spec *spec = handover->admin != NULL ? handover->admin : &agent->no_spec;
     int rc;
 
     rem_admin_spec_init(&agent->no_spec);
-    rc = rem_admin_auth_init(&agent->auth, spec != NULL ? spec : &agent->no_spec, agent->log,
-                             agent->clock);
+    rem_audit_init(&agent->audit, spec, agent->log, agent->clock);
+    rc = rem_admin_auth_init(&agent->auth, spec, agent->log, agent->clock);
     if (rc == 0) {
         rem_admin_server_start(&agent->server, agent->base, agent->log, agent->clock, &handler,
                                &agent->auth);

@@ -11,6 +11,7 @@
 #define REM_AGENT_AGENT_H
 
 #include "agent/admin_server.h"
+#include "agent/audit.h"
 #include "agent/check.h"
 #include "agent/keyval_state.h"
 #include "agent/outlier.h"
@@ -41,6 +42,7 @@ struct rem_agent {
     struct rem_journal journal;    /* our own, when the master gave us none */
     struct rem_admin_spec no_spec; /* where the handover has none */
     struct rem_admin_auth auth;
+    struct rem_audit audit;
     struct rem_admin_server server;
     struct rem_resolves resolves;
     struct rem_table_spec *tables; /* owned; those of the configuration and our own */

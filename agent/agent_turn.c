@@ -35,6 +35,19 @@ static void arm_ms(struct event *timer, uint32_t ms)
 
 /* ---- requests ---- */
 
+/* In the audit log: the client did not wait for the answer. */
+enum { STATUS_CLIENT_GONE = 499 };
+
+/* Before and after are those of the publish that a change was part of. */
+static void audit(struct rem_agent *agent, struct rem_admin_call *call, int status)
+{
+    uint64_t now = rem_writer_revision(agent->writer);
+    uint64_t before = call->staged.is_change ? call->staged.base : now;
+    uint64_t after = call->staged.commit.revision != 0 ? call->staged.commit.revision : before;
+
+    rem_audit_note(&agent->audit, &call->request, &call->response, status, before, after);
+}
+
 static void handle(struct rem_agent *agent, struct rem_admin_call *call)
 {
     enum rem_api_outcome outcome;
@@ -76,9 +89,13 @@ bool rem_agent_on_stream(void *data, struct rem_admin_call *call)
     return true;
 }
 
+/* What is staged is published all the same. */
 void rem_agent_on_abandon(void *data, struct rem_admin_call *call)
 {
-    (void)data;
+    struct rem_agent *agent = data;
+
+    if (call->staged.is_change)
+        audit(agent, call, STATUS_CLIENT_GONE);
     rem_list_remove(&call->node);
     rem_api_forget(&call->staged);
 }
@@ -88,6 +105,7 @@ void rem_agent_on_answer(void *data, struct rem_admin_call *call)
     struct rem_agent *agent = data;
     uint64_t now = rem_mono_ms();
 
+    audit(agent, call, call->response.status);
     rem_api_count(&agent->api.counts, agent->handover->region->header, &call->request,
                   &call->response, &call->staged, now > call->since_ms ? now - call->since_ms : 0);
 }
@@ -95,8 +113,12 @@ void rem_agent_on_answer(void *data, struct rem_admin_call *call)
 void rem_agent_on_error(void *data, const struct rem_api_request *request, int status,
                         struct rem_api_response *response)
 {
-    (void)data;
+    struct rem_agent *agent = data;
+    uint64_t now = rem_writer_revision(agent->writer);
+
     rem_api_refuse(request, status, response);
+    if (status != 500) /* with that, a call that was audited already got no memory for its answer */
+        rem_audit_note(&agent->audit, request, response, status, now, now);
 }
 
 /* ---- publishing ---- */
@@ -109,10 +131,8 @@ static void settle_failed(struct rem_admin_call *call, int error)
 
 /* The call's change is published, and saved if that is asked for: answers, or has it wait for the
  * workers. */
-static void settle(struct rem_agent *agent, struct rem_admin_call *call,
-                   const struct rem_commit *commit)
+static void settle(struct rem_agent *agent, struct rem_admin_call *call)
 {
-    call->staged.commit = *commit;
     if (rem_api_waits(&call->staged)) {
         rem_list_append(&agent->waiting, &call->node);
         return;
@@ -170,8 +190,9 @@ void rem_agent_on_saved(void *data, struct rem_save *save, int rc)
     while (!rem_list_empty(&saving->calls)) {
         struct rem_list *node = saving->calls.next;
         rem_list_remove(node);
+        call_at(node)->staged.commit = saving->commit;
         if (rc == 0)
-            settle(agent, call_at(node), &saving->commit);
+            settle(agent, call_at(node));
         else
             settle_failed(call_at(node), rc);
     }

@@ -5,7 +5,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/random.h>
 
 #define PLUS_HREF   "https://nginx.org/en/docs/http/ngx_http_api_module.html"
 #define PROBLEM_URN "urn:remora:problem:"
@@ -65,29 +64,17 @@ static const char *fault_text(const struct rem_fault *fault)
     return fault->text[0] != '\0' ? fault->text : rows[fault->code].title;
 }
 
-/* 32 hexadecimal digits and NUL. */
-static void request_id(char out[33])
-{
-    unsigned char bytes[16] = {0};
-
-    /* An id that repeats harms nobody, so a failure is let pass. */
-    (void)!getrandom(bytes, sizeof(bytes), GRND_NONBLOCK);
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-}
-
 void rem_fault_answer_plus(const struct rem_fault *fault, struct rem_api_response *response)
 {
     const struct fault_row *row = &rows[fault->code];
-    char id[33];
 
-    request_id(id);
     rem_api_response_reset(response);
+    rem_api_request_id(response);
     response->status = row->plus;
     response->code = row->code;
     rem_json_answer(response, json_pack("{s:{s:i,s:s,s:s},s:s,s:s}", "error", "status", row->plus,
                                         "text", fault_text(fault), "code", row->code, "request_id",
-                                        id, "href", PLUS_HREF));
+                                        response->request_id, "href", PLUS_HREF));
 }
 
 void rem_fault_answer_problem(const struct rem_fault *fault, struct rem_api_response *response)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/message.h"
 
+#include <stdio.h>
+#include <sys/random.h>
+
 void rem_api_response_init(struct rem_api_response *response)
 {
     *response = (struct rem_api_response){.status = 200};
@@ -17,4 +20,16 @@ void rem_api_response_reset(struct rem_api_response *response)
     *response =
         (struct rem_api_response){.status = 200, .body = response->body, .route = response->route};
     rem_sbuf_clear(&response->body);
+}
+
+void rem_api_request_id(struct rem_api_response *response)
+{
+    unsigned char bytes[REM_API_REQUEST_ID / 2] = {0};
+
+    if (response->request_id[0] != '\0')
+        return;
+    /* An id that repeats harms nobody, so a failure is let pass. */
+    (void)!getrandom(bytes, sizeof(bytes), GRND_NONBLOCK);
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        (void)snprintf(response->request_id + 2 * i, 3, "%02x", bytes[i]);
 }

@@ -32,19 +32,23 @@ struct rem_api_request {
     enum rem_api_role role;
     struct rem_str who;          /* "token:NAME", "uid:1000(pid 7)", "loopback", "anonymous"... */
     struct rem_str address;      /* "127.0.0.1:1234", "unix:" */
+    bool wrong_token;            /* and therefore refused */
     bool hopeless;               /* nothing that the client could show would give it a role */
     struct rem_str content_type; /* may be empty */
     bool read_only;              /* came by a way that allows no changes: they are answered 405 */
     bool from_location; /* passed on by a worker: `api` says what it may, `admin` does not matter */
 };
 
+enum { REM_API_REQUEST_ID = 32 };
+
 struct rem_api_response {
     int status;
-    const char *content_type; /* static text; NULL with an empty body */
-    const char *allow;        /* static text for Allow; NULL: none */
-    const char *code;         /* of a fault, static; NULL: none */
-    unsigned retry_sec;       /* for Retry-After; 0: none */
-    uint64_t etag;            /* the revision, for ETag */
+    const char *content_type;                /* static text; NULL with an empty body */
+    const char *allow;                       /* static text for Allow; NULL: none */
+    const char *code;                        /* of a fault, static; NULL: none */
+    unsigned retry_sec;                      /* for Retry-After; 0: none */
+    char request_id[REM_API_REQUEST_ID + 1]; /* for X-Request-ID; empty: none yet */
+    uint64_t etag;                           /* the revision, for ETag */
     bool has_etag;
     bool streams; /* the body goes on: see api/events.h; `cursor` says where */
     struct rem_journal_cursor cursor;
@@ -57,6 +61,9 @@ void rem_api_response_fini(struct rem_api_response *response);
 
 /* As after init, keeping memory and route. */
 void rem_api_response_reset(struct rem_api_response *response);
+
+/* Gives it a request id (hexadecimal digits, random) unless it has one. */
+void rem_api_request_id(struct rem_api_response *response);
 
 #define REM_API_JSON        "application/json"
 #define REM_API_PROBLEM     "application/problem+json"

@@ -229,6 +229,7 @@ static const struct rem_directive admin_directives[] = {
     ADMIN("history", REM_ARGS_1, set_history),
     ADMIN("auth_failures", REM_ARGS_1, rem_admin_set_failures),
     ADMIN("state", REM_ARGS_1, rem_admin_set_state),
+    ADMIN("audit", REM_ARGS_1, rem_admin_set_audit),
     ADMIN("ready_when", REM_ARGS_12, rem_admin_set_ready),
     ADMIN("drain_delay", REM_ARGS_1, rem_admin_set_drain_delay),
     ADMIN("drain_timeout", REM_ARGS_1, rem_admin_set_drain_timeout),

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Directives of the `admin` block about the instance's own life: drain_delay, drain_timeout,
- * drain_on_term, ready_when. */
+/* Directives of the `admin` block about the instance's own life: audit, ready_when,
+ * drain_delay, drain_timeout. */
 #include "proxy/process/admin_conf.h"
 
 #include "proxy/conf/set.h"
+#include "proxy/net/error_log.h"
 
 enum { TIME_MAX_MS = 24 * 3600 * 1000 };
 
@@ -53,6 +54,30 @@ int rem_admin_check_life(struct rem_conf *cf)
                           "\"drain_delay\" of %u ms leaves nothing of the \"drain_timeout\" of "
                           "%u ms, of which it is a part",
                           spec->drain_delay_ms, spec->drain_timeout_ms);
+}
+
+/* audit FILE|stderr|syslog:PARAMETERS */
+int rem_admin_set_audit(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    struct rem_admin_spec *spec = spec_of(cf);
+    struct rem_str name = cf->args[1];
+    struct rem_str path = name;
+
+    (void)d;
+    (void)conf;
+    if (spec->audit_file != NULL || spec->audit_syslog != NULL)
+        return rem_conf_duplicate(cf);
+    if (name.n == 0)
+        return rem_conf_invalid_arg(cf, name);
+    if (rem_str_has_prefix(name, REM_STR("syslog:"))) {
+        spec->audit_syslog = rem_error_log_syslog(cf, name);
+        return spec->audit_syslog != NULL ? REM_OK : REM_EINVAL;
+    }
+    if (!rem_str_is(name, "stderr"))
+        path = rem_conf_path(cf, name, REM_BASE_PREFIX);
+    if (path.p != NULL)
+        spec->audit_file = rem_error_log_file(cf->user, path);
+    return spec->audit_file != NULL ? REM_OK : rem_conf_nomem(cf);
 }
 
 /* ready_when upstream=NAME [timeout=30s] */
