@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* metrics_server.c - servers one by one, with `?detail=server`.
  *
+ * Names:      servers that a configuration names twice are shown as one, as series must differ.
  * Budget:     no more than max_series series: every upstream shows the first servers of its set, as
  *             many as all upstreams can; the others of it are summed as server="_other".  */
 #include "api/metrics_upstream.h"
@@ -100,14 +101,71 @@ static int fill_other(struct rem_scrape *scrape, const struct rem_scrape_upstrea
     return fill_row(scrape, up, sum, out);
 }
 
+/* Which rows of an upstream there are, by their servers' names. */
+struct index {
+    uint32_t *slots; /* 1 + a row's number; 0: free */
+    size_t mask;
+};
+
+static int make_index(struct rem_scrape *scrape, size_t servers, struct index *out)
+{
+    size_t size = 4;
+
+    while (size < 2 * servers)
+        size *= 2;
+    out->mask = size - 1;
+    out->slots = rem_arena_zalloc(scrape->arena, size * sizeof(*out->slots));
+    return out->slots != NULL ? 0 : rem_call_fault(scrape->call, REM_ENOMEM, NULL);
+}
+
+/* The slot of that name, or a free one. */
+static uint32_t *find_slot(const struct index *index, const struct row *rows, struct rem_str name)
+{
+    size_t at = rem_hash(name.p, name.n) & index->mask;
+
+    while (index->slots[at] != 0 &&
+           !rem_str_eq(rows[index->slots[at] - 1].server->spec.server, name))
+        at = (at + 1) & index->mask;
+    return &index->slots[at];
+}
+
+/* Adds a server to the row that bears its name already. */
+static int merge(struct rem_scrape *scrape, struct row *row, const struct rem_server_status *server)
+{
+    struct rem_server_status *sum = rem_arena_zalloc(scrape->arena, sizeof(*sum));
+
+    if (sum == NULL)
+        return rem_call_fault(scrape->call, REM_ENOMEM, NULL);
+    sum->spec.server = server->spec.server;
+    sum->header_avg = row->server->header_avg;
+    add_server(sum, row->server);
+    add_server(sum, server);
+    row->server = sum;
+    row->up = row->up != 0 || is_up(server);
+    row->weight += server->spec.weight;
+    return 0;
+}
+
+/* *rows is behind the last one afterwards. */
 static int fill_rows(struct rem_scrape *scrape, const struct rem_scrape_upstream *up, size_t cap,
                      struct row **rows)
 {
+    struct row *first = *rows;
     size_t n = shown(up, cap);
-    int rc = 0;
+    struct index index;
+    int rc = make_index(scrape, n, &index);
 
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = fill_row(scrape, up, &up->status.servers[i], (*rows)++);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        const struct rem_server_status *server = &up->status.servers[i];
+        uint32_t *slot = find_slot(&index, first, server->spec.server);
+
+        if (*slot != 0) {
+            rc = merge(scrape, &first[*slot - 1], server);
+            continue;
+        }
+        rc = fill_row(scrape, up, server, (*rows)++);
+        *slot = (uint32_t)(*rows - first);
+    }
     if (rc == 0 && n < up->status.server_count)
         rc = fill_other(scrape, up, n, (*rows)++);
     return rc;
@@ -227,6 +285,6 @@ int rem_scrape_servers(struct rem_scrape *scrape, const struct rem_scrape_upstre
         return rc;
     if (all > n)
         rem_api_count_dropped(&api->counts, api->region->header, (all - n) * SERIES);
-    put_rows(scrape, rows, n);
+    put_rows(scrape, rows, (size_t)(end - rows));
     return 0;
 }

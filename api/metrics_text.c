@@ -79,11 +79,35 @@ void rem_metrics_end(struct rem_metrics *metrics)
 
 /* ---- labels ---- */
 
-/* Backslash, quote and line end are escaped; bytes that are not ASCII pass, as UTF-8 may. */
+/* Bytes of the UTF-8 character that begins there (RFC 3629, section 4); 0: none does. */
+static size_t utf8_length(const unsigned char *p, size_t n)
+{
+    size_t length = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+
+    if (p[0] >= 0x80 && (p[0] < 0xc2 || p[0] > 0xf4 || n < length))
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return length;
+}
+
+/* Backslash, quote and line end are escaped.  One byte that is not UTF-8 (names in a configuration
+ * file may be anything) would have the whole scrape refused: "?" stands for it. */
 static void add_label_value(struct rem_sbuf *out, struct rem_str value)
 {
     for (size_t i = 0; i < value.n; i++) {
         char c = value.p[i];
+        size_t length = utf8_length((const unsigned char *)value.p + i, value.n - i);
+
+        if (length != 1) {
+            rem_sbuf_add(out, length != 0 ? rem_str_make(value.p + i, length) : REM_STR("?"));
+            i += length != 0 ? length - 1 : 0;
+            continue;
+        }
         if (c == '\n') {
             rem_sbuf_adds(out, "\\n");
             continue;

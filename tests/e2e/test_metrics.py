@@ -243,6 +243,28 @@ def test_thousand_servers(backend):
         remora.stop()
 
 
+def test_a_server_named_twice_is_one(backend):
+    """Two series must differ; what both did is the sum."""
+    addr = backend(ok(b"fine")).addr
+    remora = start("""
+worker_processes 1;
+admin { listen unix:@DIR@/admin.sock; listen 127.0.0.1:@PORT:admin@; }
+http { access_log off;
+    upstream app { server %s; server 127.0.0.1:1 down; server %s weight=2; server %s backup; }
+    server { listen 127.0.0.1:@PORT:web@; location / { proxy_pass http://app; } } }""" % ((addr,) * 3))
+    try:
+        with Connection(remora.address("web")) as c:
+            assert [c.request("GET", "/").status for _ in range(6)] == [200] * 6
+        labels = (("upstream", "app"), ("server", addr))
+        metrics = wait_for(lambda: (m := remora.metrics("?detail=server&scope=upstream")) and m[
+            "remora_upstream_server_requests_total", labels + (("code", "2xx"),)] == 6 and m, "counts")
+        assert metrics["remora_upstream_server_weight", labels] == 4
+        assert metrics["remora_upstream_server_up", labels] == 1
+        assert metrics["remora_upstream_server_up", (("upstream", "app"), ("server", "127.0.0.1:1"))] == 0
+    finally:
+        remora.stop()
+
+
 # ---- the API about itself ----
 
 def requests(metrics, method, endpoint, code):

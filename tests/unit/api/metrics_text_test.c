@@ -2,6 +2,7 @@
 #include "api/metrics_text.h"
 
 #include <check.h>
+#include <stdio.h>
 
 static const struct rem_metric_family counter = {"x_bytes_total", REM_METRIC_COUNTER, "Some help."};
 static const struct rem_metric_family gauge = {"y", REM_METRIC_GAUGE, "More."};
@@ -86,6 +87,41 @@ START_TEST(test_formats)
 }
 END_TEST
 
+static const struct {
+    const char *value, *text;
+} values[] = {
+    {"plain", "plain"},
+    {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80.", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80."},
+    {"\xe0\xa0\x80\xed\x9f\xbf\xf4\x8f\xbf\xbf", "\xe0\xa0\x80\xed\x9f\xbf\xf4\x8f\xbf\xbf"},
+    {"a\xff\xfez", "a??z"},
+    {"\x80", "?"},                /* nothing before it */
+    {"a\xc3", "a?"},              /* cut */
+    {"\xe2\x82", "??"},           /* cut */
+    {"\xc3z", "?z"},              /* nothing that goes on */
+    {"\xc0\xaf", "??"},           /* longer than it needs to be */
+    {"\xe0\x9f\xbf", "???"},      /* likewise */
+    {"\xf0\x8f\xbf\xbf", "????"}, /* likewise */
+    {"\xed\xa0\x80", "???"},      /* half of a pair */
+    {"\xf4\x90\x80\x80", "????"}, /* beyond the last one */
+    {"\xf5\x80\x80\x80", "????"},
+};
+
+START_TEST(test_bytes)
+{
+    const struct rem_metric_label label = {"l", rem_str_from(values[_i].value)};
+    char expected[64];
+    struct rem_arena arena;
+    struct rem_str text;
+
+    rem_arena_init(&arena, NULL);
+    text = rem_metric_labels(&arena, &label, 1);
+    snprintf(expected, sizeof(expected), "l=\"%s\"", values[_i].text);
+    ck_assert_uint_eq(text.n, strlen(expected));
+    ck_assert_mem_eq(text.p, expected, text.n);
+    rem_arena_reset(&arena);
+}
+END_TEST
+
 START_TEST(test_no_labels)
 {
     struct rem_arena arena;
@@ -107,6 +143,7 @@ int main(void)
     int failed;
 
     tcase_add_loop_test(tc, test_formats, 0, REM_COUNT(formats));
+    tcase_add_loop_test(tc, test_bytes, 0, REM_COUNT(values));
     tcase_add_test(tc, test_no_labels);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);
