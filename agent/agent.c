@@ -213,8 +213,6 @@ static void fill_info(struct rem_agent *agent)
         .master_pid = handover->master_pid,
         .workers = handover->workers,
         .zones = handover->zones,
-        .upstreams = handover->upstreams,
-        .upstream_count = handover->upstream_count,
         .draining = handover->drain.phase != REM_DRAIN_NONE,
         .drain = handover->drain,
     };

@@ -7,6 +7,8 @@
 #include "api/record.h"
 #include "api/route.h"
 
+#include <stdlib.h>
+
 void rem_api_init(struct rem_api *api, const struct rem_region *region, struct rem_writer *writer,
                   const struct rem_clock *clock, bool write)
 {
@@ -28,13 +30,48 @@ void rem_api_fini(struct rem_api *api)
     rem_change_free(&api->change);
     rem_sbuf_fini(&api->causes);
     rem_sbuf_fini(&api->record);
+    free(api->by_name);
 }
 
-const struct rem_upstream_spec *rem_api_conf(const struct rem_api *api, struct rem_str name)
+static int by_name(const void *a, const void *b, void *data)
 {
-    for (size_t i = 0; i < api->info.upstream_count; i++)
-        if (rem_str_eq(api->info.upstreams[i].name, name))
-            return &api->info.upstreams[i];
+    const struct rem_upstream_spec *specs = data;
+
+    return rem_str_cmp(specs[*(const uint32_t *)a].name, specs[*(const uint32_t *)b].name);
+}
+
+static bool sort_names(struct rem_api *api)
+{
+    size_t count = api->configured_count;
+
+    api->by_name = calloc(count, sizeof(*api->by_name));
+    if (api->by_name == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        api->by_name[i] = (uint32_t)i;
+    qsort_r(api->by_name, count, sizeof(*api->by_name), by_name,
+            (void *)(uintptr_t)api->configured);
+    return true;
+}
+
+const struct rem_upstream_spec *rem_api_conf(struct rem_api *api, struct rem_str name)
+{
+    size_t low = 0, high = api->configured_count;
+
+    if (high == 0 || (api->by_name == NULL && !sort_names(api)))
+        return NULL;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct rem_upstream_spec *spec = &api->configured[api->by_name[middle]];
+        int order = rem_str_cmp(spec->name, name);
+
+        if (order == 0)
+            return spec;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
     return NULL;
 }
 

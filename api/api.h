@@ -35,11 +35,8 @@ struct rem_api_info {
     bool draining;
     struct rem_drain drain;
     const struct rem_zone *zones; /* of the configuration, opened */
-    const struct rem_upstream_spec *upstreams; /* as the configuration has them */
-    size_t upstream_count;
 };
 
-struct rem_api_reset;
 struct rem_keyval_spec;
 
 enum { REM_API_SERIES = 2000 };
@@ -68,8 +65,10 @@ struct rem_api {
     struct rem_sbuf record; /* memory for it */
 
     struct rem_change *change; /* staged in this turn; NULL: nothing */
-    bool names;                /* names of servers were staged: the agent is to look at them */
-    bool spoiled;              /* it could not be taken back in part: must not be published */
+    uint32_t *by_name;    /* owned; numbers of `configured`, names ascending; made when needed */
+    int64_t clocks_apart; /* ms from the monotonic clock to the wall's, but for a jitter */
+    bool names;           /* names of servers were staged: the agent is to look at them */
+    bool spoiled;         /* it could not be taken back in part: must not be published */
     struct rem_api_counts counts;
     unsigned max_series; /* of single servers, in one scrape */
 
@@ -98,7 +97,7 @@ void rem_api_init(struct rem_api *api, const struct rem_region *region, struct r
 void rem_api_fini(struct rem_api *api);
 
 /* The upstream as the configuration has it, servers that are names and all; NULL: it has none. */
-const struct rem_upstream_spec *rem_api_conf(const struct rem_api *api, struct rem_str name);
+const struct rem_upstream_spec *rem_api_conf(struct rem_api *api, struct rem_str name);
 
 enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_request *request,
                                     struct rem_api_response *response,

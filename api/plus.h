@@ -112,9 +112,19 @@ json_t *rem_plus_names_json(struct rem_api_call *call, struct rem_str upstream, 
 /* A server; one that was found for a name says for which.  NULL without memory. */
 json_t *rem_plus_server_json(const struct rem_server_spec *spec);
 
-/* Does the weight of a server with a parent come from an SRV record? */
-bool rem_plus_weight_is_found(struct rem_api_call *call, struct rem_str upstream,
-                              const struct rem_server_spec *child);
+/* The names of an upstream, read when first needed. */
+struct rem_plus_names {
+    struct rem_str upstream;
+    bool staged; /* as this turn leaves them */
+    bool is_read;
+    const struct rem_upstream_spec *conf; /* NULL: not in the configuration */
+    struct rem_names given;               /* through the API; of all upstreams */
+};
+
+/* The service of the name that a server was found for, by the server's `parent`; empty: the name
+ * has none, or there is no name. */
+struct rem_str rem_plus_service(struct rem_api_call *call, struct rem_plus_names *names,
+                                uint32_t parent);
 
 /* The calls about ids from REM_NAMES_ID on; `upstream` as this turn leaves it, its servers may be
  * altered (post: without servers). */

@@ -106,20 +106,24 @@ json_t *rem_plus_server_json(const struct rem_server_spec *spec)
     return NULL;
 }
 
-bool rem_plus_weight_is_found(struct rem_api_call *call, struct rem_str upstream,
-                              const struct rem_server_spec *child)
+struct rem_str rem_plus_service(struct rem_api_call *call, struct rem_plus_names *names,
+                                uint32_t parent)
 {
-    const struct rem_upstream_spec *conf = rem_api_conf(call->api, upstream);
-    struct rem_names names;
-
-    if (conf != NULL && child->parent <= conf->resolve_count)
-        return conf->resolves[child->parent - 1].service.n != 0;
-    if (staged_names(call, &names) != 0)
-        return false;
-    for (size_t i = 0; i < names.count; i++)
-        if (names.items[i].number + 1 == child->parent)
-            return names.items[i].server.service.n != 0;
-    return false;
+    if (parent == 0)
+        return REM_STR("");
+    if (!names->is_read) {
+        names->is_read = true;
+        names->conf = rem_api_conf(call->api, names->upstream);
+        if ((names->staged ? staged_names(call, &names->given)
+                           : published_names(call, &names->given)) != 0)
+            names->given.count = 0;
+    }
+    if (names->conf != NULL && parent <= names->conf->resolve_count)
+        return configured(names->conf, parent - 1).service;
+    for (size_t i = 0; i < names->given.count; i++)
+        if (names->given.items[i].number + 1 == parent)
+            return names->given.items[i].server.service;
+    return REM_STR("");
 }
 
 /* ---- calls ---- */

@@ -160,6 +160,7 @@ static int check_found(struct rem_api_call *call, const struct rem_server_spec *
 {
     const json_t *address = json_object_get(body, "server");
     const json_t *weight = json_object_get(body, "weight");
+    struct rem_plus_names names = {.upstream = call->params[0], .staged = true};
 
     if (server->parent == 0)
         return 0;
@@ -167,7 +168,7 @@ static int check_found(struct rem_api_call *call, const struct rem_server_spec *
         return rem_fault_set(&call->fault, REM_FAULT_SERVER_IMMUTABLE,
                              "server \"%u\" address is immutable", server->id);
     if (json_is_integer(weight) && json_integer_value(weight) != (json_int_t)server->weight &&
-        rem_plus_weight_is_found(call, call->params[0], server))
+        rem_plus_service(call, &names, server->parent).n != 0)
         return rem_fault_set(&call->fault, REM_FAULT_WEIGHT_IMMUTABLE,
                              "server \"%u\" weight is immutable", server->id);
     return 0;

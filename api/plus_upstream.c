@@ -32,6 +32,7 @@ struct peer {
     struct rem_codes codes;
     uint64_t checks, check_fails, unhealthy;
     uint64_t downtime_ms;
+    struct rem_str service; /* of the name it was found for */
 };
 
 /* ---- resets ---- */
@@ -123,12 +124,16 @@ static void make_peer(const struct rem_server_status *status, const struct reset
 
 /* ---- objects ---- */
 
-/* A wall-clock text of a monotonic time in the past. */
-static void past(const struct rem_clock *clock, uint64_t mono_ms, char out[REM_PLUS_TIME])
+/* A wall-clock text of a monotonic time in the past, the same whenever it is asked for: the two
+ * clocks are read one after the other, so that their distance seems to vary by a millisecond. */
+static void past(struct rem_api *api, uint64_t mono_ms, char out[REM_PLUS_TIME])
 {
-    uint64_t ago = clock->mono_ms > mono_ms ? clock->mono_ms - mono_ms : 0;
-    int64_t wall = clock->wall_sec * 1000 + clock->wall_msec - (int64_t)ago;
+    const struct rem_clock *clock = api->clock;
+    int64_t apart = clock->wall_sec * 1000 + clock->wall_msec - (int64_t)clock->mono_ms, wall;
 
+    if (apart < api->clocks_apart - 2 || apart > api->clocks_apart + 2)
+        api->clocks_apart = apart;
+    wall = api->clocks_apart + (int64_t)mono_ms;
     rem_plus_time(wall / 1000, (unsigned)(wall % 1000), out);
 }
 
@@ -141,12 +146,11 @@ static uint64_t answered(const struct peer *peer)
     return n;
 }
 
-static json_t *put_past(json_t *object, const char *key, const struct rem_clock *clock,
-                        uint64_t mono_ms)
+static json_t *put_past(json_t *object, const char *key, struct rem_api *api, uint64_t mono_ms)
 {
     char text[REM_PLUS_TIME];
 
-    past(clock, mono_ms, text);
+    past(api, mono_ms, text);
     return rem_plus_put(object, rem_str_from(key), json_string(text));
 }
 
@@ -156,15 +160,17 @@ static json_t *put_count(json_t *object, const char *key, uint64_t n)
 }
 
 /* Members that are there only when there is something to say. */
-static json_t *put_optional(json_t *object, const struct rem_clock *clock, const struct peer *peer)
+static json_t *put_optional(json_t *object, struct rem_api *api, const struct peer *peer)
 {
     const struct rem_server_status *status = peer->status;
     uint64_t n = answered(peer);
 
+    if (peer->service.n != 0)
+        object = rem_plus_put(object, REM_STR("service"), rem_json_text(peer->service));
     if (status->down_from_ms != 0)
-        object = put_past(object, "downstart", clock, status->down_from_ms);
+        object = put_past(object, "downstart", api, status->down_from_ms);
     if (status->selected_ms != 0)
-        object = put_past(object, "selected", clock, status->selected_ms);
+        object = put_past(object, "selected", api, status->selected_ms);
     if (n != 0) {
         object = put_count(object, "header_time", peer->totals.header_ms / n);
         object = put_count(object, "response_time", peer->totals.response_ms / n);
@@ -193,7 +199,7 @@ static struct rem_str state_of(const struct rem_server_status *status)
     return rem_str_is(status->state, "ejected") ? REM_STR("unavail") : status->state;
 }
 
-static json_t *peer_json(const struct rem_clock *clock, const struct peer *peer)
+static json_t *peer_json(struct rem_api *api, const struct peer *peer)
 {
     const struct rem_server_spec *spec = &peer->status->spec;
     const struct rem_shm_totals *totals = &peer->totals;
@@ -209,19 +215,21 @@ static json_t *peer_json(const struct rem_clock *clock, const struct peer *peer)
         "unavail", rem_json_count(totals->unavail), "health_checks", checks_json(peer), "downtime",
         rem_json_count(peer->downtime_ms));
 
-    return put_optional(object, clock, peer);
+    return put_optional(object, api, peer);
 }
 
-static json_t *peers_json(const struct rem_clock *clock, const struct rem_upstream_status *status,
+static json_t *peers_json(struct rem_api_call *call, const struct rem_upstream_status *status,
                           const struct reset_upstream *base)
 {
+    struct rem_plus_names names = {.upstream = status->spec.name};
     json_t *peers = json_array();
 
     for (size_t i = 0; peers != NULL && i < status->server_count; i++) {
         struct peer peer;
 
         make_peer(&status->servers[i], base, &peer);
-        if (json_array_append_new(peers, peer_json(clock, &peer)) != 0) {
+        peer.service = rem_plus_service(call, &names, status->servers[i].spec.parent);
+        if (json_array_append_new(peers, peer_json(call->api, &peer)) != 0) {
             json_decref(peers);
             peers = NULL;
         }
@@ -229,10 +237,24 @@ static json_t *peers_json(const struct rem_clock *clock, const struct rem_upstre
     return peers;
 }
 
+/* `max` of each worker. */
+static json_t *queue_json(const struct rem_api *api, const struct rem_upstream_status *status,
+                          const struct reset_upstream *base, uint32_t max)
+{
+    uint64_t overflows = status->overflows[REM_OVERFLOW_QUEUE];
+
+    if (base != NULL)
+        overflows = rem_reset_less(overflows, base->overflows);
+    return json_pack("{s:I,s:I,s:I}", "size", rem_plus_gauge(status->queued), "max_size",
+                     (json_int_t)max * (json_int_t)api->info.workers, "overflows",
+                     rem_json_count(overflows));
+}
+
 /* One upstream by its index in the writer's directory.  NULL without memory. */
 static json_t *upstream_json(struct rem_api_call *call, size_t index)
 {
     const struct rem_api *api = call->api;
+    const struct rem_upstream_spec *conf;
     const struct reset_upstream *base;
     struct rem_upstream_status status;
     json_t *object;
@@ -240,9 +262,13 @@ static json_t *upstream_json(struct rem_api_call *call, size_t index)
     if (rem_writer_status(api->writer, index, api->clock->mono_ms, &call->arena, &status) != 0)
         return NULL;
     base = find_reset(call, status.spec.name);
-    object = json_pack("{s:o,s:I,s:I,s:o}", "peers", peers_json(api->clock, &status, base),
-                       "keepalive", rem_plus_gauge(status.idle), "zombies",
-                       rem_json_count(status.zombies), "zone", rem_json_text(status.spec.zone));
+    object = json_pack("{s:o,s:I,s:I,s:o}", "peers", peers_json(call, &status, base), "keepalive",
+                       rem_plus_gauge(status.idle), "zombies", rem_json_count(status.zombies),
+                       "zone", rem_json_text(status.spec.zone));
+    conf = rem_api_conf(call->api, status.spec.name);
+    if (conf != NULL && conf->queue != 0)
+        object =
+            rem_plus_put(object, REM_STR("queue"), queue_json(api, &status, base, conf->queue));
     return object;
 }
 

@@ -126,6 +126,8 @@ struct rem_http_location_conf {
     /* errors */
     struct rem_array *error_pages; /* of struct rem_http_error_page; NULL: none */
     int recursive_error_pages;
+    const struct rem_value
+        *json_errors;           /* pages of our own are JSON, with this as their request_id */
     struct rem_str post_action; /* URI or "@named"; empty: none */
     int log_not_found;
     int log_subrequest;

@@ -15,6 +15,9 @@ struct rem_str rem_special_token(const struct rem_request *request)
     }
 }
 
+/* Where the API's errors send their reader, those of the agent as well (api/fault.c). */
+#define REM_API_HREF "https://nginx.org/en/docs/http/ngx_http_api_module.html"
+
 static bool is_redirect(int status)
 {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
@@ -131,6 +134,29 @@ static struct rem_str title_of(struct rem_request *request, int status)
     return rem_arena_printf(&request->arena, "%d %.*s", status, REM_STR_ARG(reason));
 }
 
+/* As the API says what is wrong; "413 Request Entity Too Large" has the code
+ * RequestEntityTooLarge. */
+static int answer_json(struct rem_request *request, int status, struct rem_str title)
+{
+    struct rem_str text = rem_str_skip(title, 4), id, page;
+    char *code = rem_arena_alloc(&request->arena, text.n + 1);
+    size_t n = 0;
+
+    if (code == NULL ||
+        rem_http_value(request, rem_core_location(request)->json_errors, &id) != REM_OK)
+        return REM_HTTP_ERROR;
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] != ' ')
+            code[n++] = text.p[i];
+    page = rem_arena_printf(&request->arena,
+                            "{\"error\":{\"status\":%d,\"text\":\"%.*s\",\"code\":\"%.*s\"},"
+                            "\"request_id\":\"%.*s\",\"href\":\"" REM_API_HREF "\"}",
+                            shown_status(status), REM_STR_ARG(text), (int)n, code, REM_STR_ARG(id));
+    if (page.p == NULL)
+        return REM_HTTP_ERROR;
+    return rem_http_respond(request, shown_status(status), REM_STR("application/json"), page);
+}
+
 static int answer(struct rem_request *request, int status)
 {
     struct rem_str token = rem_special_token(request);
@@ -142,6 +168,8 @@ static int answer(struct rem_request *request, int status)
     rem_response_without_ranges(&request->response);
     if (title.n == 0 || status < 300) /* nothing to say beside the number */
         return rem_http_respond(request, shown_status(status), (struct rem_str){NULL, 0}, page);
+    if (rem_core_location(request)->json_errors != NULL && status >= 400)
+        return answer_json(request, status, title);
     page = rem_arena_printf(&request->arena,
                             "<!DOCTYPE html>\n<html>\n<head><title>%.*s</title></head>\n<body>\n"
                             "<center><h1>%.*s</h1></center>\n"

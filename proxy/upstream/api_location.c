@@ -33,6 +33,7 @@ struct api_conf {
     struct rem_str prefix; /* the location's name without a slash at its end */
     const struct rem_setup *setup;
     struct rem_value local; /* the address that the client connected to */
+    struct rem_value request_id;
 };
 
 struct api_ctx {
@@ -289,7 +290,7 @@ static void *create_location(struct rem_conf *cf)
 
 static int set_api(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    const struct rem_http_location_conf *location = rem_conf_location(cf, &rem_http_core_module);
+    struct rem_http_location_conf *location = rem_conf_location(cf, &rem_http_core_module);
     struct rem_setup *setup = cf->user;
     struct api_conf *api = conf;
     int rc;
@@ -310,8 +311,11 @@ static int set_api(struct rem_conf *cf, const struct rem_directive *d, void *con
     if (api->prefix.n != 0 && api->prefix.p[api->prefix.n - 1] == '/')
         api->prefix.n--;
     rc = rem_value_compile(cf, REM_STR("$server_addr"), &api->local);
+    if (rc == 0)
+        rc = rem_value_compile(cf, REM_STR("$request_id"), &api->request_id);
     if (rc != 0)
         return rc;
+    location->json_errors = &api->request_id; /* whoever refuses a client of the API */
     setup->wants_inlet = true;
     rem_core_set_handler(cf, handle);
     return 0;

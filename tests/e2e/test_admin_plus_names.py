@@ -125,6 +125,9 @@ def test_services(start, dns):  # noqa: F811
     wait_found(r, "127.0.0.5:8001", "127.0.0.6:8002")
     first, second = (s for s in servers(r) if s["id"] < NAME)
     assert (first["weight"], first["backup"], second["weight"], second["backup"]) == (5, False, 7, True)
+    peers = r.admin("GET", "/api/9/http/upstreams/u").json["peers"]
+    assert [(p["server"], p["name"], p["service"]) for p in peers] == [
+        ("127.0.0.5:8001", "app.test", "http"), ("127.0.0.6:8002", "app.test", "http")]
     answer = r.admin("PATCH", f"{U}/{first['id']}", {"weight": 9})
     assert (answer.status, answer.json["error"]["code"]) == (400, "UpstreamServerWeightImmutable")
     assert r.admin("PATCH", f"{U}/{first['id']}", {"weight": 5, "max_conns": 2}).status == 200

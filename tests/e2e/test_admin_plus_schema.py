@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 
 import pytest
 from admin_client import Connection
@@ -46,6 +47,8 @@ http {
         location / { status_zone lz; proxy_pass http://app; }
         location /api { api; }
         location /write { api write=on; }
+        location /small { api write=on; client_max_body_size 10; }
+        location /closed { api write=on; deny all; }
     }
 }"""
 
@@ -330,3 +333,115 @@ def test_resets(api):
     assert after["/http/requests"] == 1 and after["/http/upstreams/app"] > 0, after
     api.remora.reload()
     wait_for(lambda: api.call("GET", "/http/requests").json["total"] < before["/http/requests"], "the same after HUP")
+
+
+def test_refusals_of_the_location(api_of_module):
+    """Who is refused before the API is asked gets JSON as well: clients read nothing else."""
+    big = {"server": "127.0.0.1:1"}
+    for base, method, status, code in (("/small", "POST", 413, "RequestEntityTooLarge"),
+                                       ("/closed", "GET", 403, "Forbidden")):
+        with Connection(("127.0.0.1", api_of_module.remora.port("web"))) as c:
+            answer = c.request(method, base + "/9/http/upstreams/app/servers", big if method == "POST" else None)
+        assert answer.status == status and answer.headers["content-type"] == "application/json"
+        check(answer.json, {"ref": "NginxError"}, set(), "")
+        assert answer.json["error"] == dict(answer.json["error"], status=status, code=code)
+        assert re.fullmatch("[0-9a-f]{32}", answer.json["request_id"])
+
+
+def test_queue(api):
+    """Shown where it is configured: so many of each worker may wait."""
+    path = "/http/upstreams/full"
+    assert api.call("GET", path).json["queue"] == {"size": 0, "max_size": 10, "overflows": 0}
+    assert "queue" not in api.call("GET", "/http/upstreams/app").json
+
+
+def test_a_queue_that_overflows(remora, backend):
+    held = []
+    server = backend(lambda request: held.append(request) or wait_for(lambda: not held, "release", 30) and ok(b"late"))
+    text = """worker_processes 1; http { access_log off;
+        upstream u { zone z 64k; server %s max_conns=1; queue 1 timeout=20s; }
+        server { listen 127.0.0.1:@PORT:web@; location / { proxy_pass http://u; } } }""" % server.addr
+    api = Api(remora(text))
+
+    def queue():
+        return api.call("GET", "/http/upstreams/u").json["queue"]
+
+    clients = [api.remora.client("web", 30) for _ in range(3)]
+    clients[0].send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    wait_for(lambda: held, "the first request")
+    clients[1].send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    wait_for(lambda: queue()["size"] == 1, "the second in the queue")
+    clients[2].send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert clients[2].response().status == 502
+    assert queue() == {"size": 1, "max_size": 1, "overflows": 1}
+    assert api.call("DELETE", "/http/upstreams/u").status == 204
+    assert queue() == {"size": 1, "max_size": 1, "overflows": 0}
+    held.clear()
+    assert clients[0].response().body == b"late"
+    wait_for(lambda: held, "the second request")
+    held.clear()
+    assert clients[1].response().body == b"late"
+    assert queue()["size"] == 0
+
+
+def test_peers(remora, backend):
+    """What peers show after traffic: codes, times, and since when one is not available."""
+    up = backend(lambda request: ok(b"x") if request.path == "/" else b"HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n")
+    text = """http { access_log off;
+        upstream u { zone z 64k; server %s; server 127.0.0.1:@PORT:dead@ max_fails=1 fail_timeout=100s; }
+        server { listen 127.0.0.1:@PORT:web@; location / { proxy_pass http://u; } } }""" % up.addr
+    api = Api(remora(text))
+    for path, status in (("/", 200), ("/", 200), ("/", 200), ("/none", 404)):
+        assert api.remora.get("web", path).status == status
+    first, second = api.call("GET", "/http/upstreams/u").json["peers"]
+    assert first["state"] == "up" and first["requests"] == 4
+    assert first["responses"] == {"1xx": 0, "2xx": 3, "3xx": 0, "4xx": 1, "5xx": 0,
+                                  "codes": {"200": 3, "404": 1}, "total": 4}
+    assert 0 <= first["header_time"] <= first["response_time"] < 10000
+    assert first["downtime"] == 0 and "downstart" not in first and first["selected"]
+    assert second["state"] == "unavail" and (second["fails"], second["unavail"]) == (1, 1)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", second["downstart"])
+    began = time.monotonic()
+    before = second["downtime"]
+    wait_for(lambda: time.monotonic() > began + 0.5)
+    later = api.call("GET", "/http/upstreams/u").json["peers"][1]
+    passed = (time.monotonic() - began) * 1000
+    assert 400 <= later["downtime"] - before <= passed + 500, (before, later["downtime"], passed)
+    assert later["downstart"] == second["downstart"]
+
+
+@pytest.mark.parametrize("mandatory", ["", "mandatory"])
+def test_states_of_checks(remora, backend, mandatory):
+    healthy = [True]
+    answer = b"HTTP/1.1 %s N\r\nContent-Length: 0\r\n\r\n"
+    up = backend(lambda request: answer % (b"200" if healthy[0] else b"500"))
+    text = """http { access_log off;
+        upstream u { zone z 64k; server %s; }
+        server { listen 127.0.0.1:@PORT:web@;
+                 location / { proxy_pass http://u; health_check interval=100ms fails=1 passes=1 %s; } } }"""
+    api = Api(remora(text % (up.addr, mandatory)))
+
+    def peer():
+        one = api.call("GET", "/http/upstreams/u").json
+        check(one, {"ref": "NginxHTTPUpstream"}, set(), "")
+        return one["peers"][0]
+
+    wait_for(lambda: peer()["health_checks"].get("last_passed") is True, "a check")
+    assert peer()["state"] == "up"
+    healthy[0] = False
+    wait_for(lambda: peer()["state"] == "unhealthy", "bad health")
+    now = peer()
+    assert now["health_checks"]["last_passed"] is False and now["health_checks"]["unhealthy"] == 1
+    assert now["health_checks"]["fails"] >= 1 and now["health_checks"]["checks"] > now["health_checks"]["fails"]
+    assert "downstart" in now
+    assert api.call("DELETE", "/http/upstreams/u").status == 204
+    assert peer()["health_checks"]["unhealthy"] == 0
+    healthy[0] = True
+    wait_for(lambda: peer()["state"] == "up", "good health")
+    assert peer()["downtime"] > 0 and "downstart" not in peer()
+    silent = backend(lambda request: wait_for(lambda: not healthy[0], "the end", 30) and None)
+    answer = api.call("POST", "/http/upstreams/u/servers", {"server": silent.addr})
+    assert answer.status == 201
+    state = api.call("GET", "/http/upstreams/u").json["peers"][1]["state"]
+    assert state == ("checking" if mandatory else "up")
+    healthy[0] = False
