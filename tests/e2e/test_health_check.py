@@ -510,6 +510,19 @@ def test_errors_of_places(tmp_path, location, error):
     assert f"{error} in {tmp_path}/c:5" in out.stderr
 
 
+def test_v1(remora, backend):
+    s, other = Switch(backend), backend()
+    r = remora(conf([s.addr, other.addr + " down"], "health_check interval=50ms;"))
+    wait_state(r, s.addr, "up")
+    s.well = False
+    wait_state(r, s.addr, "unhealthy")
+    first, second = r.admin("GET", "/v1/http/upstreams/u").json["servers"]
+    assert first["state"] == "unhealthy" and second["state"] == "down"
+    checks = first["health_checks"]
+    assert checks["checks"] >= checks["fails"] >= checks["unhealthy"] == 1 and checks["last"] == "failed"
+    assert second["health_checks"] == {"checks": 0, "fails": 0, "unhealthy": 0, "last": "none"}
+
+
 def test_named_location(remora, backend):
     """Where ingress controllers put it."""
     b = backend()
