@@ -196,6 +196,37 @@ START_TEST(failure_is_not_cached)
 }
 END_TEST
 
+/* A copy knows the same indexes, but only some have a value; what is made of others is empty too.
+ */
+START_TEST(only_some)
+{
+    struct stage s;
+    const struct rem_vars *only;
+
+    stage_init(&s);
+    define(&s, "own", get_text, "mine", REM_VAR_CLIENTLESS);
+    define(&s, "own_", get_rest, NULL, REM_VAR_CLIENTLESS | REM_VAR_PREFIX);
+    ck_assert_uint_eq(index_of(&s, "host"), 0);
+    ck_assert_uint_eq(index_of(&s, "own"), 1);
+    ck_assert_uint_eq(index_of(&s, "own_x"), 2);
+    ck_assert_uint_eq(index_of(&s, "arg_x"), 3);
+    stage_ready(&s);
+    only = rem_vars_only(s.vars, &s.arena, REM_VAR_CLIENTLESS);
+    ck_assert_ptr_nonnull(only);
+    ck_assert_uint_eq(rem_vars_count(only), 4);
+    s.e.vars = only;
+    assert_text(ask(&s, 0), "");
+    assert_text(ask(&s, 1), "mine");
+    assert_text(ask(&s, 2), "<x>");
+    assert_text(ask(&s, 3), "");
+    s.e.vars = s.vars;
+    rem_var_forget(&s.e);
+    assert_text(ask(&s, 0), "example.org");
+    assert_text(ask(&s, 3), "<x>");
+    stage_fini(&s);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("var");
@@ -208,5 +239,6 @@ int main(void)
     tcase_add_test(tc, caching);
     tcase_add_test(tc, setting);
     tcase_add_test(tc, failure_is_not_cached);
+    tcase_add_test(tc, only_some);
     return run_tests(tc);
 }
