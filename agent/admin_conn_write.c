@@ -66,6 +66,9 @@ static void compose(struct rem_admin_conn *conn)
         REM_PUT_FIELD(&put, "X-Request-ID", rem_str_from(response->request_id));
     if (response->retry_sec != 0)
         rem_put_field_u64(&put, REM_STR("Retry-After"), response->retry_sec);
+    if (response->policy != NULL)
+        REM_PUT_FIELD(&put, "Content-Security-Policy", rem_str_from(response->policy));
+    REM_PUT_FIELD(&put, "X-Content-Type-Options", REM_STR("nosniff"));
     REM_PUT_FIELD(&put, "Cache-Control", REM_STR("no-store"));
     REM_PUT_FIELD(&put, "Connection",
                   conn->keepalive || conn->count > 1 ? REM_STR("keep-alive") : REM_STR("close"));

@@ -46,6 +46,7 @@ struct rem_api_response {
     const char *content_type;                /* static text; NULL with an empty body */
     const char *allow;                       /* static text for Allow; NULL: none */
     const char *code;                        /* of a fault, static; NULL: none */
+    const char *policy;                      /* static Content-Security-Policy; NULL: none */
     unsigned retry_sec;                      /* for Retry-After; 0: none */
     char request_id[REM_API_REQUEST_ID + 1]; /* for X-Request-ID; empty: none yet */
     uint64_t etag;                           /* the revision, for ETag */
@@ -68,6 +69,7 @@ void rem_api_request_id(struct rem_api_response *response);
 #define REM_API_JSON        "application/json"
 #define REM_API_PROBLEM     "application/problem+json"
 #define REM_API_TEXT        "text/plain; charset=utf-8"
+#define REM_API_HTML        "text/html; charset=utf-8"
 #define REM_API_EVENTS      "text/event-stream"
 #define REM_API_METRICS     "text/plain; version=0.0.4; charset=utf-8"
 #define REM_API_OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"

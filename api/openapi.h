@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-extern const char rem_openapi_json[];
+extern const unsigned char rem_openapi_json[];
 extern const size_t rem_openapi_json_size;
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/route.h"
 
+#include "api/dashboard.h"
 #include "api/plus.h"
 #include "api/v1.h"
 #include "api/v1_tables.h"
@@ -97,6 +98,8 @@ static const struct rem_route plus_routes[] = {
 };
 
 static const struct rem_route own_routes[] = {
+    {.pattern = "", .get = rem_dashboard_get, .allow = GET_ONLY, .open = true},
+    {.pattern = "v1/overview", .get = rem_v1_overview, .allow = GET_ONLY},
     {.pattern = "v1/http/upstreams",
      .get = rem_v1_upstreams,
      .post = rem_v1_upstreams_post,

@@ -225,7 +225,7 @@ static bool is_shown_only(const char *key)
     static const char *const keys[] = {
         "state",     "active",      "requests",      "responses",     "fails",
         "unavail",   "header_time", "response_time", "health_checks", "ejected",
-        "ejections", "parent",      "host",
+        "ejections", "parent",      "host",          "response_ms",
     };
 
     for (size_t i = 0; i < REM_COUNT(keys); i++)

@@ -92,23 +92,23 @@ static const struct field keepalive_fields[] = {
 };
 
 static const struct field limits_fields[] = {
-    NUMBER(rem_limits_spec, "max_connections", max_connections, 0, INT32_MAX),
-    NUMBER(rem_limits_spec, "max_pending", max_pending, 0, INT32_MAX),
-    NUMBER(rem_limits_spec, "max_requests", max_requests, 0, INT32_MAX),
-    NUMBER(rem_limits_spec, "max_retries", max_retries, 0, INT32_MAX),
-    NUMBER(rem_limits_spec, "retry_budget_percent", retry_budget_percent, 0, 100),
+    NUMBER(rem_limits_spec, "connections", max_connections, 0, INT32_MAX),
+    NUMBER(rem_limits_spec, "pending", max_pending, 0, INT32_MAX),
+    NUMBER(rem_limits_spec, "requests", max_requests, 0, INT32_MAX),
+    NUMBER(rem_limits_spec, "retries", max_retries, 0, INT32_MAX),
+    NUMBER(rem_limits_spec, "retry_budget", retry_budget_percent, 0, 100),
     NUMBER(rem_limits_spec, "retry_budget_min", retry_budget_min, 0, INT32_MAX),
 };
 
 static const struct field outlier_fields[] = {
     NUMBER(rem_outlier_spec, "consecutive_5xx", consecutive_5xx, 5, 1 << 16),
-    NUMBER(rem_outlier_spec, "consecutive_gateway", consecutive_gateway, 0, 1 << 16),
+    NUMBER(rem_outlier_spec, "consecutive_gateway_failure", consecutive_gateway, 0, 1 << 16),
     TIME(rem_outlier_spec, "interval", interval_ms, 10000),
-    TIME(rem_outlier_spec, "base_ejection", base_ejection_ms, 30000),
-    TIME(rem_outlier_spec, "max_ejection", max_ejection_ms, 300000),
+    TIME(rem_outlier_spec, "base_ejection_time", base_ejection_ms, 30000),
+    TIME(rem_outlier_spec, "max_ejection_time", max_ejection_ms, 300000),
     NUMBER(rem_outlier_spec, "max_ejection_percent", max_ejection_percent, 10, 100),
-    NUMBER(rem_outlier_spec, "success_rate_min_hosts", success_rate_min_hosts, 0, 1 << 20),
-    NUMBER(rem_outlier_spec, "success_rate_requests", success_rate_requests, 100, INT32_MAX),
+    NUMBER(rem_outlier_spec, "success_rate_minimum_hosts", success_rate_min_hosts, 5, 1 << 20),
+    NUMBER(rem_outlier_spec, "success_rate_request_volume", success_rate_requests, 100, INT32_MAX),
     NUMBER(rem_outlier_spec, "success_rate_stdev_factor", success_rate_stdev_factor, 1900, 1 << 20),
 };
 

@@ -20,6 +20,9 @@ int rem_v1_server(struct rem_api_call *call);
 int rem_v1_revision(struct rem_api_call *call);
 int rem_v1_status(struct rem_api_call *call);
 
+/* v1_overview.c */
+int rem_v1_overview(struct rem_api_call *call);
+
 /* v1_state.c */
 int rem_v1_state(struct rem_api_call *call);
 

@@ -7,7 +7,7 @@ REM_BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libj
 
 # What it takes to test it as well: unit tests, both compilers, end-to-end tests, load, the oracle,
 # promtool.
-REM_TEST_PACKAGES="check clang binutils python3 python3-pytest python3-pytest-xdist nginx-light wrk
+REM_TEST_PACKAGES="check chromium chromium-driver python3-selenium clang binutils python3 python3-pytest python3-pytest-xdist nginx-light wrk
     procps git prometheus"
 
 say() {

@@ -9,7 +9,6 @@ enum kind {
     COUNT,
     PERCENT, /* the sign may be left out */
     TIME,
-    FACTOR, /* with up to three decimals; kept in thousandths */
 };
 
 struct parameter {
@@ -46,7 +45,7 @@ static const struct parameter outlier[] = {
     OUTLIER("max_ejection_percent", max_ejection_percent, PERCENT, 0),
     OUTLIER("success_rate_minimum_hosts", success_rate_min_hosts, COUNT, 0),
     OUTLIER("success_rate_request_volume", success_rate_requests, COUNT, 1),
-    OUTLIER("success_rate_stdev_factor", success_rate_stdev_factor, FACTOR, 0),
+    OUTLIER("success_rate_stdev_factor", success_rate_stdev_factor, COUNT, 0),
 };
 
 static const struct rem_outlier_spec outlier_defaults = {
@@ -60,27 +59,6 @@ static const struct rem_outlier_spec outlier_defaults = {
     .success_rate_stdev_factor = 1900,
 };
 
-/* "1.9" in thousandths.  Errors: REM_EINVAL. */
-static int parse_factor(struct rem_str text, int64_t *out)
-{
-    const char *dot = rem_str_chr(text, '.');
-    struct rem_str whole = text, rest = REM_STR("");
-    int64_t thousandths = 0;
-
-    if (dot != NULL) {
-        whole.n = (size_t)(dot - text.p);
-        rest = rem_str_skip(text, whole.n + 1);
-        if (rest.n == 0 || rest.n > 3 || rem_conf_parse_num(rest, &thousandths) != 0)
-            return REM_EINVAL;
-        for (size_t n = rest.n; n < 3; n++)
-            thousandths *= 10;
-    }
-    if (rem_conf_parse_num(whole, out) != 0 || *out > 1000)
-        return REM_EINVAL;
-    *out = *out * 1000 + thousandths;
-    return 0;
-}
-
 static int parse_value(const struct parameter *parameter, struct rem_str text, int64_t *out)
 {
     switch (parameter->kind) {
@@ -90,8 +68,6 @@ static int parse_value(const struct parameter *parameter, struct rem_str text, i
         return rem_conf_parse_num(text, out) != 0 || *out > 100 ? REM_EINVAL : 0;
     case TIME:
         return rem_conf_parse_msec(text, out);
-    case FACTOR:
-        return parse_factor(text, out);
     default:
         return rem_conf_parse_num(text, out);
     }

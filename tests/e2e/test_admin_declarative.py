@@ -82,8 +82,8 @@ BAD = [
     ({"servers": [], "keepalive": {"timeout": "soon"}}, "UpstreamConfFormatError"),
     ({"servers": [], "keepalive": {"colour": 1}}, "UpstreamConfFormatError"),
     ({"servers": [], "limits": []}, "UpstreamConfFormatError"),
-    ({"servers": [], "limits": {"retry_budget_percent": 101}}, "UpstreamConfFormatError"),
-    ({"servers": [], "limits": {"max_requests": 1.5}}, "UpstreamConfFormatError"),
+    ({"servers": [], "limits": {"retry_budget": 101}}, "UpstreamConfFormatError"),
+    ({"servers": [], "limits": {"requests": 1.5}}, "UpstreamConfFormatError"),
     ({"servers": [], "outlier_detection": True}, "UpstreamConfFormatError"),
     ({"servers": [], "outlier_detection": {"interval": 5}}, "UpstreamConfFormatError"),
     ({"servers": [{"server": "127.0.0.1:1", "backup": True}], "method": "ip_hash"}, "UpstreamNoBackup"),
@@ -114,10 +114,10 @@ def test_put_takes_what_get_gives(remora):
 
 def test_put_whole(remora):
     keepalive = {"connections": 7, "requests": 50, "timeout": "5s", "time": "60s"}
-    limits = {"max_connections": 10, "max_pending": 5, "max_requests": 100, "max_retries": 3,
-              "retry_budget_percent": 20, "retry_budget_min": 2}
+    limits = {"connections": 10, "pending": 5, "requests": 100, "retries": 3,
+              "retry_budget": 20, "retry_budget_min": 2}
     body = {"method": "random two least_time=last_byte", "keepalive": keepalive, "limits": limits,
-            "outlier_detection": {"consecutive_gateway": 3, "interval": "1m"},
+            "outlier_detection": {"consecutive_gateway_failure": 3, "interval": "1m"},
             "servers": [{"server": "127.0.0.1:8002", "weight": 4}]}
     ids = {s["server"]: s["id"] for s in remora.servers("app")}
     answer = remora.call("PUT", UPSTREAMS + "/app", body)
@@ -125,9 +125,9 @@ def test_put_whole(remora):
     shown = remora.get(UPSTREAMS + "/app").json
     assert shown["method"] == body["method"] and shown["keepalive"] == keepalive
     assert shown["limits"] == limits
-    assert shown["outlier_detection"]["consecutive_gateway"] == 3
+    assert shown["outlier_detection"]["consecutive_gateway_failure"] == 3
     assert shown["outlier_detection"]["interval"] == "60s"
-    assert shown["outlier_detection"]["base_ejection"] == "30s", "what is not given is usual"
+    assert shown["outlier_detection"]["base_ejection_time"] == "30s", "what is not given is usual"
     assert [(s["id"], s["weight"]) for s in shown["servers"]] == [(ids["127.0.0.1:8002"], 4)]
     # What is not given in a PUT is the default again.
     assert remora.call("PUT", UPSTREAMS + "/app", {"servers": []}).status == 200
@@ -149,14 +149,14 @@ def test_methods(remora, method):
 
 def test_patch_upstream(remora):
     before = remora.servers("app")
-    answer = remora.call("PATCH", UPSTREAMS + "/app", {"limits": {"max_requests": 9}},
+    answer = remora.call("PATCH", UPSTREAMS + "/app", {"limits": {"requests": 9}},
                          [("Content-Type", "application/merge-patch+json")])
     assert answer.status == 200, answer
-    assert answer.json["limits"]["max_requests"] == 9 and answer.json["limits"]["max_pending"] == 0
-    answer = remora.call("PATCH", UPSTREAMS + "/app", {"limits": {"max_pending": 2}})
-    assert answer.json["limits"]["max_requests"] == 9 and answer.json["limits"]["max_pending"] == 2
-    answer = remora.call("PATCH", UPSTREAMS + "/app", {"limits": {"max_requests": None}})
-    assert answer.json["limits"]["max_requests"] == 0 and answer.json["limits"]["max_pending"] == 2
+    assert answer.json["limits"]["requests"] == 9 and answer.json["limits"]["pending"] == 0
+    answer = remora.call("PATCH", UPSTREAMS + "/app", {"limits": {"pending": 2}})
+    assert answer.json["limits"]["requests"] == 9 and answer.json["limits"]["pending"] == 2
+    answer = remora.call("PATCH", UPSTREAMS + "/app", {"limits": {"requests": None}})
+    assert answer.json["limits"]["requests"] == 0 and answer.json["limits"]["pending"] == 2
     assert remora.call("PATCH", UPSTREAMS + "/app", {"limits": None}).json["limits"] is None
     assert remora.servers("app") == before
     assert remora.call("PATCH", UPSTREAMS + "/app", {"servers": []}).json["servers"] == []
@@ -232,7 +232,7 @@ def test_transaction_of_upstreams(remora):
         {"op": "create_upstream", "upstream": "one", "value": {"servers": [{"server": "127.0.0.1:1"}]}},
         {"op": "add", "upstream": "one", "server": {"server": "127.0.0.1:2"}},
         {"op": "put_upstream", "upstream": "two", "value": {"servers": [], "method": "random"}},
-        {"op": "patch_upstream", "upstream": "app", "value": {"limits": {"max_requests": 4}}},
+        {"op": "patch_upstream", "upstream": "app", "value": {"limits": {"requests": 4}}},
         {"op": "create_upstream", "upstream": "three", "value": {}},
         {"op": "delete_upstream", "upstream": "three"},
     ]})
@@ -241,7 +241,7 @@ def test_transaction_of_upstreams(remora):
     assert body["revision"] == revision + 1
     assert addresses(body["upstreams"]["one"]["servers"]) == ["127.0.0.1:1", "127.0.0.1:2"]
     assert body["upstreams"]["two"]["method"] == "random"
-    assert body["upstreams"]["app"]["limits"]["max_requests"] == 4
+    assert body["upstreams"]["app"]["limits"]["requests"] == 4
     assert "three" not in body["upstreams"]
     answer = remora.call("POST", "/v1/transactions", {"operations": [
         {"op": "delete_upstream", "upstream": "one"}, {"op": "delete_upstream", "upstream": "two"},

@@ -139,7 +139,7 @@ def test_rollback(remora):
     steps = [
         ("PUT", SERVERS, [{"server": "127.0.0.1:8002", "weight": 9}, {"server": "127.0.0.1:1"},
                           {"server": "unix:/tmp/s", "backup": True, "route": "a\"\\b"}]),
-        ("PATCH", UPSTREAMS + "/app", {"method": "least_conn", "limits": {"max_requests": 3},
+        ("PATCH", UPSTREAMS + "/app", {"method": "least_conn", "limits": {"requests": 3},
                                        "keepalive": {"connections": 1, "timeout": "1500ms"}}),
         ("DELETE", SERVERS + "/127.0.0.1:8002", None),
         ("PATCH", UPSTREAMS + "/fixed/servers/127.0.0.1:8001",

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dashboard in a real browser (headless Chromium): what it shows, and that its buttons work."""
+import json
+import os
+import re
+import shutil
+import tempfile
+import urllib.request
+
+import pytest
+import conftest
+from conftest import Backend, free_port, ok
+
+selenium = pytest.importorskip("selenium")
+from selenium import webdriver  # noqa: E402
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+
+CHROMIUM = shutil.which("chromium")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="Chromium is not installed")
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1300,1000")
+HTTP = """http {{ upstream app {{ zone app 256k; server {a}; server {b} weight=3; }}
+    upstream bare {{ zone bare 64k; }}
+    server {{ listen 127.0.0.1:@PORT:web@; status_zone front; location / {{ proxy_pass http://app; }}
+              location /gone {{ return 404; }} }} }}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    profile = tempfile.mkdtemp(prefix="remora-browser-")
+    for flag in FLAGS + ("--user-data-dir=" + profile,):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(service=Service(DRIVER, log_path="/dev/null"), options=options)
+    yield driver
+    driver.quit()
+    shutil.rmtree(profile, ignore_errors=True)
+
+
+def wait_for(condition, *args):
+    """As conftest's, for conditions about elements that may be drawn anew while they are looked at."""
+    def settled():
+        try:
+            return condition()
+        except StaleElementReferenceException:
+            return False
+    conftest.wait_for(settled, *args)
+
+
+class Page:
+    def __init__(self, browser, url):
+        self.browser = browser
+        browser.get_log("browser")
+        browser.get(url)
+
+    def all(self, css):
+        return self.browser.find_elements(By.CSS_SELECTOR, css)
+
+    def text(self, css):
+        found = self.all(css)
+        return found[0].text if found else ""
+
+    def wait(self, css, pattern, seconds=15):
+        wait_for(lambda: re.search(pattern, self.text(css)), f"{pattern} in {css}", seconds)
+
+    def unfold(self, name):
+        card = next(c for c in self.all("details.card") if c.get_attribute("data-name") == name)
+        if not card.get_attribute("open"):
+            card.find_element(By.TAG_NAME, "summary").click()
+        wait_for(lambda: card.find_elements(By.CSS_SELECTOR, "tbody tr"), "the servers")
+        return card
+
+    def complaints(self, *expected):
+        """What the browser's console has to say: refused loads, errors in the script."""
+        return [e["message"] for e in self.browser.get_log("browser")
+                if not any(x in e["message"] for x in expected)]
+
+
+class Instance:
+    def __init__(self, remora, admin="write on;"):
+        self.backends = [Backend(ok(b"x")) for _ in range(2)]
+        self.port = free_port()
+        admin = admin if "listen" in admin else f"listen 127.0.0.1:{self.port}; " + admin
+        text = f"worker_processes 2; admin {{ {admin} listen unix:@DIR@/admin.sock; }} "
+        self.server = remora(text.replace("@ADMIN@", str(self.port)) +
+                             HTTP.format(a=self.backends[0].addr, b=self.backends[1].addr))
+        self.url = f"http://127.0.0.1:{self.port}/"
+
+    def get(self, path, token=None):
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {token}"} if token else {})
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def server_of(self, number):
+        return self.get("v1/http/upstreams/app")["servers"][number]
+
+
+@pytest.fixture
+def instance(remora):
+    made = Instance(remora)
+    yield made
+    for backend in made.backends:
+        backend.stop()
+
+
+def test_what_it_shows(instance, browser):
+    page = Page(browser, instance.url)
+    page.wait("#state", "^serving$")
+    assert [c.get_attribute("data-name") for c in page.all("details.card")] == ["app", "bare"]
+    assert "2 up" in page.text("details.card[data-name=app] summary")
+    assert "no servers" in page.text("details.card[data-name=bare] summary")
+    for _ in range(8):
+        assert instance.server.get("web", "/").status == 200
+    instance.server.get("web", "/gone")
+    page.wait("#zones", r"front")
+    card = page.unfold("app")
+    rows = card.find_elements(By.CSS_SELECTOR, "tbody tr")
+    assert [r.find_elements(By.TAG_NAME, "td")[0].text for r in rows] == [b.addr for b in instance.backends]
+    wait_for(lambda: "3xx 0, 4xx 1" in page.all("#classes .classes")[0].get_attribute("aria-label"), "the count of 404")
+    assert page.complaints() == []
+
+
+def test_buttons(instance, browser):
+    page = Page(browser, instance.url)
+    page.wait("#state", "^serving$")
+    page.unfold("app")
+
+    def button(label):
+        row = page.all("details[data-name=app] tbody tr")[0]
+        return next((b for b in row.find_elements(By.TAG_NAME, "button") if b.text == label), None)
+
+    def press(label):
+        wait_for(lambda: button(label), label)
+        button(label).click()
+
+    press("Drain")
+    wait_for(lambda: instance.server_of(0).get("drain") is True, "drain")
+    page.wait("details[data-name=app] tbody tr", "draining")
+    press("Down")
+    page.wait("#ask", "Down " + re.escape(instance.backends[0].addr))
+    page.all("#ask button[value=no]")[0].click()
+    assert instance.server_of(0)["down"] is False
+    press("Down")
+    page.all("#ask button[value=yes]")[0].click()
+    wait_for(lambda: instance.server_of(0)["down"] is True, "down")
+    page.wait("details[data-name=app] tbody tr", "down")
+    press("Up")
+    wait_for(lambda: instance.server_of(0)["state"] == "up", "up")
+    page.wait("#events", r"revision \d+")
+    assert page.complaints() == []
+
+
+def test_changes_of_others_show_at_once(instance, browser):
+    page = Page(browser, instance.url)
+    page.wait("#state", "^serving$")
+    page.unfold("app")
+    body = json.dumps([{"server": "127.0.0.1:9", "weight": 7}]).encode()
+    request = urllib.request.Request(instance.url + "v1/http/upstreams/app/servers", body, method="PUT",
+                                     headers={"Content-Type": "application/json"})
+    revision = json.load(urllib.request.urlopen(request))["revision"]
+    page.wait("#revision", f"^{revision}$")
+    page.wait("#events", f"revision {revision}")
+    page.wait("details[data-name=app] tbody", r"127\.0\.0\.1:9\b")
+    assert len(page.all("details[data-name=app] tbody tr")) == 1
+
+
+def test_the_filter(instance, browser):
+    page = Page(browser, instance.url)
+    page.wait("#state", "^serving$")
+    page.all("#filter")[0].send_keys("bar")
+    wait_for(lambda: [c.get_attribute("data-name") for c in page.all("details.card")] == ["bare"], "one upstream")
+    page.all("#filter")[0].clear()
+    page.all("#filter")[0].send_keys("zzz")
+    page.wait("#upstreams", "Nothing matches")
+
+
+@pytest.fixture
+def secrets():
+    """A directory for tokens that the agent, which is nobody when root runs the tests, may look into."""
+    path = tempfile.mkdtemp(prefix="remora-secrets-")
+    os.chmod(path, 0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+def write_secret(directory, name, text):
+    path = f"{directory}/{name}"
+    with open(path, "w") as f:
+        f.write(text + "\n")
+    os.chmod(path, 0o600)
+    if os.getuid() == 0:
+        shutil.chown(path, "nobody")
+    return path
+
+
+def test_a_token_is_asked_for(remora, browser, secrets):
+    secret = write_secret(secrets, "boss", "s3cret-token-0123456789")
+    viewer = write_secret(secrets, "eye", "viewer-token-0123456789")
+    made = Instance(remora, f"write on; token boss write {secret}; token eye read {viewer};")
+    page = Page(browser, made.url)
+    wait_for(lambda: page.all("#login")[0].is_displayed(), "the question for a token")
+    page.all("#token")[0].send_keys("viewer-token-0123456789")
+    page.all("#login button")[0].click()
+    page.wait("#who", r"token:eye \(read\)")
+    page.unfold("app")
+    assert page.all("details[data-name=app] tbody button") == []
+    browser.execute_script("sessionStorage.clear()")
+    page = Page(browser, made.url)
+    page.all("#token")[0].send_keys("s3cret-token-0123456789")
+    page.all("#login button")[0].click()
+    page.wait("#who", r"token:boss \(write\)")
+    page.unfold("app")
+    assert len(page.all("details[data-name=app] tbody button")) == 4
+    browser.execute_script("sessionStorage.clear()")
+    for backend in made.backends:
+        backend.stop()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast(instance, browser, scheme):
+    """Every text stands out from what is behind it (WCAG AA: 4.5 to 1), in both colour schemes."""
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    page = Page(browser, instance.url)
+    page.wait("#state", "^serving$")
+    page.unfold("app")
+    bad = browser.execute_script("""
+        const rgb = (c) => c.match(/[\\d.]+/g).map(Number);
+        const lum = (c) => { const [r, g, b] = c.slice(0, 3).map((v) => { v /= 255;
+            return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+        const back = (e) => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+            if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
+        const bad = [];
+        for (const e of document.querySelectorAll("body *")) {
+            if (!e.offsetParent || ![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim())) continue;
+            const a = lum(rgb(getComputedStyle(e).color)), b = lum(back(e));
+            const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+            if (ratio < 4.5) bad.push(e.tagName + "." + e.className + " " + e.textContent.slice(0, 20) + " " + ratio.toFixed(2));
+        }
+        return bad;""")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert bad == []
+
+
+def test_on_a_phone(instance, browser):
+    """Nothing sticks out sideways, and what is to be pressed can be hit."""
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                            {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True})
+    try:
+        page = Page(browser, instance.url)
+        page.wait("#state", "^serving$")
+        page.unfold("app")
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+        heights = [b.size["height"] for b in page.all("details[data-name=app] tbody button")]
+        assert len(heights) == 4 and min(heights) >= 30
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_names_are_text(remora, browser):
+    """Whatever a name holds, it never becomes markup."""
+    made = Instance(remora)
+    name = "<img src=x onerror=document.title='bad'>"
+    body = json.dumps({"upstreams": {"app": [{"server": "127.0.0.1:9", "route": "x"}]}}).encode()
+    request = urllib.request.Request(made.url + "v1/transactions", body, method="POST",
+                                     headers={"Content-Type": "application/json"})
+    urllib.request.urlopen(request).close()
+    page = Page(browser, made.url)
+    page.wait("#state", "^serving$")
+    browser.execute_script("add_event('revision', {revision: 1, causes: [{what: arguments[0], who: arguments[0]}]})", name)
+    assert name in page.text("#events")
+    assert page.all("#events img") == [] and browser.title == "remora"
+    for backend in made.backends:
+        backend.stop()
+
+
+def test_headers_of_the_page(instance):
+    with urllib.request.urlopen(instance.url) as answer:
+        page = answer.read().decode()
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert "@STYLE@" not in page and "@SCRIPT@" not in page and len(page) < 64000
