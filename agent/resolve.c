@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/resolve_priv.h"
 
+#include "api/names.h"
+
 #include <event2/event.h>
 #include <stdlib.h>
 
@@ -49,6 +51,19 @@ static struct rem_server_spec server_for(const struct rem_resolve_job *job,
     return server;
 }
 
+/* The configuration may list an address twice, the API may not: a name that came through it does
+ * without an address that another server has, for as long as that is there. */
+static bool is_taken(const struct rem_resolve_job *job, const struct rem_upstream_spec *now,
+                     const struct rem_addr *addr)
+{
+    if (job->parent <= REM_NAMES_FIRST)
+        return false;
+    for (size_t i = 0; i < now->server_count; i++)
+        if (now->servers[i].parent != job->parent && rem_addr_eq(&now->servers[i].addr, addr))
+            return true;
+    return false;
+}
+
 /* Of the servers that come from the name, keeps those that are in the answer (as they are, but for
  * what SRV records say), takes out the others, and adds what is new. */
 static size_t merge(const struct rem_resolve_job *job, const struct rem_upstream_spec *now,
@@ -84,7 +99,8 @@ static size_t merge(const struct rem_resolve_job *job, const struct rem_upstream
     }
     for (size_t k = 0; k < job->count; k++) {
         uint32_t flags;
-        if (used[k] || !target_flags(job, &job->targets[k], &flags))
+        if (used[k] || !target_flags(job, &job->targets[k], &flags) ||
+            is_taken(job, now, &job->targets[k].addr))
             continue;
         out[n++] = server_for(job, &job->targets[k], flags);
         *changed = true;

@@ -2,6 +2,7 @@
 /* The servers of an upstream, as the NGINX Plus API reads and changes them. */
 #include "api/plus.h"
 #include "api/server_json.h"
+#include "proto/shm/space.h"
 
 static int refuse_static(struct rem_api_call *call)
 {
@@ -106,20 +107,27 @@ int rem_plus_servers(struct rem_api_call *call)
 
 int rem_plus_server(struct rem_api_call *call)
 {
-    struct rem_upstream_spec spec;
+    const struct rem_writer *writer = call->api->writer;
+    struct rem_space_upstream upstream;
+    struct rem_server_spec server;
+    size_t index;
     uint64_t id;
-    int rc = published(call, &spec);
+    int rc = rem_writer_find(writer, call->params[0], &index);
 
     if (rc == 0)
-        rc = parse_id(call, &id);
+        rem_space_upstream(writer, index, &upstream);
+    if (rc != 0 || !rem_call_flags_are_shown(upstream.flags))
+        return rem_fault_set(&call->fault, REM_FAULT_UPSTREAM_NOT_FOUND, "upstream not found");
+    if (upstream.flags & REM_UPSTREAM_STATIC)
+        return refuse_static(call);
+    rc = parse_id(call, &id);
     if (rc != 0)
         return rc;
     if (id >= REM_NAMES_ID)
-        return rem_plus_name(call, spec.name, id);
-    for (size_t i = 0; i < spec.server_count; i++)
-        if (spec.servers[i].id == id)
-            return rem_call_answer(call, 200, rem_plus_server_json(&spec.servers[i]));
-    return server_missing(call);
+        return rem_plus_name(call, upstream.name, id);
+    if (rem_writer_server(writer, index, (uint32_t)id, &server) != 0)
+        return server_missing(call);
+    return rem_call_answer(call, 200, rem_plus_server_json(&server));
 }
 
 /* ---- changing ---- */

@@ -115,6 +115,23 @@ def test_children_stay_with_their_name(start, dns):  # noqa: F811
     assert post(r, 409, server="127.0.0.7:5") == "EntryExists"
 
 
+def test_no_address_twice(start, dns):  # noqa: F811
+    """Clients tell servers by their address."""
+    dns.records[("app.test", A)] = dns.records[("other.test", A)] = ["127.0.0.7", "127.0.0.8"]
+    r = start("server 127.0.0.7:5;")
+    post(r, server="app.test:5")
+    wait_found(r, "127.0.0.7:5", "127.0.0.8:5")
+    other = post(r, server="other.test:5")
+    asked = len(dns.asked)
+    wait_for(lambda: [n for n, _ in dns.asked[asked:]].count("other.test") > 4, "questions")
+    assert found(r) == ["127.0.0.7:5", "127.0.0.8:5"]
+    assert r.admin("DELETE", f"{U}/{other['id']}").status == 200
+    static = [s["id"] for s in servers(r) if "parent" not in s and s["id"] < NAME]
+    assert r.admin("DELETE", f"{U}/{static[0]}").status == 200
+    wait_found(r, "127.0.0.7:5", "127.0.0.8:5")
+    assert all("parent" in s for s in servers(r) if s["id"] < NAME)
+
+
 def test_services(start, dns):  # noqa: F811
     dns.records[("_http._tcp.app.test", SRV)] = ["1 5 8001 a.test", "2 7 8002 b.test"]
     dns.records[("a.test", A)] = ["127.0.0.5"]

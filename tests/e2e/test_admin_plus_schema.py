@@ -393,7 +393,12 @@ def test_peers(remora, backend):
     api = Api(remora(text))
     for path, status in (("/", 200), ("/", 200), ("/", 200), ("/none", 404)):
         assert api.remora.get("web", path).status == status
-    first, second = api.call("GET", "/http/upstreams/u").json["peers"]
+
+    def peers():
+        return api.call("GET", "/http/upstreams/u").json["peers"]
+
+    wait_for(lambda: peers()[0]["responses"]["total"] == 4, "the last response's count")
+    first, second = peers()
     assert first["state"] == "up" and first["requests"] == 4
     assert first["responses"] == {"1xx": 0, "2xx": 3, "3xx": 0, "4xx": 1, "5xx": 0,
                                   "codes": {"200": 3, "404": 1}, "total": 4}
@@ -404,7 +409,7 @@ def test_peers(remora, backend):
     began = time.monotonic()
     before = second["downtime"]
     wait_for(lambda: time.monotonic() > began + 0.5)
-    later = api.call("GET", "/http/upstreams/u").json["peers"][1]
+    later = peers()[1]
     passed = (time.monotonic() - began) * 1000
     assert 400 <= later["downtime"] - before <= passed + 500, (before, later["downtime"], passed)
     assert later["downstart"] == second["downstart"]
