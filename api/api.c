@@ -282,14 +282,15 @@ static int run_handler(struct rem_api_call *call, const struct rem_route *route,
     return rc == 0 && !call->flush ? handler(call) : rc;
 }
 
-/* Instead of the change itself: the difference it makes. */
+/* Instead of the change itself: the difference it makes, and what the answer would show. */
 static void answer_difference(struct rem_api_call *call)
 {
     struct rem_api *api = call->api;
     struct rem_sbuf *out = &call->response->body;
-    json_t *refused = json_incref(json_object_get(call->staged->body, "not_restored"));
+    json_t *body = call->staged->body, *value;
+    const char *key;
 
-    rem_api_forget(call->staged);
+    call->staged->body = NULL;
     rem_api_response_reset(call->response);
     call->is_staged = false;
     call->response->content_type = REM_API_JSON;
@@ -297,11 +298,17 @@ static void answer_difference(struct rem_api_call *call)
                   (unsigned long long)rem_writer_revision(api->writer));
     if (rem_diff_write(api->writer, api->change, false, out) != 0)
         out->failed = true;
-    if (refused != NULL) {
-        rem_sbuf_adds(out, ",\"not_restored\":");
-        rem_json_dump(out, refused);
-        json_decref(refused);
+    json_object_foreach(body, key, value)
+    {
+        if (strcmp(key, "revision") == 0 || strcmp(key, "applied") == 0 ||
+            strcmp(key, "upstreams") == 0)
+            continue;
+        rem_sbuf_addc(out, ',');
+        rem_json_put(out, rem_str_from(key));
+        rem_sbuf_addc(out, ':');
+        rem_json_dump(out, value);
     }
+    json_decref(body);
     rem_sbuf_addc(out, '}');
 }
 
@@ -350,6 +357,7 @@ enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_re
     rem_arena_init(&call.arena, NULL);
     rc = run(&call, &allow);
     if (rc != 0) {
+        call.is_staged = false; /* whatever steps it took before one failed */
         answer_fault(&call.fault, request->path, response);
         response->allow = allow;
     }

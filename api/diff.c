@@ -3,6 +3,8 @@
 
 #include "api/id_index.h"
 #include "api/upstream_json.h"
+#include "api/v1_tables.h"
+#include "proto/shm/split.h"
 
 #include <stdlib.h>
 
@@ -272,14 +274,14 @@ static void put_servers(struct rem_sbuf *out, const struct pairs *pairs)
 
 /* ---- upstreams ---- */
 
-/* Appends ,"name":{...}; `object` is taken; an empty one is left out. */
+/* Appends ,"name":... ; `object` is taken; an empty one is left out. */
 static void put_object(struct rem_sbuf *out, const char *name, json_t *object)
 {
     if (object == NULL) {
         out->failed = true;
         return;
     }
-    if (json_object_size(object) != 0) {
+    if (json_object_size(object) + json_array_size(object) != 0) {
         put_member(out, name);
         rem_json_dump(out, object);
     }
@@ -443,8 +445,18 @@ static int put_upstream(const struct rem_writer *writer, struct rem_change *chan
 
 /* ---- tables ---- */
 
-static void put_table(const struct rem_touched *touched, struct rem_sbuf *out)
+/* Of splits, what they were and are; the others hold too much. */
+static void put_parts(const char *name, int rc, const struct rem_table *table, struct rem_sbuf *out)
 {
+    if (rc == REM_OK && rem_split_valid(table->bytes))
+        put_object(out, name, rem_v1_split_parts(table->bytes));
+}
+
+static void put_table(const struct rem_change *change, const struct rem_touched *touched,
+                      struct rem_sbuf *out)
+{
+    struct rem_table table;
+
     static const char *const kinds[] = {
         [REM_TABLE_KEYVAL] = "keyval", [REM_TABLE_SPLIT] = "split", [REM_TABLE_NAMES] = "names"};
 
@@ -454,6 +466,12 @@ static void put_table(const struct rem_touched *touched, struct rem_sbuf *out)
     rem_json_put(out, touched->name);
     put_member(out, "change");
     rem_json_put(out, rem_str_from(change_name(touched->existed, touched->exists)));
+    if (touched->table_kind == REM_TABLE_SPLIT) {
+        put_parts("before", rem_change_table_before(change, REM_TABLE_SPLIT, touched->name, &table),
+                  &table, out);
+        put_parts("after", rem_change_table_after(change, REM_TABLE_SPLIT, touched->name, &table),
+                  &table, out);
+    }
     rem_sbuf_addc(out, '}');
 }
 
@@ -485,7 +503,7 @@ int rem_diff_write(const struct rem_writer *writer, struct rem_change *change, b
         if (touched.kind != REM_TOUCHED_TABLE || touched.table_kind == REM_TABLE_RESET)
             continue;
         rem_sbuf_adds(out, start++ == 0 ? ",\"tables\":[" : ",");
-        put_table(&touched, out);
+        put_table(change, &touched, out);
     }
     if (start != 0)
         rem_sbuf_addc(out, ']');

@@ -4,6 +4,7 @@
 #include "api/id_index.h"
 #include "api/server_json.h"
 #include "api/upstream_json.h"
+#include "api/v1_tables.h"
 
 /* An upstream on its way back. */
 struct rem_undo_upstream {
@@ -274,6 +275,26 @@ static int refuse(struct rem_undo *undo, const char *what, struct rem_str name, 
     return 0;
 }
 
+/* Splits are put back at once, one revision after the other. */
+static int revert_table(struct rem_undo *undo, const json_t *table)
+{
+    struct rem_str name = rem_json_str(json_object_get(table, "name"));
+    const char *kind = json_string_value(json_object_get(table, "kind"));
+    json_t *before = json_object_get(table, "before"), *shown = NULL;
+    struct rem_table now;
+    int rc;
+
+    if (kind == NULL || strcmp(kind, "split") != 0)
+        return refuse(undo, "table", name, "the history does not hold what is in it");
+    if (before == NULL)
+        return refuse(undo, "table", name, "it is in the configuration now");
+    if (rem_change_table_get(undo->call->api->change, REM_TABLE_SPLIT, name, &now) != REM_OK)
+        return refuse(undo, "table", name, "it is no longer in the configuration");
+    rc = rem_v1_split_step(undo->call, name, before, &shown);
+    json_decref(shown);
+    return rc;
+}
+
 int rem_undo_revert(struct rem_undo *undo, json_t *body)
 {
     const json_t *tables = json_object_get(body, "tables"), *table;
@@ -292,8 +313,7 @@ int rem_undo_revert(struct rem_undo *undo, json_t *body)
     }
     json_array_foreach(tables, i, table)
     {
-        rc = refuse(undo, "table", rem_json_str(json_object_get(table, "name")),
-                    "the history does not hold what is in tables");
+        rc = revert_table(undo, table);
         if (rc != 0)
             return rc;
     }

@@ -2,6 +2,7 @@
 /* remora's own API: key-value zones.  A patch of a zone is a merge patch (RFC 7396) of its entries,
  * of as many as it likes; all of them change in one publish, or none does. */
 #include "api/keyval_ops.h"
+#include "api/v1.h"
 #include "api/v1_tables.h"
 
 #include "proto/wire/uri.h"
@@ -96,41 +97,21 @@ static int apply_all(struct rem_api_call *call, struct rem_keyval_op *op, json_t
     return 0;
 }
 
-/* The body of a write's answer. */
-static int answer_write(struct rem_api_call *call, const struct rem_keyval_op *op, size_t before,
-                        bool dry_run)
+static json_t *written_json(const struct rem_keyval_op *op, size_t before)
 {
-    json_t *body = json_pack("{s:o,s:I,s:I,s:I}", "name", rem_json_text(op->spec->name), "before",
-                             rem_json_count(before), "entries", rem_json_count(op->edit.count),
-                             "used", rem_json_count(rem_keyval_edit_size(&op->edit)));
-
-    if (dry_run) {
-        if (body == NULL || json_object_set_new(body, "dry_run", json_true()) != 0 ||
-            json_object_set_new(body, "revision", revision_json(call)) != 0) {
-            json_decref(body);
-            body = NULL;
-        }
-        return answer(call, body);
-    }
-    call->staged->body = body;
-    if (body == NULL)
-        call->response->body.failed = true;
-    return 0;
+    return json_pack("{s:o,s:I,s:I,s:I}", "name", rem_json_text(op->spec->name), "before",
+                     rem_json_count(before), "entries", rem_json_count(op->edit.count), "used",
+                     rem_json_count(rem_keyval_edit_size(&op->edit)));
 }
 
-static int write_zone(struct rem_api_call *call, bool replace)
+int rem_v1_keyval_step(struct rem_api_call *call, struct rem_str name, json_t *body, bool replace,
+                       json_t **shown)
 {
     const struct rem_keyval_spec *spec;
     struct rem_keyval_op op = {.expire_always = true};
-    json_t *body = NULL;
     size_t before = 0;
-    bool dry_run = false;
-    int rc = rem_v1_begin_write(call, &dry_run);
+    int rc = rem_keyval_zone(call, name, &spec);
 
-    if (rc == 0)
-        rc = rem_keyval_zone(call, call->params[0], &spec);
-    if (rc == 0)
-        rc = rem_json_parse(call->request->body, &body, &call->fault);
     if (rc == 0)
         rc = rem_keyval_begin(call, spec, &op);
     if (rc == 0) {
@@ -140,12 +121,22 @@ static int write_zone(struct rem_api_call *call, bool replace)
         rc = apply_all(call, &op, body);
     }
     if (rc == 0)
-        rc = dry_run ? rem_keyval_check(call, &op) : rem_keyval_stage(call, &op);
+        rc = rem_keyval_stage(call, &op);
     if (rc == 0)
-        rc = answer_write(call, &op, before, dry_run);
+        *shown = written_json(&op, before);
     rem_keyval_end(&op);
-    json_decref(body);
     return rc;
+}
+
+static int write_zone(struct rem_api_call *call, bool replace)
+{
+    json_t *body = NULL, *shown;
+    int rc = rem_v1_body(call, &body);
+
+    if (rc == 0)
+        rc = rem_v1_keyval_step(call, call->params[0], body, replace, &shown);
+    json_decref(body);
+    return rc == 0 ? rem_v1_stage(call, 200, shown) : rc;
 }
 
 int rem_v1_keyval_patch(struct rem_api_call *call)

@@ -6,6 +6,7 @@
  *             keep their value as long as the shares before it stay the same; others follow.  Or a
  *             list in the order that is meant: [{"value": "v1", "percent": 90}, {"value": "v2",
  *             "percent": "*"}].  Or what GET answers, whose "parts" is such a list.  */
+#include "api/v1.h"
 #include "api/v1_tables.h"
 #include "proto/shm/split.h"
 
@@ -20,8 +21,7 @@ static json_t *percent_json(uint32_t share)
     return share % 100 == 0 ? json_integer(share / 100) : json_real(share / 100.0);
 }
 
-/* The parts as a list.  NULL without memory. */
-static json_t *parts_json(struct rem_str bytes)
+json_t *rem_v1_split_parts(struct rem_str bytes)
 {
     json_t *list = json_array();
 
@@ -47,7 +47,7 @@ static json_t *parts_json(struct rem_str bytes)
 static json_t *split_json(const struct rem_table *table)
 {
     return json_pack("{s:o,s:o}", "name", rem_json_text(table->name), "parts",
-                     parts_json(table->bytes));
+                     rem_v1_split_parts(table->bytes));
 }
 
 static bool is_split(const struct rem_table *table)
@@ -256,27 +256,7 @@ static int parse_body(struct rem_api_call *call, json_t *body, struct rem_str no
 
 /* ---- writing ---- */
 
-/* Has the answer show the new parts, published or not. */
-static int answer_put(struct rem_api_call *call, struct rem_str bytes, bool dry_run)
-{
-    const struct rem_table made = {.name = call->params[0], .bytes = bytes};
-    json_t *body = split_json(&made);
-
-    if (!dry_run) {
-        call->staged->body = body;
-        call->is_staged = true;
-        if (body == NULL)
-            call->response->body.failed = true;
-        return 0;
-    }
-    if (body != NULL && json_object_set_new(body, "dry_run", json_true()) != 0) {
-        json_decref(body);
-        body = NULL;
-    }
-    return answer(call, body);
-}
-
-static int put(struct rem_api_call *call, json_t *body, bool dry_run)
+int rem_v1_split_step(struct rem_api_call *call, struct rem_str name, json_t *body, json_t **shown)
 {
     struct parts parts = {0};
     struct rem_table table;
@@ -286,7 +266,7 @@ static int put(struct rem_api_call *call, json_t *body, bool dry_run)
 
     if (rc != 0)
         return rc;
-    if (rem_change_table_get(call->api->change, REM_TABLE_SPLIT, call->params[0], &table) != 0 ||
+    if (rem_change_table_get(call->api->change, REM_TABLE_SPLIT, name, &table) != 0 ||
         !rem_split_valid(table.bytes))
         return not_found(call);
     rc = parse_body(call, body, table.bytes, &parts);
@@ -295,24 +275,22 @@ static int put(struct rem_api_call *call, json_t *body, bool dry_run)
     rc = rem_split_build(parts.v, parts.count, &bytes);
     if (rc != 0)
         return rem_call_fault(call, rc, NULL);
-    if (!dry_run)
-        rc = rem_change_table(call->api->change, REM_TABLE_SPLIT, call->params[0], bytes,
-                              table.config_hash, &err);
-    rc = rc == 0 ? answer_put(call, bytes, dry_run) : rem_call_fault(call, rc, &err);
+    rc = rem_change_table(call->api->change, REM_TABLE_SPLIT, name, bytes, table.config_hash, &err);
+    if (rc != 0)
+        rc = rem_call_fault(call, rc, &err);
+    else
+        *shown = split_json(&(struct rem_table){.name = name, .bytes = bytes});
     free((void *)(uintptr_t)bytes.p);
     return rc;
 }
 
 int rem_v1_split_put(struct rem_api_call *call)
 {
-    json_t *body = NULL;
-    bool dry_run = false;
-    int rc = rem_v1_begin_write(call, &dry_run);
+    json_t *body = NULL, *shown;
+    int rc = rem_v1_body(call, &body);
 
     if (rc == 0)
-        rc = rem_json_parse(call->request->body, &body, &call->fault);
-    if (rc == 0)
-        rc = put(call, body, dry_run);
+        rc = rem_v1_split_step(call, call->params[0], body, &shown);
     json_decref(body);
-    return rc;
+    return rc == 0 ? rem_v1_stage(call, 200, shown) : rc;
 }

@@ -5,8 +5,16 @@
 
 #include "api/call.h"
 
-/* What a write looks at first: If-Match, and ?dry_run=.  Errors: REM_EINVAL with the fault. */
-int rem_v1_begin_write(struct rem_api_call *call, bool *dry_run) REM_MUST_CHECK;
+/* Steps, for transactions too: the body of a PUT or PATCH, as members of the turn's change.
+ * *shown: what the answer says of it; the caller's, NULL without memory.
+ * Errors: REM_EINVAL with the fault. */
+int rem_v1_keyval_step(struct rem_api_call *call, struct rem_str name, json_t *body, bool replace,
+                       json_t **shown) REM_MUST_CHECK;
+int rem_v1_split_step(struct rem_api_call *call, struct rem_str name, json_t *body,
+                      json_t **shown) REM_MUST_CHECK;
+
+/* The parts of a split as a list, which a body may be.  NULL without memory. */
+json_t *rem_v1_split_parts(struct rem_str bytes);
 
 /* v1_keyvals.c */
 int rem_v1_keyvals(struct rem_api_call *call);

@@ -3,6 +3,7 @@
 #include "api/server_json.h"
 #include "api/upstream_json.h"
 #include "api/v1.h"
+#include "api/v1_tables.h"
 
 enum { OPERATIONS_MAX = 20000, MEMBERS_MAX = 6 };
 
@@ -10,8 +11,8 @@ enum { OPERATIONS_MAX = 20000, MEMBERS_MAX = 6 };
 
 struct operation {
     const char *op;
-    const char *members[MEMBERS_MAX]; /* that it may have */
-    /* `name`: of the upstream, if it has that member.  Returns 0 or REM_EINVAL with the fault. */
+    const char *members[MEMBERS_MAX]; /* that it may have; the first says what it is about */
+    /* `name`: of what it is about.  Returns 0 or REM_EINVAL with the fault. */
     int (*run)(struct rem_api_call *call, const json_t *operation, struct rem_str name);
 };
 
@@ -87,6 +88,26 @@ static int run_delete(struct rem_api_call *call, const json_t *operation, struct
     return rem_v1_remove_upstream(call, name);
 }
 
+static int run_split(struct rem_api_call *call, const json_t *operation, struct rem_str name)
+{
+    json_t *shown = NULL;
+    int rc = rem_v1_split_step(call, name, json_object_get(operation, "value"), &shown);
+
+    json_decref(shown);
+    return rc;
+}
+
+static int run_keyval(struct rem_api_call *call, const json_t *operation, struct rem_str name)
+{
+    const char *op = json_string_value(json_object_get(operation, "op"));
+    json_t *shown = NULL;
+    int rc = rem_v1_keyval_step(call, name, json_object_get(operation, "value"),
+                                strcmp(op, "put_keyval") == 0, &shown);
+
+    json_decref(shown);
+    return rc;
+}
+
 static const struct operation operations[] = {
     {"replace", {"upstream", "servers"}, run_replace},
     {"add", {"upstream", "server"}, run_add},
@@ -96,6 +117,9 @@ static const struct operation operations[] = {
     {"put_upstream", {"upstream", "value"}, run_put},
     {"patch_upstream", {"upstream", "value"}, run_patch},
     {"delete_upstream", {"upstream"}, run_delete},
+    {"put_split", {"split", "value"}, run_split},
+    {"put_keyval", {"keyval", "value"}, run_keyval},
+    {"patch_keyval", {"keyval", "value"}, run_keyval},
 };
 
 /* ---- one of them ---- */
@@ -139,27 +163,25 @@ static int check_upstream(struct rem_api_call *call, const struct operation *kno
 {
     struct rem_upstream_spec head;
 
-    if (known->run == run_create || known->run == run_put)
+    if (known->run == run_create || known->run == run_put || !may_have(known, "upstream"))
         return 0;
     return rem_v1_head(call, name, &head);
 }
 
 static int operate(struct rem_api_call *call, const json_t *operation)
 {
-    const json_t *upstream = json_object_get(operation, "upstream");
-    struct rem_str name = REM_STR("");
     const struct operation *known;
+    const json_t *name;
     int rc = look_up(call, operation, &known);
 
     if (rc != 0)
         return rc;
-    if (may_have(known, "upstream")) {
-        if (!json_is_string(upstream))
-            return rem_fault_set(&call->fault, REM_FAULT_FORMAT, "missing or invalid \"upstream\"");
-        name = rem_json_str(upstream);
-        rc = check_upstream(call, known, name);
-    }
-    return rc == 0 ? known->run(call, operation, name) : rc;
+    name = json_object_get(operation, known->members[0]);
+    if (!json_is_string(name))
+        return rem_fault_set(&call->fault, REM_FAULT_FORMAT, "missing or invalid \"%s\"",
+                             known->members[0]);
+    rc = check_upstream(call, known, rem_json_str(name));
+    return rc == 0 ? known->run(call, operation, rem_json_str(name)) : rc;
 }
 
 static int operate_all(struct rem_api_call *call, const json_t *list)

@@ -45,10 +45,12 @@ def find(build, name):
 
 
 def agent_of(master):
-    children = open("/proc/%d/task/%d/children" % (master, master)).read().split()
-    for pid in children:
-        if b"agent" in open("/proc/%s/cmdline" % pid, "rb").read():
-            return pid
+    for _ in range(100):
+        children = open("/proc/%d/task/%d/children" % (master, master)).read().split()
+        for pid in children:
+            if b"agent" in open("/proc/%s/cmdline" % pid, "rb").read():
+                return pid
+        time.sleep(0.05)
     sys.exit("api_bench: no agent")
 
 

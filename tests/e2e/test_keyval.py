@@ -164,6 +164,28 @@ def test_preconditions_and_dry_runs(keyval):
     assert patch(r, "plain", {"a": "b"}, If_Match='"%d"' % revision).json["revision"] == revision + 1
 
 
+def test_transactions(keyval):
+    r = keyval
+    operations = [{"op": "patch_keyval", "keyval": "plain", "value": {"t1": "1"}},
+                  {"op": "patch_keyval", "keyval": "plain", "value": {"t2": "2"}}]
+    done = r.admin("POST", "/v1/transactions", {"operations": operations})
+    assert done.status == 200, done
+    assert {k: v for k, v in entries(r, "plain").items() if k[0] == "t"} == {"t1": "1", "t2": "2"}
+    record = r.admin("GET", "/v1/history/%d" % done.json["revision"]).json
+    assert record["tables"] == [{"kind": "keyval", "name": record["tables"][0]["name"], "change": "changed"}] or \
+        record["tables"][0]["change"] == "added"
+    back = r.admin("POST", "/v1/rollback/%d" % (done.json["revision"] - 1), {}).json
+    assert [t["table"] for t in back["not_restored"]], "that entries do not come back is told"
+    operations[1]["value"] = {"t3": 5}
+    bad = r.admin("POST", "/v1/transactions", {"operations": [dict(operations[0], value={"t1": None})] + operations[1:]})
+    assert bad.status == 400 and "t1" in entries(r, "plain"), "all or nothing"
+    put = {"op": "put_keyval", "keyval": "plain", "value": {}}
+    assert r.admin("POST", "/v1/transactions", {"operations": [put]}).status == 200
+    assert entries(r, "plain") == {}
+    assert r.admin("POST", "/v1/transactions", {"operations": [dict(put, keyval="nope")]}).status == 404
+    assert r.admin("POST", "/v1/transactions", {"operations": [{"op": "put_keyval", "value": {}}]}).status == 400
+
+
 def test_ten_thousand_keys_while_they_change(keyval):
     """Readers on both workers see, for every key, the value of one of the writes, and all of a patch at once."""
     r = keyval

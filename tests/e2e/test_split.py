@@ -134,6 +134,34 @@ def test_preconditions_and_dry_runs(split):
     assert r.admin("DELETE", PATH).status == 405
 
 
+def test_history_and_transactions(split):
+    """Shares are part of a revision: they go with transactions and come back with a rollback."""
+    r = split
+    before = r.admin("GET", PATH).json
+    body = {"operations": [{"op": "put_split", "split": before["name"], "value": {"v1": 33.33, "v2": "*"}}]}
+    dry = r.admin("POST", "/v1/transactions?dry_run=true", body).json
+    assert dry["tables"][0]["kind"] == "split" and dry["tables"][0]["before"] == before["parts"]
+    done = r.admin("POST", "/v1/transactions", body)
+    assert done.status == 200 and done.json["revision"] == before["revision"] + 1
+    after = r.admin("GET", PATH).json["parts"]
+    assert after != before["parts"]
+    record = r.admin("GET", "/v1/history/%d" % done.json["revision"]).json
+    assert record["tables"] == [{"kind": "split", "name": before["name"], "change": "changed",
+                                 "before": before["parts"], "after": after}]
+    back = r.admin("POST", "/v1/rollback/%d" % before["revision"], {})
+    assert back.status == 200 and back.json["not_restored"] == []
+    assert r.admin("GET", PATH).json["parts"] == before["parts"]
+    assert r.admin("POST", "/v1/rollback/%d" % done.json["revision"], {}).status == 200
+    assert r.admin("GET", PATH).json["parts"] == after
+    for value in ({"v1": 101}, None, {}):
+        body["operations"][0]["value"] = value
+        assert r.admin("POST", "/v1/transactions", body).status == 400
+    body["operations"][0] = {"op": "put_split", "split": "nope", "value": {"v1": 1}}
+    assert r.admin("POST", "/v1/transactions", body).status == 404
+    body["operations"][0] = {"op": "put_split", "upstream": "nope", "value": {"v1": 1}}
+    assert r.admin("POST", "/v1/transactions", body).status == 400
+
+
 def test_reloads_and_dead_agents(remora):
     r = remora(CONF % "* v2;", allow=("exited on signal",))
     assert r.admin("PUT", PATH, {"v1": 0, "v2": 100}).status == 200
