@@ -11,12 +11,13 @@ int main(int argc, char **argv)
     struct rem_err err = {0};
     int status = REM_CTL_OK;
 
-    if (rem_ctl_args_parse(argc, argv, getenv("REMORA_ADMIN"), &args, &err) != 0) {
+    if (rem_ctl_args_parse(argc, argv, getenv("REMORA_ADMIN"), getenv("REMORA_TOKEN_FILE"), &args,
+                           &err) != 0) {
         (void)fprintf(stderr, "remoractl: %s\n", err.text);
         return REM_CTL_FAILED;
     }
     if (args.help)
-        (void)fputs(rem_ctl_help, stdout);
+        rem_ctl_help(args.command);
     else if (args.version)
         (void)puts("remoractl " REM_VERSION);
     else

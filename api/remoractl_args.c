@@ -4,94 +4,130 @@
 #include "api/remoractl_commands.h"
 #include "proto/base/addr.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#define DEFAULT_SERVER "unix:/run/remora/admin.sock"
+enum { INTERVAL_MS = 1000 };
 
-const char rem_ctl_help[] =
-    "usage: remoractl [options] COMMAND [arguments]\n"
-    "\n"
-    "Commands:\n"
-    "  list                              upstreams and how their servers do\n"
-    "  show UPSTREAM                     its servers with states and counters\n"
-    "  add UPSTREAM ADDRESS [SETTING...] add a server\n"
-    "  set UPSTREAM SERVER SETTING...    change a server\n"
-    "  drain UPSTREAM SERVER             no new requests, open ones end\n"
-    "  down UPSTREAM SERVER              mark a server down\n"
-    "  up UPSTREAM SERVER                undo drain and down\n"
-    "  remove UPSTREAM SERVER            remove a server\n"
-    "  replace UPSTREAM -f FILE          replace all servers in one step (- for stdin)\n"
-    "  status                            version, workers, memory\n"
-    "  revision                          the published revision and each worker's\n"
-    "  metrics                           Prometheus text\n"
-    "\n"
-    "SERVER is an id or an address. A SETTING is weight=N, max_conns=N, max_fails=N,\n"
-    "fail_timeout=TIME, slow_start=TIME, route=TEXT, backup, down or drain (also =on or =off).\n"
-    "FILE holds a JSON array of servers, or one server and its settings per line.\n"
-    "\n"
-    "Options:\n"
-    "  -s, --server ADDR   unix:/path or http://host:port (default: $REMORA_ADMIN, else\n"
-    "                      " DEFAULT_SERVER ")\n"
-    "  -f, --file FILE     for replace\n"
-    "      --if-match N    change only if the revision is still N\n"
-    "      --detail        for metrics: series for each server\n"
-    "      --json          print the API's answer\n"
-    "  -h, --help          this text\n"
-    "  -V, --version       the version\n"
-    "\n"
-    "Examples:\n"
-    "  remoractl list\n"
-    "  remoractl add backend 10.0.0.7:8080 weight=2\n"
-    "  remoractl drain backend 10.0.0.5:8080\n"
-    "  remoractl show backend --json | jq .servers > saved.json\n"
-    "  printf '10.0.1.1:8080\\n10.0.1.2:8080 backup\\n' | remoractl replace backend -f -\n"
-    "\n"
-    "Exit status: 0 done, 1 refused by the API, 2 wrong usage or no connection.\n";
-
-static const struct option {
-    const char *short_name;
-    const char *long_name;
-    bool has_value;
-} options[] = {
-    {"-s", "--server", true},   {"-f", "--file", true},  {NULL, "--if-match", true},
-    {NULL, "--detail", false},  {NULL, "--json", false}, {"-h", "--help", false},
-    {"-V", "--version", false},
+const struct rem_ctl_option_row rem_ctl_options[] = {
+    {"-s", "--server", "ADDR", 0,
+     "unix:/path or http://host:port; default: $REMORA_ADMIN, else " REM_CTL_DEFAULT_SERVER},
+    {NULL, "--token-file", "FILE", 0, "a file with the token to show; default: $REMORA_TOKEN_FILE"},
+    {NULL, "--json", NULL, 0, "print what the API answered"},
+    {"-h", "--help", NULL, 0, "help, of a command with its examples"},
+    {"-V", "--version", NULL, 0, "the version"},
+    {"-f", "--file", "FILE", REM_CTL_FILE, "what to read; - is standard input"},
+    {NULL, "--if-match", "N", REM_CTL_IF_MATCH, "change only if the revision is still N"},
+    {NULL, "--dry-run", NULL, REM_CTL_DRY_RUN, "say what would change, change nothing"},
+    {NULL, "--prune", NULL, REM_CTL_PRUNE, "remove run-time upstreams that FILE does not name"},
+    {NULL, "--detail", NULL, REM_CTL_DETAIL, "series for each server"},
+    {"-n", "--interval", "SECONDS", REM_CTL_INTERVAL, "between two looks; default: 1"},
+    {NULL, "--count", "N", REM_CTL_COUNT, "end after N"},
+    {NULL, "--since", "N", REM_CTL_SINCE, "begin behind event N"},
+    {NULL, "--limit", "N", REM_CTL_LIMIT, "at most N"},
+    {NULL, "--instance", NULL, REM_CTL_INSTANCE, "all of remora, not one server"},
+    {NULL, "--timeout", "TIME", REM_CTL_TIMEOUT, "when to end at the latest, as in 30s"},
+    {NULL, "--delay", "TIME", REM_CTL_DELAY, "how long to go on accepting, as in 5s"},
+    {NULL, "--ttl", "SECONDS", REM_CTL_TTL, "how long the entries live"},
+    {NULL, NULL, NULL, 0, NULL},
 };
 
-static const struct option *find_option(const char *word, size_t n)
+/* Options whose value is kept as it is. */
+static const struct {
+    const char *name;
+    size_t offset;
+} texts[] = {
+    {"--server", offsetof(struct rem_ctl_args, server)},
+    {"--token-file", offsetof(struct rem_ctl_args, token_file)},
+    {"--file", offsetof(struct rem_ctl_args, file)},
+    {"--if-match", offsetof(struct rem_ctl_args, if_match)},
+    {"--timeout", offsetof(struct rem_ctl_args, timeout)},
+    {"--delay", offsetof(struct rem_ctl_args, delay)},
+};
+
+/* Those whose value is a number from `least` on. */
+static const struct {
+    const char *name;
+    size_t offset;
+    uint64_t least;
+} numbers[] = {
+    {"--count", offsetof(struct rem_ctl_args, count), 1},
+    {"--since", offsetof(struct rem_ctl_args, since), 0},
+    {"--limit", offsetof(struct rem_ctl_args, limit), 1},
+};
+
+static const struct rem_ctl_option_row *find_option(const char *word, size_t n)
 {
-    for (size_t i = 0; i < REM_COUNT(options); i++) {
-        const struct option *option = &options[i];
+    for (const struct rem_ctl_option_row *option = rem_ctl_options; option->long_name != NULL;
+         option++)
         if ((option->short_name != NULL && n == 2 && memcmp(word, option->short_name, 2) == 0) ||
             (strlen(option->long_name) == n && memcmp(word, option->long_name, n) == 0))
             return option;
-    }
     return NULL;
 }
 
-static int set_option(struct rem_ctl_args *args, const struct option *option, const char *value,
-                      struct rem_err *err)
+/* "1", "0.5": seconds. */
+static bool parse_seconds(const char *text, uint64_t *out_ms)
+{
+    struct rem_str s = rem_str_from(text), fraction = {NULL, 0};
+    const char *dot = rem_str_chr(s, '.');
+    uint64_t seconds, ms = 0;
+
+    if (dot != NULL) {
+        fraction = rem_str_make(dot + 1, s.n - (size_t)(dot - s.p) - 1);
+        s.n = (size_t)(dot - s.p);
+        if (fraction.n == 0 || fraction.n > 3 || rem_str_to_u64(fraction, 999, &ms) != 0)
+            return false;
+        for (size_t i = fraction.n; i < 3; i++)
+            ms *= 10;
+    }
+    if (rem_str_to_u64(s, INT32_MAX / 1000, &seconds) != 0)
+        return false;
+    *out_ms = seconds * 1000 + ms;
+    return *out_ms != 0;
+}
+
+static int set_value(struct rem_ctl_args *args, const struct rem_ctl_option_row *option,
+                     const char *value, struct rem_err *err)
 {
     const char *name = option->long_name;
     uint64_t revision;
 
-    if (strcmp(name, "--server") == 0)
-        args->server = value;
-    else if (strcmp(name, "--file") == 0)
-        args->file = value;
-    else if (strcmp(name, "--detail") == 0)
-        args->detail = true;
-    else if (strcmp(name, "--json") == 0)
-        args->json = true;
-    else if (strcmp(name, "--help") == 0)
-        args->help = true;
-    else if (strcmp(name, "--version") == 0)
-        args->version = true;
-    else if (rem_str_to_u64(rem_str_from(value), UINT64_MAX, &revision) != 0)
+    if (strcmp(name, "--if-match") == 0 &&
+        rem_str_to_u64(rem_str_from(value), UINT64_MAX, &revision) != 0)
         return rem_err_set(err, REM_EINVAL, "invalid revision \"%s\"", value);
-    else
-        args->if_match = value;
+    for (size_t i = 0; i < REM_COUNT(texts); i++) {
+        if (strcmp(name, texts[i].name) != 0)
+            continue;
+        *(const char **)(void *)((char *)args + texts[i].offset) = value;
+        return 0;
+    }
+    for (size_t i = 0; i < REM_COUNT(numbers); i++) {
+        uint64_t *to = (uint64_t *)(void *)((char *)args + numbers[i].offset);
+        if (strcmp(name, numbers[i].name) != 0)
+            continue;
+        if (rem_str_to_u64(rem_str_from(value), INT64_MAX, to) != 0 || *to < numbers[i].least)
+            return rem_err_set(err, REM_EINVAL, "invalid number \"%s\"", value);
+        return 0;
+    }
+    if (!parse_seconds(value, option->option == REM_CTL_TTL ? &args->ttl_ms : &args->interval_ms))
+        return rem_err_set(err, REM_EINVAL, "invalid number of seconds \"%s\"", value);
+    return 0;
+}
+
+static int set_option(struct rem_ctl_args *args, const struct rem_ctl_option_row *option,
+                      const char *value, struct rem_err *err)
+{
+    args->given |= option->option;
+    if (option->value != NULL)
+        return set_value(args, option, value, err);
+    if (strcmp(option->long_name, "--json") == 0)
+        args->json = true;
+    else if (strcmp(option->long_name, "--help") == 0)
+        args->help = true;
+    else if (strcmp(option->long_name, "--version") == 0)
+        args->version = true;
     return 0;
 }
 
@@ -101,13 +137,13 @@ static int take_option(int argc, char **argv, int *at, struct rem_ctl_args *args
 {
     const char *word = argv[*at];
     const char *equals = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
-    const struct option *option =
+    const struct rem_ctl_option_row *option =
         find_option(word, equals != NULL ? (size_t)(equals - word) : strlen(word));
     const char *value = equals != NULL ? equals + 1 : NULL;
 
-    if (option == NULL || (value != NULL && !option->has_value))
+    if (option == NULL || (value != NULL && option->value == NULL))
         return rem_err_set(err, REM_EINVAL, "unknown option \"%s\"", word);
-    if (option->has_value && value == NULL) {
+    if (option->value != NULL && value == NULL) {
         if (*at + 1 == argc)
             return rem_err_set(err, REM_EINVAL, "option \"%s\" needs a value", word);
         value = argv[++*at];
@@ -115,36 +151,56 @@ static int take_option(int argc, char **argv, int *at, struct rem_ctl_args *args
     return set_option(args, option, value, err);
 }
 
+/* Do the options go with the command? */
+static int check_options(const struct rem_ctl_args *args, struct rem_err *err)
+{
+    const struct rem_ctl_command *command = args->command;
+
+    for (const struct rem_ctl_option_row *option = rem_ctl_options; option->long_name != NULL;
+         option++) {
+        if (args->given & option->option & ~command->options)
+            return rem_err_set(err, REM_EINVAL, "option \"%s\" does not go with \"%s\"",
+                               option->long_name, command->name);
+        if (option->option & command->needs & ~args->given)
+            return rem_err_set(err, REM_EINVAL, "usage: remoractl %s", command->usage);
+    }
+    return 0;
+}
+
 static int check_command(struct rem_ctl_args *args, struct rem_err *err)
 {
     const struct rem_ctl_command *command;
 
-    if (args->help || args->version)
-        return 0;
     if (args->word_count == 0)
-        return rem_err_set(err, REM_EINVAL, "no command; see remoractl --help");
+        return args->help || args->version
+                   ? 0
+                   : rem_err_set(err, REM_EINVAL, "no command; see remoractl --help");
     command = rem_ctl_command_find(args->words[0]);
     if (command == NULL)
-        return rem_err_set(err, REM_EINVAL, "unknown command \"%s\"", args->words[0]);
+        return rem_err_set(err, REM_EINVAL, "unknown command \"%s\"; see remoractl --help",
+                           args->words[0]);
     args->command = command;
     args->words++;
     args->word_count--;
+    if (args->help || args->version)
+        return 0;
     if (args->word_count < command->min_words ||
         (command->max_words >= 0 && args->word_count > command->max_words))
         return rem_err_set(err, REM_EINVAL, "usage: remoractl %s", command->usage);
-    if ((strcmp(command->name, "replace") == 0) != (args->file != NULL))
-        return rem_err_set(err, REM_EINVAL, "-f FILE goes with replace, and replace with -f FILE");
-    return 0;
+    return check_options(args, err);
 }
 
-int rem_ctl_args_parse(int argc, char **argv, const char *environment, struct rem_ctl_args *out,
-                       struct rem_err *err)
+int rem_ctl_args_parse(int argc, char **argv, const char *server, const char *token_file,
+                       struct rem_ctl_args *out, struct rem_err *err)
 {
-    struct rem_ctl_args args = {.server = environment};
+    struct rem_ctl_args args = {
+        .server = server, .token_file = token_file, .interval_ms = INTERVAL_MS};
     bool only_words = false;
 
     if (args.server == NULL || args.server[0] == '\0')
-        args.server = DEFAULT_SERVER;
+        args.server = REM_CTL_DEFAULT_SERVER;
+    if (args.token_file != NULL && args.token_file[0] == '\0')
+        args.token_file = NULL;
     /* Words move to the front of argv[1..], over options that have been read. */
     args.words = argv + 1;
     for (int i = 1; i < argc; i++) {
@@ -281,16 +337,45 @@ static int take_lines(const char *text, size_t n, json_t *list, struct rem_err *
     return rc;
 }
 
-/* Members that `show --json` adds to servers; the API takes none of them back. */
-static void strip_status(json_t *list)
+/* What a server is given, and may be given back. */
+static bool is_given(const char *key)
 {
-    static const char *const names[] = {"state",     "active", "requests",
-                                        "responses", "fails",  "unavail"};
-    json_t *server;
+    for (size_t i = 0; i < REM_COUNT(settings); i++)
+        if (strcmp(settings[i].name, key) == 0)
+            return true;
+    return strcmp(key, "server") == 0 || strcmp(key, "id") == 0;
+}
+
+/* Members that only ever are shown; what is unknown is left to be refused. */
+static bool is_shown(const char *key)
+{
+    static const char *const names[] = {
+        "state",     "active",   "requests", "responses", "fails",       "unavail",
+        "parent",    "host",     "codes",    "health",    "header_time", "response_time",
+        "sent",      "received", "selected", "downtime",  "downstart",   "ejected",
+        "ejections", "counters", "checks",   "outlier"};
+
+    for (size_t i = 0; i < REM_COUNT(names); i++)
+        if (strcmp(names[i], key) == 0)
+            return true;
+    return false;
+}
+
+void rem_ctl_args_strip(json_t *servers)
+{
+    json_t *server, *value;
+    const char *key;
+    void *next;
     size_t i;
 
-    json_array_foreach(list, i, server) for (size_t k = 0; k < REM_COUNT(names); k++)(void)
-        json_object_del(server, names[k]);
+    json_array_foreach(servers, i, server)
+    {
+        json_object_foreach_safe(server, next, key, value)
+        {
+            if (!is_given(key) && is_shown(key))
+                (void)json_object_del(server, key);
+        }
+    }
 }
 
 int rem_ctl_args_servers(const char *text, size_t n, json_t **out, struct rem_err *err)
@@ -310,7 +395,7 @@ int rem_ctl_args_servers(const char *text, size_t n, json_t **out, struct rem_er
             json_decref(list);
             list = inner;
         }
-        strip_status(list);
+        rem_ctl_args_strip(list);
         *out = list;
         return 0;
     }

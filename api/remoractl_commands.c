@@ -1,461 +1,287 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The table of commands.  Help, completion and the check of words and options are made of it. */
 #include "api/remoractl_commands.h"
 
-#include "api/remoractl_http.h"
-#include "api/remoractl_table.h"
-#include "proto/wire/uri.h"
-
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
-#define MIB (1024.0 * 1024.0)
+#define WRITES (REM_CTL_IF_MATCH | REM_CTL_DRY_RUN)
 
-static int complain(const struct rem_err *err)
-{
-    (void)fprintf(stderr, "remoractl: %s\n", err->text);
-    return REM_CTL_FAILED;
-}
+#define SETTINGS                                                                                   \
+    "SERVER is an id or an address (port 80 unless it says another). A SETTING is weight=N,\n"     \
+    "max_conns=N, max_fails=N, fail_timeout=TIME, slow_start=TIME, route=TEXT, backup, down or\n"  \
+    "drain (also =on or =off).\n"
 
-static int out_of_memory(void)
-{
-    return complain(&(struct rem_err){.text = "out of memory"});
-}
-
-/* ---- asking ---- */
-
-/* Prints why the API refused. */
-static void print_refusal(int status, struct rem_str body)
-{
-    json_t *problem = json_loadb(body.p != NULL ? body.p : "", body.n, 0, NULL);
-    const char *detail = json_string_value(json_object_get(problem, "detail"));
-    const char *code = json_string_value(json_object_get(problem, "code"));
-
-    if (detail != NULL)
-        (void)fprintf(stderr, "remoractl: %s (%d %s)\n", detail, status, code != NULL ? code : "");
-    else
-        (void)fprintf(stderr, "remoractl: the API answered with status %d\n", status);
-    json_decref(problem);
-}
-
-/* Sends a request; with 0 *body holds the answer of a success. */
-static int ask(const struct rem_ctl_args *args, const char *method, const char *path,
-               const json_t *send, struct rem_sbuf *body)
-{
-    char *text = send != NULL ? json_dumps(send, JSON_COMPACT) : NULL;
-    struct rem_ctl_request request = {
-        .server = args->server,
-        .method = method,
-        .path = path,
-        .if_match = send != NULL ? args->if_match : NULL,
-        .body = rem_str_from(text),
-    };
-    struct rem_err err = {0};
-    int status = 0;
-    int rc;
-
-    if (send != NULL && text == NULL)
-        return out_of_memory();
-    rc = rem_ctl_http(&request, &status, body, &err);
-    free(text);
-    if (rc != 0)
-        return complain(&err);
-    if (body->failed)
-        return out_of_memory();
-    if (status >= 200 && status < 300)
-        return REM_CTL_OK;
-    print_refusal(status, rem_sbuf_str(body));
-    return REM_CTL_REFUSED;
-}
-
-/* As ask, with JSON for an answer; --json prints it and leaves *out NULL. */
-static int ask_json(const struct rem_ctl_args *args, const char *method, const char *path,
-                    const json_t *send, json_t **out)
-{
-    struct rem_sbuf body;
-    json_error_t error;
-    json_t *answer = NULL;
-    int rc;
-
-    *out = NULL;
-    rem_sbuf_init(&body);
-    rc = ask(args, method, path, send, &body);
-    if (rc == REM_CTL_OK) {
-        answer = json_loadb(body.p != NULL ? body.p : "", body.n, 0, &error);
-        if (answer == NULL)
-            rc = complain(&(struct rem_err){.text = "the answer is not JSON"});
+#define SERVER_COMMAND(name_, run_, summary_, example_)                                            \
+    {                                                                                              \
+        .name = name_, .min_words = 2, .max_words = 2, .run = run_,                                \
+        .usage = name_ " UPSTREAM SERVER", .options = WRITES, .words = "us", .summary = summary_,  \
+        .details = SETTINGS, .examples = example_                                                  \
     }
-    rem_sbuf_fini(&body);
-    if (rc == REM_CTL_OK && args->json) {
-        (void)json_dumpf(answer, stdout, JSON_INDENT(2));
-        (void)fputc('\n', stdout);
-        json_decref(answer);
-        answer = NULL;
-    }
-    *out = answer;
-    return rc;
-}
 
-/* "/v1/http/upstreams/NAME" + tail, with the name escaped. */
-static char *upstream_path(const char *name, const char *tail)
-{
-    static const char base[] = "/v1/http/upstreams/";
-    struct rem_str s = rem_str_from(name);
-    size_t size = sizeof(base) + rem_uri_escape_size(s, REM_URI_ESCAPE_COMPONENT) + strlen(tail);
-    char *path = malloc(size);
-    char *at;
-
-    if (path == NULL)
-        return NULL;
-    memcpy(path, base, sizeof(base) - 1);
-    at = rem_uri_escape_to(path + sizeof(base) - 1, s, REM_URI_ESCAPE_COMPONENT);
-    memcpy(at, tail, strlen(tail) + 1);
-    return path;
-}
-
-static json_int_t number(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
-static const char *text(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-
-    return value != NULL ? value : "";
-}
-
-/* ---- looking ---- */
-
-static int count_state(const json_t *servers, const char *state)
-{
-    int n = 0;
-
-    for (size_t i = 0; i < json_array_size(servers); i++)
-        n += strcmp(text(json_array_get(servers, i), "state"), state) == 0;
-    return n;
-}
-
-static json_int_t sum(const json_t *servers, const char *key)
-{
-    json_int_t n = 0;
-
-    for (size_t i = 0; i < json_array_size(servers); i++)
-        n += number(json_array_get(servers, i), key);
-    return n;
-}
-
-static int run_list(const struct rem_ctl_args *args)
-{
-    struct rem_ctl_table table;
-    json_t *answer, *upstreams, *upstream;
-    size_t i;
-    int rc = ask_json(args, "GET", "/v1/http/upstreams", NULL, &answer);
-
-    if (answer == NULL)
-        return rc;
-    upstreams = json_object_get(answer, "upstreams");
-    rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table, json_pack("[s,s,s,s,s,s,s,s]", "UPSTREAM", "ZONE", "SERVERS", "UP",
-                                        "DRAINING", "DOWN", "ACTIVE", "REQUESTS"));
-    json_array_foreach(upstreams, i, upstream)
-    {
-        json_t *servers = json_object_get(upstream, "servers");
-        rem_ctl_table_add(
-            &table, json_pack("[s,s,i,i,i,i,I,I]", text(upstream, "name"), text(upstream, "zone"),
-                              (int)json_array_size(servers), count_state(servers, "up"),
-                              count_state(servers, "draining"), count_state(servers, "down"),
-                              sum(servers, "active"), number(upstream, "requests")));
-    }
-    rem_ctl_table_print(&table, stdout);
-    rem_ctl_table_fini(&table);
-    json_decref(answer);
-    return rc;
-}
-
-static void print_servers(const json_t *servers)
-{
-    struct rem_ctl_table table;
-
-    rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table, json_pack("[s,s,s,s,s,s,s,s,s]", "ID", "SERVER", "STATE", "WEIGHT",
-                                        "BACKUP", "ACTIVE", "REQUESTS", "5XX", "FAILS"));
-    for (size_t i = 0; i < json_array_size(servers); i++) {
-        const json_t *s = json_array_get(servers, i);
-        rem_ctl_table_add(
-            &table,
-            json_pack("[I,s,s,I,b,I,I,I,I]", number(s, "id"), text(s, "server"), text(s, "state"),
-                      number(s, "weight"), json_is_true(json_object_get(s, "backup")),
-                      number(s, "active"), number(s, "requests"),
-                      number(json_object_get(s, "responses"), "5xx"), number(s, "fails")));
-    }
-    rem_ctl_table_print(&table, stdout);
-    rem_ctl_table_fini(&table);
-}
-
-static int run_show(const struct rem_ctl_args *args)
-{
-    char *path = upstream_path(args->words[0], "");
-    json_t *answer;
-    int rc;
-
-    if (path == NULL)
-        return out_of_memory();
-    rc = ask_json(args, "GET", path, NULL, &answer);
-    free(path);
-    if (answer != NULL)
-        print_servers(json_object_get(answer, "servers"));
-    json_decref(answer);
-    return rc;
-}
-
-static void print_workers(const json_t *workers)
-{
-    struct rem_ctl_table table;
-
-    rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table,
-                      json_pack("[s,s,s,s,s]", "WORKER", "PID", "GENERATION", "REVISION", "IDLE"));
-    for (size_t i = 0; i < json_array_size(workers); i++) {
-        const json_t *w = json_array_get(workers, i);
-        rem_ctl_table_add(&table, json_pack("[I,I,I,I,b]", number(w, "slot"), number(w, "pid"),
-                                            number(w, "generation"), number(w, "revision"),
-                                            json_is_true(json_object_get(w, "idle"))));
-    }
-    rem_ctl_table_print(&table, stdout);
-    rem_ctl_table_fini(&table);
-}
-
-static int run_revision(const struct rem_ctl_args *args)
-{
-    json_t *answer;
-    int rc = ask_json(args, "GET", "/v1/revision", NULL, &answer);
-
-    if (answer == NULL)
-        return rc;
-    (void)printf("revision %" JSON_INTEGER_FORMAT "\n", number(answer, "revision"));
-    print_workers(json_object_get(answer, "workers"));
-    json_decref(answer);
-    return rc;
-}
-
-static int run_status(const struct rem_ctl_args *args)
-{
-    json_t *answer;
-    const json_t *memory, *connections, *requests;
-    int rc = ask_json(args, "GET", "/v1/status", NULL, &answer);
-
-    if (answer == NULL)
-        return rc;
-    memory = json_object_get(answer, "memory");
-    connections = json_object_get(answer, "connections");
-    requests = json_object_get(answer, "requests");
-    (void)printf("remora %s, up %" JSON_INTEGER_FORMAT " s%s%s\n", text(answer, "version"),
-                 number(answer, "uptime"),
-                 json_is_true(json_object_get(answer, "draining")) ? ", draining" : "",
-                 json_is_true(json_object_get(answer, "write")) ? "" : ", read-only");
-    (void)printf("revision %" JSON_INTEGER_FORMAT ", configuration %" JSON_INTEGER_FORMAT
-                 ", respawned workers %" JSON_INTEGER_FORMAT "\n",
-                 number(answer, "revision"), number(answer, "generation"),
-                 number(answer, "worker_respawns"));
-    (void)printf("connections: %" JSON_INTEGER_FORMAT " active, %" JSON_INTEGER_FORMAT
-                 " idle; requests: %" JSON_INTEGER_FORMAT "\n",
-                 number(connections, "active"), number(connections, "idle"),
-                 number(requests, "total"));
-    (void)printf("shared memory: %.1f of %.0f MiB used\n", (double)number(memory, "used") / MIB,
-                 (double)number(memory, "size") / MIB);
-    print_workers(json_object_get(answer, "workers"));
-    json_decref(answer);
-    return rc;
-}
-
-static int run_metrics(const struct rem_ctl_args *args)
-{
-    struct rem_sbuf body;
-    int rc;
-
-    rem_sbuf_init(&body);
-    rc = ask(args, "GET", args->detail ? "/metrics?detail=server" : "/metrics", NULL, &body);
-    if (rc == REM_CTL_OK)
-        (void)fwrite(body.p, 1, body.n, stdout);
-    rem_sbuf_fini(&body);
-    return rc;
-}
-
-/* ---- changing ---- */
-
-/* Says what came of a change. */
-static void print_change(const json_t *answer)
-{
-    (void)printf("revision %" JSON_INTEGER_FORMAT ", %s\n", number(answer, "revision"),
-                 json_is_true(json_object_get(answer, "applied"))
-                     ? "used by all workers"
-                     : "published, not yet used by all workers");
-}
-
-/* Sends a change (taken; NULL: out of memory). */
-static int change(const struct rem_ctl_args *args, const char *method, const char *path,
-                  json_t *send)
-{
-    json_t *answer = NULL;
-    int rc = send != NULL ? ask_json(args, method, path, send, &answer) : out_of_memory();
-
-    json_decref(send);
-    if (answer != NULL)
-        print_change(answer);
-    json_decref(answer);
-    return rc;
-}
-
-/* Sends one operation (taken) as a transaction. */
-static int operate(const struct rem_ctl_args *args, json_t *operation)
-{
-    return change(args, "POST", "/v1/transactions", json_pack("{s:[o]}", "operations", operation));
-}
-
-/* Reads the settings from word `from` on into `server`. */
-static int read_settings(const struct rem_ctl_args *args, int from, json_t *server)
-{
-    struct rem_err err = {0};
-
-    for (int i = from; i < args->word_count; i++)
-        if (rem_ctl_args_setting(args->words[i], server, &err) != 0)
-            return complain(&err);
-    return REM_CTL_OK;
-}
-
-static int run_add(const struct rem_ctl_args *args)
-{
-    json_t *server = json_pack("{s:s}", "server", args->words[1]);
-    int rc;
-
-    if (server == NULL)
-        return complain(&(struct rem_err){.text = "invalid address"});
-    rc = read_settings(args, 2, server);
-    if (rc != REM_CTL_OK) {
-        json_decref(server);
-        return rc;
-    }
-    return operate(args, json_pack("{s:s,s:s,s:o}", "op", "add", "upstream", args->words[0],
-                                   "server", server));
-}
-
-/* An operation on the server that words[0] and words[1] name; `server` (taken) says what to
- * change, NULL: nothing. */
-static int operate_on(const struct rem_ctl_args *args, const char *op, json_t *server)
-{
-    struct rem_err err = {0};
-    json_t *operation = json_pack("{s:s,s:s}", "op", op, "upstream", args->words[0]);
-
-    if (operation == NULL) {
-        json_decref(server);
-        return complain(&(struct rem_err){.text = "invalid upstream name"});
-    }
-    if ((server != NULL && json_object_set_new(operation, "server", server) != 0) ||
-        rem_ctl_args_target(args->words[1], operation, &err) != 0) {
-        json_decref(operation);
-        return complain(&err);
-    }
-    return operate(args, operation);
-}
-
-static int run_set(const struct rem_ctl_args *args)
-{
-    json_t *server = json_object();
-    int rc = server != NULL ? read_settings(args, 2, server) : out_of_memory();
-
-    if (rc != REM_CTL_OK) {
-        json_decref(server);
-        return rc;
-    }
-    return operate_on(args, "update", server);
-}
-
-static int run_drain(const struct rem_ctl_args *args)
-{
-    return operate_on(args, "update", json_pack("{s:b}", "drain", 1));
-}
-
-static int run_down(const struct rem_ctl_args *args)
-{
-    return operate_on(args, "update", json_pack("{s:b}", "down", 1));
-}
-
-static int run_up(const struct rem_ctl_args *args)
-{
-    return operate_on(args, "update", json_pack("{s:b,s:b}", "down", 0, "drain", 0));
-}
-
-static int run_remove(const struct rem_ctl_args *args)
-{
-    return operate_on(args, "remove", NULL);
-}
-
-/* Reads a file or stdin. */
-static int read_file(const char *name, struct rem_sbuf *out)
-{
-    FILE *file = strcmp(name, "-") == 0 ? stdin : fopen(name, "re");
-    struct rem_err err = {0};
-    char chunk[4096];
-    size_t n;
-
-    if (file == NULL) {
-        (void)rem_err_set(&err, REM_EIO, "%s: %s", name, strerror(errno));
-        return complain(&err);
-    }
-    while ((n = fread(chunk, 1, sizeof(chunk), file)) > 0)
-        rem_sbuf_add(out, rem_str_make(chunk, n));
-    if (ferror(file))
-        (void)rem_err_set(&err, REM_EIO, "%s: %s", name, strerror(errno));
-    else if (out->failed)
-        (void)rem_err_set(&err, REM_ENOMEM, "out of memory");
-    if (file != stdin)
-        (void)fclose(file);
-    return err.code == 0 ? REM_CTL_OK : complain(&err);
-}
-
-static int run_replace(const struct rem_ctl_args *args)
-{
-    char *path = upstream_path(args->words[0], "/servers");
-    struct rem_sbuf content;
-    struct rem_err err = {0};
-    json_t *servers = NULL;
-    int rc;
-
-    rem_sbuf_init(&content);
-    rc = path != NULL ? read_file(args->file, &content) : out_of_memory();
-    rem_sbuf_addc(&content, '\0');
-    if (rc == REM_CTL_OK && content.failed)
-        rc = out_of_memory();
-    if (rc == REM_CTL_OK && rem_ctl_args_servers(content.p, content.n - 1, &servers, &err) != 0)
-        rc = complain(&err);
-    if (rc == REM_CTL_OK)
-        rc = change(args, "PUT", path, servers);
-    rem_sbuf_fini(&content);
-    free(path);
-    return rc;
-}
-
-static const struct rem_ctl_command commands[] = {
-    {"list", 0, 0, run_list, "list"},
-    {"show", 1, 1, run_show, "show UPSTREAM"},
-    {"add", 2, -1, run_add, "add UPSTREAM ADDRESS [SETTING...]"},
-    {"set", 3, -1, run_set, "set UPSTREAM SERVER SETTING..."},
-    {"drain", 2, 2, run_drain, "drain UPSTREAM SERVER"},
-    {"down", 2, 2, run_down, "down UPSTREAM SERVER"},
-    {"up", 2, 2, run_up, "up UPSTREAM SERVER"},
-    {"remove", 2, 2, run_remove, "remove UPSTREAM SERVER"},
-    {"replace", 1, 1, run_replace, "replace UPSTREAM -f FILE"},
-    {"status", 0, 0, run_status, "status"},
-    {"revision", 0, 0, run_revision, "revision"},
-    {"metrics", 0, 0, run_metrics, "metrics [--detail]"},
+const struct rem_ctl_command rem_ctl_commands[] = {
+    {.name = "list",
+     .run = rem_ctl_list,
+     .usage = "list",
+     .words = "",
+     .summary = "upstreams, and how their servers do",
+     .examples = "remoractl list\nremoractl list --json | jq '.upstreams[].name'\n"},
+    {.name = "show",
+     .min_words = 1,
+     .max_words = 1,
+     .run = rem_ctl_show,
+     .usage = "show UPSTREAM",
+     .words = "u",
+     .summary = "its servers, with states and counters",
+     .examples = "remoractl show shop\nremoractl show shop --json > saved.json\n"},
+    {.name = "watch",
+     .max_words = 1,
+     .run = rem_ctl_watch,
+     .usage = "watch [UPSTREAM]",
+     .options = REM_CTL_INTERVAL | REM_CTL_COUNT,
+     .words = "u",
+     .summary = "the same, again and again, with rates",
+     .details = "Draws the table at every interval, and at once when a revision is published.\n"
+                "Into a pipe it writes one table after the other; --json: an answer a line.\n",
+     .examples = "remoractl watch\nremoractl watch shop -n 0.5\nremoractl watch --count 3\n"},
+    {.name = "add",
+     .min_words = 2,
+     .max_words = -1,
+     .run = rem_ctl_add,
+     .usage = "add UPSTREAM ADDRESS [SETTING...]",
+     .options = WRITES,
+     .words = "u-=",
+     .summary = "add a server",
+     .details = SETTINGS,
+     .examples = "remoractl add shop 10.0.0.7:8080 weight=2\n"
+                 "remoractl add shop unix:/run/spare.sock backup --dry-run\n"},
+    {.name = "set",
+     .min_words = 3,
+     .max_words = -1,
+     .run = rem_ctl_set,
+     .usage = "set UPSTREAM SERVER SETTING...",
+     .options = WRITES,
+     .words = "us=",
+     .summary = "change a server",
+     .details = SETTINGS,
+     .examples = "remoractl set shop 10.0.0.7:8080 weight=5 max_conns=100\n"
+                 "remoractl set shop 3 down=off\n"},
+    {.name = "drain",
+     .max_words = 2,
+     .run = rem_ctl_drain,
+     .usage = "drain UPSTREAM SERVER | drain --instance",
+     .options = WRITES | REM_CTL_INSTANCE | REM_CTL_TIMEOUT | REM_CTL_DELAY,
+     .words = "us",
+     .summary = "no new requests for a server, open ones end; or end remora so",
+     .details =
+         "With --instance all of remora drains: it stops being ready, goes on accepting for\n"
+         "--delay, and ends when all connections have, or at --timeout.\n",
+     .examples = "remoractl drain shop 10.0.0.5:8080\nremoractl drain --instance --timeout 30s\n"},
+    SERVER_COMMAND("down", rem_ctl_down, "mark a server down",
+                   "remoractl down shop 10.0.0.5:8080\n"),
+    SERVER_COMMAND("up", rem_ctl_up, "undo drain and down", "remoractl up shop 10.0.0.5:8080\n"),
+    SERVER_COMMAND("remove", rem_ctl_remove, "remove a server", "remoractl remove shop 3\n"),
+    {.name = "replace",
+     .min_words = 1,
+     .max_words = 1,
+     .run = rem_ctl_replace,
+     .usage = "replace UPSTREAM -f FILE",
+     .options = WRITES | REM_CTL_FILE,
+     .needs = REM_CTL_FILE,
+     .words = "u",
+     .summary = "replace all its servers in one step",
+     .details =
+         "FILE holds a JSON array of servers, what show --json printed, or a server and its\n"
+         "settings per line; # begins a comment.\n",
+     .examples =
+         "remoractl replace shop -f saved.json\n"
+         "printf '10.0.1.1:8080\\n10.0.1.2:8080 backup\\n' | remoractl replace shop -f -\n"},
+    {.name = "create",
+     .min_words = 1,
+     .max_words = -1,
+     .run = rem_ctl_create,
+     .usage = "create UPSTREAM [-f FILE] [NAME=VALUE...]",
+     .options = WRITES | REM_CTL_FILE,
+     .words = "-=",
+     .summary = "make an upstream that no configuration names",
+     .details = "A VALUE that is JSON is taken as such. A proxy_pass with variables finds it.\n",
+     .examples = "remoractl create blue method=least_conn limits.max_requests=100\n"
+                 "remoractl create blue -f blue.json\n"},
+    {.name = "update",
+     .min_words = 1,
+     .max_words = -1,
+     .run = rem_ctl_update,
+     .usage = "update UPSTREAM [-f FILE] [NAME=VALUE...]",
+     .options = WRITES | REM_CTL_FILE,
+     .words = "u=",
+     .summary = "change an upstream's own settings (a merge patch)",
+     .examples = "remoractl update shop method=least_conn keepalive.connections=64\n"
+                 "remoractl update shop limits=null --dry-run\n"},
+    {.name = "delete",
+     .min_words = 1,
+     .max_words = 1,
+     .run = rem_ctl_delete,
+     .usage = "delete UPSTREAM",
+     .options = WRITES,
+     .words = "u",
+     .summary = "remove an upstream that was made at run time",
+     .examples = "remoractl delete blue\n"},
+    {.name = "apply",
+     .run = rem_ctl_apply,
+     .usage = "apply -f FILE",
+     .options = WRITES | REM_CTL_FILE | REM_CTL_PRUNE,
+     .needs = REM_CTL_FILE,
+     .words = "",
+     .summary = "bring upstreams to what a document says, all or nothing",
+     .details =
+         "FILE is JSON: {\"upstreams\": {NAME: {\"servers\": [...], ...}}}, where a list is the\n"
+         "servers alone and null removes an upstream made at run time; or what list --json\n"
+         "printed. What it does not say stays as it is. One transaction, sent again when others\n"
+         "change something meanwhile, unless --if-match says for which revision it is.\n",
+     .examples = "remoractl list --json > all.json\nremoractl apply -f all.json\n"
+                 "remoractl apply -f all.json --dry-run\n"
+                 "remoractl apply -f all.json --if-match 41 --prune\n"},
+    {.name = "diff",
+     .run = rem_ctl_diff,
+     .usage = "diff -f FILE",
+     .options = REM_CTL_IF_MATCH | REM_CTL_FILE | REM_CTL_PRUNE,
+     .needs = REM_CTL_FILE,
+     .words = "",
+     .summary = "what apply would change",
+     .details = "Exits with 0 when that is nothing, with 3 when it is something.\n",
+     .examples = "remoractl diff -f all.json\n"},
+    {.name = "history",
+     .max_words = 1,
+     .run = rem_ctl_history,
+     .usage = "history [REVISION]",
+     .options = REM_CTL_LIMIT,
+     .words = "r",
+     .summary = "the last revisions: when, who, what; or one in full",
+     .examples = "remoractl history --limit 10\nremoractl history 41\n"},
+    {.name = "rollback",
+     .min_words = 1,
+     .max_words = 1,
+     .run = rem_ctl_rollback,
+     .usage = "rollback REVISION",
+     .options = WRITES,
+     .words = "r",
+     .summary = "go back to what was in effect then",
+     .examples = "remoractl rollback 41 --dry-run\nremoractl rollback 41\n"},
+    {.name = "events",
+     .run = rem_ctl_events,
+     .usage = "events",
+     .options = REM_CTL_SINCE | REM_CTL_COUNT,
+     .words = "",
+     .summary = "revisions, health, ejections and restarts, as they happen",
+     .details = "The first word of a line is the event's number, for --since.\n",
+     .examples = "remoractl events\nremoractl events --since 0 --count 20\n"
+                 "remoractl events --json | jq -c 'select(.event == \"health\")'\n"},
+    {.name = "keyvals",
+     .max_words = 1,
+     .run = rem_ctl_keyvals,
+     .usage = "keyvals [ZONE]",
+     .words = "z",
+     .summary = "key-value zones, or the entries of one",
+     .examples = "remoractl keyvals\nremoractl keyvals routes\n"},
+    {.name = "keyval-set",
+     .min_words = 2,
+     .max_words = -1,
+     .run = rem_ctl_keyval_set,
+     .usage = "keyval-set ZONE KEY=VALUE...",
+     .options = WRITES | REM_CTL_TTL,
+     .words = "z-",
+     .summary = "add entries, or change them, in one step",
+     .examples = "remoractl keyval-set routes /beta=blue /shop=green\n"
+                 "remoractl keyval-set banned 10.0.0.0/8=1 --ttl 600\n"},
+    {.name = "keyval-delete",
+     .min_words = 2,
+     .max_words = -1,
+     .run = rem_ctl_keyval_delete,
+     .usage = "keyval-delete ZONE KEY...",
+     .options = WRITES,
+     .words = "z-",
+     .summary = "remove entries in one step",
+     .examples = "remoractl keyval-delete routes /beta\n"},
+    {.name = "splits",
+     .max_words = 1,
+     .run = rem_ctl_splits,
+     .usage = "splits [NAME]",
+     .words = "p",
+     .summary = "the shares of split_clients blocks",
+     .examples = "remoractl splits\nremoractl splits version\n"},
+    {.name = "split-set",
+     .min_words = 2,
+     .max_words = -1,
+     .run = rem_ctl_split_set,
+     .usage = "split-set NAME VALUE=PERCENT... [VALUE=*]",
+     .options = WRITES,
+     .words = "p-",
+     .summary = "change them",
+     .details = "* is what the others leave.\n",
+     .examples = "remoractl split-set version v1=90 'v2=*'\n"},
+    {.name = "state",
+     .max_words = 1,
+     .run = rem_ctl_state,
+     .usage = "state [explain]",
+     .words = "x",
+     .summary = "what is the configuration's, what was changed at run time, and what is kept",
+     .examples = "remoractl state explain\n"},
+    {.name = "status",
+     .run = rem_ctl_status,
+     .usage = "status",
+     .words = "",
+     .summary = "version, connections, workers, memory",
+     .examples = "remoractl status\n"},
+    {.name = "revision",
+     .run = rem_ctl_revision,
+     .usage = "revision",
+     .words = "",
+     .summary = "the published revision, and each worker's",
+     .examples = "remoractl revision\nremoractl revision --json | jq .revision\n"},
+    {.name = "ready",
+     .run = rem_ctl_ready,
+     .usage = "ready",
+     .words = "",
+     .summary = "ask whether it is; exits with 1 if not",
+     .examples = "until remoractl ready; do sleep 1; done\n"},
+    {.name = "metrics",
+     .run = rem_ctl_metrics,
+     .usage = "metrics [--detail]",
+     .options = REM_CTL_DETAIL,
+     .words = "",
+     .summary = "as Prometheus reads them",
+     .examples = "remoractl metrics --detail | grep shop\n"},
+    {.name = "completion",
+     .min_words = 1,
+     .max_words = 1,
+     .run = rem_ctl_completion,
+     .usage = "completion bash|zsh",
+     .words = "b",
+     .summary = "a script for the shell",
+     .examples = "source <(remoractl completion bash)\n"
+                 "remoractl completion zsh > ~/.zfunc/_remoractl\n"},
+    {.name = "help",
+     .max_words = 1,
+     .run = rem_ctl_help_run,
+     .usage = "help [COMMAND]",
+     .words = "c",
+     .summary = "this text, or that of a command",
+     .examples = "remoractl help apply\n"},
+    /* What the shells' scripts ask; not among the commands that are shown. */
+    {.name = "complete",
+     .min_words = 1,
+     .max_words = -1,
+     .run = rem_ctl_complete,
+     .usage = "complete -- WORD...",
+     .words = "",
+     .examples = ""},
+    {.name = NULL},
 };
 
 const struct rem_ctl_command *rem_ctl_command_find(const char *name)
 {
-    for (size_t i = 0; i < REM_COUNT(commands); i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
+    for (const struct rem_ctl_command *command = rem_ctl_commands; command->name != NULL; command++)
+        if (strcmp(command->name, name) == 0)
+            return command;
     return NULL;
 }

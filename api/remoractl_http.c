@@ -85,7 +85,7 @@ static int send_all(int fd, const struct rem_ctl_request *request, struct rem_st
 
 static int send_request(int fd, const struct rem_ctl_request *request, struct rem_err *err)
 {
-    char head[2048];
+    char head[8192];
     struct rem_put put;
     int rc;
 
@@ -97,6 +97,16 @@ static int send_request(int fd, const struct rem_ctl_request *request, struct re
         REM_PUT(&put, "If-Match: \"");
         rem_put_add(&put, rem_str_from(request->if_match));
         REM_PUT(&put, "\"\r\n");
+    }
+    if (request->token != NULL) {
+        REM_PUT(&put, "Authorization: Bearer ");
+        rem_put_add(&put, rem_str_from(request->token));
+        REM_PUT(&put, "\r\n");
+    }
+    if (request->last_id != NULL) {
+        REM_PUT(&put, "Last-Event-ID: ");
+        rem_put_add(&put, rem_str_from(request->last_id));
+        REM_PUT(&put, "\r\n");
     }
     if (request->body.n != 0) {
         REM_PUT(&put, "Content-Type: application/json\r\n");
@@ -153,7 +163,7 @@ static int take_chunked(struct rem_arena *arena, struct rem_str in, struct rem_s
 }
 
 /* Takes the answer apart, past interim ones. */
-static int take_answer(struct rem_str in, int *status, struct rem_sbuf *body)
+int rem_ctl_http_answer(struct rem_str in, int *status, struct rem_sbuf *body)
 {
     struct rem_h1_response response;
     struct rem_arena arena;
@@ -183,20 +193,34 @@ static int take_answer(struct rem_str in, int *status, struct rem_sbuf *body)
     return rc;
 }
 
-int rem_ctl_http(const struct rem_ctl_request *request, int *status, struct rem_sbuf *body,
-                 struct rem_err *err)
+int rem_ctl_http_send(const struct rem_ctl_request *request, int *out_fd, struct rem_err *err)
 {
-    struct rem_sbuf in;
     int fd = -1;
     int rc = open_connection(request->server, &fd, err);
 
     if (rc != 0)
         return rc;
-    rem_sbuf_init(&in);
     rc = send_request(fd, request, err);
-    if (rc == 0)
-        rc = read_all(fd, request, &in, err);
-    if (rc == 0 && take_answer(rem_sbuf_str(&in), status, body) != 0)
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    *out_fd = fd;
+    return 0;
+}
+
+int rem_ctl_http(const struct rem_ctl_request *request, int *status, struct rem_sbuf *body,
+                 struct rem_err *err)
+{
+    struct rem_sbuf in;
+    int fd = -1;
+    int rc = rem_ctl_http_send(request, &fd, err);
+
+    if (rc != 0)
+        return rc;
+    rem_sbuf_init(&in);
+    rc = read_all(fd, request, &in, err);
+    if (rc == 0 && rem_ctl_http_answer(rem_sbuf_str(&in), status, body) != 0)
         rc =
             rem_err_set(err, REM_EPROTO, "%s: the answer is not whole or no HTTP", request->server);
     close(fd);

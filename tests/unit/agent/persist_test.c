@@ -235,7 +235,7 @@ struct world {
     struct rem_log log;
     struct rem_persist persist;
     struct rem_persist_file files[FILES];
-    char paths[FILES][96];
+    char paths[FILES][512];
     char dir[64];
     int values[FILES]; /* what the files say */
     int made[FILES];
@@ -364,7 +364,7 @@ END_TEST
 START_TEST(a_failure_is_told_to_those_it_is_about)
 {
     struct world *w = &world;
-    char fresh[128];
+    char fresh[sizeof(w->paths[0]) + 8];
 
     world_init(_i == 1);
     snprintf(fresh, sizeof(fresh), "%s.new", w->paths[0]);

@@ -379,7 +379,7 @@ struct world {
     struct rem_log log;
     struct rem_persist persist;
     struct rem_store store;
-    char dir[64], path[96];
+    char dir[64], path[128];
 };
 
 static void on_saved(void *data, struct rem_save *save, int rc)

@@ -6,9 +6,18 @@
 
 /* The commands themselves need a server; here their shapes are enough. */
 static const struct rem_ctl_command commands[] = {
-    {"list", 0, 0, NULL, "list"},
-    {"set", 3, -1, NULL, "set ..."},
-    {"replace", 1, 1, NULL, "replace ..."},
+    {.name = "list", .usage = "list"},
+    {.name = "set", .min_words = 3, .max_words = -1, .usage = "set ..."},
+    {.name = "replace",
+     .min_words = 1,
+     .max_words = 1,
+     .usage = "replace ...",
+     .options = REM_CTL_FILE | REM_CTL_IF_MATCH,
+     .needs = REM_CTL_FILE},
+    {.name = "watch",
+     .max_words = 1,
+     .usage = "watch",
+     .options = REM_CTL_INTERVAL | REM_CTL_COUNT | REM_CTL_SINCE},
 };
 
 const struct rem_ctl_command *rem_ctl_command_find(const char *name)
@@ -18,6 +27,8 @@ const struct rem_ctl_command *rem_ctl_command_find(const char *name)
             return &commands[i];
     return NULL;
 }
+
+#define DEFAULT_SERVER REM_CTL_DEFAULT_SERVER
 
 /* Takes words apart at blanks. */
 static int parse(const char *line, const char *environment, struct rem_ctl_args *args,
@@ -32,7 +43,7 @@ static int parse(const char *line, const char *environment, struct rem_ctl_args 
     for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
         argv[argc++] = word;
     argv[argc] = NULL;
-    return rem_ctl_args_parse(argc, argv, environment, args, err);
+    return rem_ctl_args_parse(argc, argv, environment, environment, args, err);
 }
 
 static const struct {
@@ -65,6 +76,16 @@ static const struct {
     {"list -x", NULL, 0, NULL, NULL, NULL, false},
     {"list --jso", NULL, 0, NULL, NULL, NULL, false},
     {"list --json=1", NULL, 0, NULL, NULL, NULL, false},
+    {"list --if-match 1", NULL, 0, NULL, NULL, NULL, false},
+    {"replace u -f", NULL, 0, NULL, NULL, NULL, false},
+    {"watch -n 0.5 --count=3", "watch", 0, DEFAULT_SERVER, NULL, NULL, false},
+    {"watch --since 0 u", "watch", 1, DEFAULT_SERVER, NULL, NULL, false},
+    {"watch --count 0", NULL, 0, NULL, NULL, NULL, false},
+    {"watch --count x", NULL, 0, NULL, NULL, NULL, false},
+    {"watch -n 0", NULL, 0, NULL, NULL, NULL, false},
+    {"watch -n 1.", NULL, 0, NULL, NULL, NULL, false},
+    {"watch -n 1.2345", NULL, 0, NULL, NULL, NULL, false},
+    {"watch -n -1", NULL, 0, NULL, NULL, NULL, false},
     {"list --if-match 1x", NULL, 0, NULL, NULL, NULL, false},
     {"list --if-match -1", NULL, 0, NULL, NULL, NULL, false},
 };
@@ -95,10 +116,20 @@ START_TEST(test_server_choice)
 
     ck_assert_int_eq(parse("list", "unix:/env", &args, NULL), 0);
     ck_assert_str_eq(args.server, "unix:/env");
+    ck_assert_str_eq(args.token_file, "unix:/env");
+    ck_assert_int_eq(parse("list --token-file /t", "unix:/env", &args, NULL), 0);
+    ck_assert_str_eq(args.token_file, "/t");
     ck_assert_int_eq(parse("list -s unix:/x", "unix:/env", &args, NULL), 0);
     ck_assert_str_eq(args.server, "unix:/x");
     ck_assert_int_eq(parse("list", "", &args, NULL), 0);
     ck_assert_str_eq(args.server, DEFAULT_SERVER);
+    ck_assert_ptr_null(args.token_file);
+    ck_assert_int_eq(parse("watch", "", &args, NULL), 0);
+    ck_assert_uint_eq(args.interval_ms, 1000);
+    ck_assert_int_eq(parse("watch -n 2.05", "", &args, NULL), 0);
+    ck_assert_uint_eq(args.interval_ms, 2050);
+    ck_assert_int_eq(parse("set --help", "", &args, NULL), 0); /* no words are asked for */
+    ck_assert(args.help && strcmp(args.command->name, "set") == 0);
     ck_assert_int_eq(parse("--help", NULL, &args, NULL), 0);
     ck_assert(args.help);
 }

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What has been changed, by whom, as it happens, and the way back. */
+#include "api/remoractl_ask.h"
+#include "api/remoractl_commands.h"
+#include "api/remoractl_diff.h"
+#include "api/remoractl_events.h"
+#include "api/remoractl_table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- history ---- */
+
+static void print_list(const json_t *list)
+{
+    struct rem_ctl_table table;
+
+    rem_ctl_table_init(&table);
+    rem_ctl_table_add(&table, json_pack("[s,s,s,s]", "REVISION", "AT", "WHO", "WHAT"));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+        const char *what = rem_ctl_text(one, "what");
+        char *line = what[0] == '\0' ? rem_ctl_diff_line(one) : NULL;
+        rem_ctl_table_add(&table, json_pack("[I,s,s,s]", rem_ctl_number(one, "revision"),
+                                            rem_ctl_text(one, "at"), rem_ctl_text(one, "who"),
+                                            line != NULL ? line : what));
+        free(line);
+    }
+    rem_ctl_table_print(&table, stdout);
+    rem_ctl_table_fini(&table);
+}
+
+static int history_one(const struct rem_ctl_args *args)
+{
+    char *path = rem_ctl_path(args, "/v1/history/%s", args->words[0]);
+    json_t *answer;
+    int rc;
+
+    if (path == NULL)
+        return rem_ctl_no_memory();
+    rc = rem_ctl_ask_shown(args, "GET", path, NULL, &answer);
+    free(path);
+    if (answer == NULL)
+        return rc;
+    (void)printf("revision %" JSON_INTEGER_FORMAT " at %s, by %s%s%s\n",
+                 rem_ctl_number(answer, "revision"), rem_ctl_text(answer, "at"),
+                 rem_ctl_text(answer, "who"), rem_ctl_text(answer, "what")[0] != '\0' ? ": " : "",
+                 rem_ctl_text(answer, "what"));
+    (void)rem_ctl_diff_print(answer);
+    json_decref(answer);
+    return rc;
+}
+
+int rem_ctl_history(const struct rem_ctl_args *args)
+{
+    char path[64] = "/v1/history";
+    json_t *answer;
+    int rc;
+
+    if (args->word_count == 1)
+        return history_one(args);
+    if (rem_ctl_given(args, REM_CTL_LIMIT))
+        (void)snprintf(path, sizeof(path), "/v1/history?limit=%" PRIu64, args->limit);
+    rc = rem_ctl_ask_shown(args, "GET", path, NULL, &answer);
+    if (answer != NULL)
+        print_list(json_object_get(answer, "history"));
+    json_decref(answer);
+    return rc;
+}
+
+int rem_ctl_rollback(const struct rem_ctl_args *args)
+{
+    char *path = rem_ctl_path(args, "/v1/rollback/%s", args->words[0]);
+    json_t *answer;
+    size_t i;
+    json_t *one;
+    int rc;
+
+    if (path == NULL)
+        return rem_ctl_no_memory();
+    rc = rem_ctl_ask_shown(args, "POST", path, NULL, &answer);
+    free(path);
+    if (answer == NULL)
+        return rc;
+    rem_ctl_print_change(answer);
+    json_array_foreach(json_object_get(answer, "not_restored"), i, one)
+    {
+        char *text = json_dumps(one, JSON_COMPACT | JSON_ENCODE_ANY);
+        (void)printf("not restored: %s\n", json_is_string(one) ? json_string_value(one)
+                                           : text != NULL      ? text
+                                                               : "?");
+        free(text);
+    }
+    json_decref(answer);
+    return rc;
+}
+
+/* ---- events ---- */
+
+/* What an event says besides what all say, "key=value" each. */
+static void print_rest(const json_t *data)
+{
+    static const char *const known[] = {"sequence", "at", "revision", "upstreams", "tables"};
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)data, key, value)
+    {
+        bool skip = false;
+        char *text;
+        for (size_t i = 0; i < REM_COUNT(known); i++)
+            skip = skip || strcmp(key, known[i]) == 0;
+        if (skip)
+            continue;
+        text = json_is_string(value) ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        (void)printf(" %s=%s", key, text != NULL ? text : rem_ctl_text(data, key));
+        free(text);
+    }
+}
+
+static void print_event(const struct rem_ctl_args *args, const struct rem_ctl_event *event)
+{
+    char *line;
+
+    if (args->json) {
+        json_t *whole =
+            json_pack("{s:s,s:s,s:O}", "id", event->id, "event", event->kind, "data", event->data);
+        (void)json_dumpf(whole, stdout, JSON_COMPACT);
+        (void)fputc('\n', stdout);
+        json_decref(whole);
+    } else {
+        line = rem_ctl_diff_line(event->data);
+        (void)printf("%s %s %s revision=%" JSON_INTEGER_FORMAT, event->id,
+                     rem_ctl_text(event->data, "at"), event->kind,
+                     rem_ctl_number(event->data, "revision"));
+        print_rest(event->data);
+        (void)printf("%s%s\n", line != NULL && line[0] != '\0' ? " " : "",
+                     line != NULL ? line : "");
+        free(line);
+    }
+    (void)fflush(stdout); /* somebody may be looking, or reading line by line */
+}
+
+int rem_ctl_events(const struct rem_ctl_args *args)
+{
+    struct rem_ctl_events events;
+    struct rem_ctl_event event;
+    char since[32] = "";
+    uint64_t n = 0;
+    int rc, ended = 0;
+
+    if (rem_ctl_given(args, REM_CTL_SINCE))
+        (void)snprintf(since, sizeof(since), "%" PRIu64, args->since);
+    rc = rem_ctl_events_open(args, since[0] != '\0' ? since : NULL, false, &events);
+    while (rc == REM_CTL_OK && (args->count == 0 || n < args->count)) {
+        ended = rem_ctl_events_next(&events, -1, &event);
+        if (ended == REM_EAGAIN)
+            continue;
+        if (ended != REM_OK)
+            break;
+        print_event(args, &event);
+        json_decref(event.data);
+        if (ferror(stdout))
+            break;
+        n++;
+    }
+    rem_ctl_events_close(&events);
+    if (rc == REM_CTL_OK && ended != REM_OK)
+        rc = rem_ctl_complain("%s: the events ended", args->server);
+    return rc;
+}
