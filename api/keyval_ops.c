@@ -110,6 +110,7 @@ int rem_keyval_begin(struct rem_api_call *call, const struct rem_keyval_spec *sp
     rc = rem_change_table_get(call->api->change, REM_TABLE_KEYVAL, spec->name, &table);
     rc = rem_keyval_edit_init(&op->edit, spec->type, bytes_of(spec, rc, &table), now_ms(call));
     op->begun = rc == 0;
+    op->edit.max_size = spec->size;
     return rc == 0 ? 0 : no_memory(call);
 }
 

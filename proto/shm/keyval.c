@@ -66,14 +66,9 @@ static void shorten(struct rem_keyval_net *net, unsigned bits)
 
 /* ---- the bytes ---- */
 
-static const struct rem_keyval_head *head_of(struct rem_str bytes)
-{
-    return (const struct rem_keyval_head *)(const void *)bytes.p;
-}
-
 bool rem_keyval_valid(struct rem_str bytes, enum rem_keyval_type type)
 {
-    const struct rem_keyval_head *head = head_of(bytes);
+    const struct rem_keyval_head *head = rem_keyval_head_of(bytes);
 
     return bytes.n >= sizeof(*head) && head->magic == REM_KEYVAL_MAGIC && head->size == bytes.n &&
            head->type == (uint32_t)type;
@@ -81,12 +76,12 @@ bool rem_keyval_valid(struct rem_str bytes, enum rem_keyval_type type)
 
 size_t rem_keyval_count(struct rem_str bytes)
 {
-    return bytes.n != 0 ? head_of(bytes)->count : 0;
+    return bytes.n != 0 ? rem_keyval_head_of(bytes)->count : 0;
 }
 
 void rem_keyval_at(struct rem_str bytes, size_t index, struct rem_keyval_entry *out)
 {
-    const struct rem_keyval_head *head = head_of(bytes);
+    const struct rem_keyval_head *head = rem_keyval_head_of(bytes);
     const struct rem_keyval_item *item = rem_keyval_items(head) + index;
 
     out->key = rem_keyval_text(head, item->key_off, item->key_len);
@@ -99,43 +94,42 @@ static const uint32_t *index_of(const struct rem_keyval_head *head)
     return (const uint32_t *)(const void *)((const char *)head + head->index_off);
 }
 
-/* The entry with the key, or REM_KEYVAL_NONE. */
-static uint32_t find_key(const struct rem_keyval_head *head, struct rem_str key)
+uint32_t rem_keyval_find_id(const struct rem_keyval_head *head, const struct rem_keyval_id *id)
 {
     const struct rem_keyval_item *items = rem_keyval_items(head);
     const uint32_t *index = index_of(head);
-    uint64_t hash = rem_siphash(head->seed, key.p, key.n);
 
-    for (uint32_t i = (uint32_t)hash & head->mask;; i = (i + 1) & head->mask) {
+    for (uint32_t i = (uint32_t)id->hash & head->mask;; i = (i + 1) & head->mask) {
         const struct rem_keyval_item *item = items + index[i];
 
         if (index[i] == REM_KEYVAL_NONE)
             return REM_KEYVAL_NONE;
-        if (item->hash == hash &&
-            rem_str_eq(rem_keyval_text(head, item->key_off, item->key_len), key))
+        if (item->hash != id->hash)
+            continue;
+        if (head->type == REM_KEYVAL_IP
+                ? rem_keyval_net_eq(&rem_keyval_nets(head)[index[i]], &id->net)
+                : rem_str_eq(rem_keyval_text(head, item->key_off, item->key_len), id->key))
             return index[i];
     }
+}
+
+static uint32_t find_key(const struct rem_keyval_head *head, struct rem_str key)
+{
+    const struct rem_keyval_id id = {.hash = rem_siphash(head->seed, key.p, key.n), .key = key};
+
+    return rem_keyval_find_id(head, &id);
 }
 
 static uint32_t find_net(const struct rem_keyval_head *head, const struct rem_keyval_net *net)
 {
-    const struct rem_keyval_net *nets =
-        (const struct rem_keyval_net *)(const void *)((const char *)head + head->nets_off);
-    const struct rem_keyval_item *items = rem_keyval_items(head);
-    const uint32_t *index = index_of(head);
-    uint64_t hash = rem_keyval_net_hash(head->seed, net);
+    const struct rem_keyval_id id = {.hash = rem_keyval_net_hash(head->seed, net), .net = *net};
 
-    for (uint32_t i = (uint32_t)hash & head->mask;; i = (i + 1) & head->mask) {
-        if (index[i] == REM_KEYVAL_NONE)
-            return REM_KEYVAL_NONE;
-        if (items[index[i]].hash == hash && rem_keyval_net_eq(&nets[index[i]], net))
-            return index[i];
-    }
+    return rem_keyval_find_id(head, &id);
 }
 
 int rem_keyval_find(struct rem_str bytes, struct rem_str key, struct rem_keyval_entry *out)
 {
-    const struct rem_keyval_head *head = head_of(bytes);
+    const struct rem_keyval_head *head = rem_keyval_head_of(bytes);
     struct rem_keyval_net net;
     uint32_t at = REM_KEYVAL_NONE;
 

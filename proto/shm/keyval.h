@@ -77,17 +77,20 @@ bool rem_keyval_lookup(const void *bytes, struct rem_str text, uint64_t now_ms,
 
 struct rem_keyval_slot;
 
-/* A zone that is being edited.  Keys and values are borrowed, from the table's bytes and from
- * whoever gave them, until build. */
+/* A zone that is being edited: what it begins with, and the entries that were touched.  The bytes
+ * that it begins with, keys and values are borrowed until build. */
 struct rem_keyval_edit {
     enum rem_keyval_type type;
     uint64_t seed[2];
-    struct rem_keyval_slot *slots; /* owned */
+    struct rem_str base;           /* empty: nothing */
+    struct rem_keyval_slot *slots; /* owned; of touched entries */
     uint32_t *index;               /* owned; slot or REM_SHM_NONE; `mask` + 1 of them */
     uint32_t mask;
-    uint32_t used, room; /* slots, removed ones included */
-    uint32_t count;      /* entries */
-    size_t text_size;    /* of keys and values */
+    uint32_t used, room;      /* slots */
+    uint32_t count;           /* entries */
+    size_t text_size;         /* of their keys and values */
+    uint64_t first_expiry_ms; /* of what is left of the base; 0: none */
+    size_t max_size; /* build may leave room for more entries, up to that; 0: it leaves none */
 };
 
 /* `bytes` may be empty: a new zone.  Entries that are dead at `now_ms` are left out.
@@ -110,7 +113,7 @@ int rem_keyval_edit_remove(struct rem_keyval_edit *edit, struct rem_str key) REM
 
 void rem_keyval_edit_clear(struct rem_keyval_edit *edit);
 
-/* How many bytes build makes. */
+/* How many bytes the zone takes, without any room. */
 size_t rem_keyval_edit_size(const struct rem_keyval_edit *edit);
 
 /* The zone as it stands, as a table has it.  *out is the caller's (free).

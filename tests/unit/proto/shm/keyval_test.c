@@ -10,7 +10,10 @@ static struct rem_str build(struct rem_keyval_edit *edit)
     struct rem_str bytes;
 
     ck_assert_int_eq(rem_keyval_edit_build(edit, &bytes), 0);
-    ck_assert_uint_eq(bytes.n, rem_keyval_edit_size(edit));
+    if (edit->max_size == 0)
+        ck_assert_uint_eq(bytes.n, rem_keyval_edit_size(edit));
+    else
+        ck_assert_uint_le(bytes.n, edit->max_size);
     ck_assert(rem_keyval_valid(bytes, edit->type));
     rem_keyval_edit_fini(edit);
     return bytes;
@@ -202,12 +205,56 @@ START_TEST(bounds)
 }
 END_TEST
 
-/* Thousands of steps, against a plain array. */
-enum { KEYS = 500, STEPS = 20000 };
+/* Thousands of steps, against a plain array; with and without room, so that the bytes are both laid
+ * out anew and changed in a copy. */
+enum { KEYS = 500, STEPS = 5000, ROOM = 64 << 10 };
+
+static char values[KEYS][16], keys[KEYS][24];
+
+static void begin(struct rem_keyval_edit *edit, int run, struct rem_str zone)
+{
+    ck_assert_int_eq(rem_keyval_edit_init(edit, (enum rem_keyval_type)(run / 2), zone, NOW), 0);
+    edit->max_size = run % 2 == 0 ? 0 : ROOM;
+}
+
+/* Is all in the zone that is in the array, and nothing else? */
+static void compare(struct rem_str zone, size_t count)
+{
+    struct rem_keyval_entry entry;
+
+    ck_assert_uint_eq(rem_keyval_count(zone), count);
+    for (int i = 0; i < KEYS; i++) {
+        int rc = rem_keyval_find(zone, rem_str_from(keys[i]), &entry);
+
+        ck_assert_int_eq(rc, values[i][0] != '\0' ? 0 : REM_ENOTFOUND);
+        if (rc == 0)
+            ck_assert(rem_str_is(entry.key, keys[i]) && rem_str_is(entry.value, values[i]));
+        if (rc == 0)
+            ck_assert_str_eq(look(zone, keys[i], NOW), values[i]);
+    }
+}
+
+static size_t step(struct rem_keyval_edit *edit, int number, uint32_t random, size_t count)
+{
+    int k = (int)(random >> 8) % KEYS;
+    bool there = values[k][0] != '\0', removes = random >> 30 == 0;
+    struct rem_keyval_entry entry;
+
+    ck_assert_int_eq(rem_keyval_edit_get(edit, rem_str_from(keys[k]), &entry),
+                     there ? 0 : REM_ENOTFOUND);
+    if (removes) {
+        ck_assert_int_eq(rem_keyval_edit_remove(edit, rem_str_from(keys[k])),
+                         there ? 0 : REM_ENOTFOUND);
+        values[k][0] = '\0';
+        return count - there;
+    }
+    (void)snprintf(values[k], sizeof(values[k]), "v%d", number);
+    ck_assert_int_eq(put(edit, keys[k], values[k], number % 2 == 0 ? 0 : NOW + 1), 0);
+    return count + !there;
+}
 
 START_TEST(does_what_a_plain_array_does)
 {
-    static char values[KEYS][16], keys[KEYS][24];
     struct rem_keyval_edit edit;
     struct rem_str zone = {"", 0};
     uint32_t random = 7 + (uint32_t)_i;
@@ -215,48 +262,56 @@ START_TEST(does_what_a_plain_array_does)
 
     memset(values, 0, sizeof(values));
     for (int i = 0; i < KEYS; i++)
-        (void)snprintf(keys[i], sizeof(keys[i]), _i == REM_KEYVAL_IP ? "10.%d.0.0/%d" : "key%d.%d",
-                       i % 100, i / 100 + 16);
-    ck_assert_int_eq(rem_keyval_edit_init(&edit, (enum rem_keyval_type)_i, zone, NOW), 0);
-    for (int step = 0; step < STEPS; step++) {
-        int k = (int)((random = random * 1664525 + 1013904223) >> 8) % KEYS;
-        struct rem_str key = rem_str_from(keys[k]);
-        bool removes = random >> 30 == 0;
-        struct rem_keyval_entry entry;
-
-        ck_assert_int_eq(rem_keyval_edit_get(&edit, key, &entry),
-                         values[k][0] != '\0' ? 0 : REM_ENOTFOUND);
-        if (removes) {
-            ck_assert_int_eq(rem_keyval_edit_remove(&edit, key),
-                             values[k][0] != '\0' ? 0 : REM_ENOTFOUND);
-            count -= values[k][0] != '\0';
-            values[k][0] = '\0';
-        } else {
-            count += values[k][0] == '\0';
-            (void)snprintf(values[k], sizeof(values[k]), "v%d", step);
-            /* The text must live until the build. */
-            if (step % 2 == 0)
-                ck_assert_int_eq(put(&edit, keys[k], values[k], 0), 0);
-            else
-                ck_assert_int_eq(put(&edit, keys[k], values[k], NOW + 1), 0);
-        }
-        if (random % 64 == 0) {
-            struct rem_str next = build(&edit);
-            if (zone.n != 0)
-                release(zone);
-            zone = next;
-            ck_assert_uint_eq(rem_keyval_count(zone), count);
-            for (int i = 0; i < KEYS; i++)
-                ck_assert_int_eq(rem_keyval_find(zone, rem_str_from(keys[i]), &entry),
-                                 values[i][0] != '\0' ? 0 : REM_ENOTFOUND);
-            ck_assert_int_eq(rem_keyval_edit_init(&edit, (enum rem_keyval_type)_i, zone, NOW), 0);
-        }
+        (void)snprintf(keys[i], sizeof(keys[i]),
+                       _i / 2 == REM_KEYVAL_IP ? "10.%d.0.0/%d" : "key%d.%d", i % 100,
+                       i / 100 + 16);
+    begin(&edit, _i, zone);
+    for (int number = 0; number < STEPS; number++) {
+        random = random * 1664525 + 1013904223;
+        count = step(&edit, number, random, count);
+        if (random % 32 != 0)
+            continue;
+        struct rem_str next = build(&edit);
+        if (zone.n != 0)
+            release(zone);
+        zone = next;
+        compare(zone, count);
+        begin(&edit, _i, zone);
     }
     rem_keyval_edit_clear(&edit);
     release(zone);
     zone = build(&edit);
     ck_assert_uint_eq(rem_keyval_count(zone), 0);
     ck_assert_str_eq(look(zone, "key1.16", NOW), "(none)");
+    release(zone);
+}
+END_TEST
+
+START_TEST(what_is_full_is_laid_out_tightly)
+{
+    static char value[100];
+    struct rem_keyval_edit edit;
+    struct rem_str zone = {"", 0};
+    int n = 0;
+
+    memset(value, 'x', sizeof(value) - 1);
+    for (;; n++) {
+        char key[24];
+        (void)snprintf(key, sizeof(key), "key%d", n);
+        ck_assert_int_eq(rem_keyval_edit_init(&edit, REM_KEYVAL_STRING, zone, NOW), 0);
+        edit.max_size = REM_KEYVAL_SIZE_MIN;
+        ck_assert_int_eq(put(&edit, key, value, 0), 0);
+        if (rem_keyval_edit_size(&edit) > edit.max_size)
+            break;
+        struct rem_str next = build(&edit);
+        if (zone.n != 0)
+            release(zone);
+        zone = next;
+    }
+    rem_keyval_edit_fini(&edit);
+    ck_assert_uint_eq(rem_keyval_count(zone), (size_t)n);
+    ck_assert_int_gt(n, 45);
+    ck_assert_str_ne(look(zone, "key0", NOW), "(none)");
     release(zone);
 }
 END_TEST
@@ -286,7 +341,8 @@ int main(void)
     tcase_add_test(tcase, entries_die);
     tcase_add_test(tcase, one_network_is_one_key);
     tcase_add_test(tcase, bounds);
-    tcase_add_loop_test(tcase, does_what_a_plain_array_does, 0, REM_KEYVAL_TYPES);
+    tcase_add_loop_test(tcase, does_what_a_plain_array_does, 0, 2 * REM_KEYVAL_TYPES);
+    tcase_add_test(tcase, what_is_full_is_laid_out_tightly);
     tcase_add_test(tcase, types_have_names);
     suite_add_tcase(suite, tcase);
     return fix_run(suite);
