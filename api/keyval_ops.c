@@ -230,11 +230,12 @@ int rem_keyval_stage(struct rem_api_call *call, struct rem_keyval_op *op)
     rc = rem_keyval_edit_build(&op->edit, &bytes);
     if (rc != 0)
         return rem_call_fault(call, rc, NULL);
-    rc = rem_change_table(call->api->change, REM_TABLE_KEYVAL, op->spec->name, bytes,
-                          rem_keyval_config_hash(op->spec), &err);
-    free((void *)(uintptr_t)bytes.p);
-    if (rc != 0)
+    rc = rem_change_table_take(call->api->change, REM_TABLE_KEYVAL, op->spec->name, &bytes,
+                               rem_keyval_config_hash(op->spec), &err);
+    if (rc != 0) {
+        free((void *)(uintptr_t)bytes.p);
         return rem_call_fault(call, rc, &err);
+    }
     call->is_staged = true;
     return 0;
 }

@@ -35,6 +35,8 @@ void rem_change_free(struct rem_change **change)
     freed->writer->change = NULL;
     rem_arena_reset(&freed->arena);
     free(freed->items);
+    for (size_t i = 0; i < freed->table_count; i++)
+        free(freed->tables[i].owned);
     free(freed->tables);
     freed->magic = 0;
     free(freed);

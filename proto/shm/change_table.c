@@ -73,37 +73,64 @@ static int remove_table(struct rem_change_table_item *item, struct rem_err *err)
     return REM_OK;
 }
 
-int rem_change_table(struct rem_change *change, enum rem_table_kind kind, struct rem_str name,
-                     struct rem_str bytes, uint64_t config_hash, struct rem_err *err)
+/* Errors: those of rem_change_table; *out is the table's place. */
+static int begin_step(struct rem_change *change, enum rem_table_kind kind, struct rem_str name,
+                      struct rem_change_table_item **out, struct rem_err *err)
 {
-    struct rem_change_table_item *item;
-    struct rem_str copy = REM_STR("");
     int rc;
 
     if (name.n == 0 || name.n > REM_TABLE_NAME_MAX)
         return rem_err_set(err, REM_EINVAL, "invalid name of a table");
-    rc = rem_change_table_item(change, kind, name, &item);
-    if (rc == REM_OK && bytes.p == NULL)
-        return remove_table(item, err);
-    if (rc == REM_OK && bytes.n != 0) {
-        char *to = rem_arena_alloc(&change->arena, bytes.n + REM_SHM_UNIT);
-        if (to == NULL)
-            rc = REM_ENOMEM;
-        else
-            copy.p = (char *)(((uintptr_t)to + REM_SHM_UNIT - 1) / REM_SHM_UNIT * REM_SHM_UNIT);
-    }
-    if (rc != REM_OK)
-        return rem_err_set(err, rc, "out of memory");
-    if (bytes.n != 0)
-        memcpy((char *)(uintptr_t)copy.p, bytes.p, bytes.n);
-    copy.n = bytes.n;
+    rc = rem_change_table_item(change, kind, name, out);
+    return rc == REM_OK ? rc : rem_err_set(err, rc, "out of memory");
+}
+
+/* Bytes that an earlier step brought go: a turn may have many about one large table. */
+static void set_bytes(struct rem_change_table_item *item, void *bytes, size_t n,
+                      uint64_t config_hash)
+{
+    free(item->owned);
+    item->owned = bytes;
     if (!item->exists)
         item->flags = 0;
-    item->now.bytes = copy;
+    item->now.bytes = rem_str_make(bytes, n);
     item->now.config_hash = config_hash;
     item->now.uid = 0;
     item->now.declared = item->flags & REM_TABLE_DECLARED;
     item->exists = item->touched = true;
+}
+
+int rem_change_table(struct rem_change *change, enum rem_table_kind kind, struct rem_str name,
+                     struct rem_str bytes, uint64_t config_hash, struct rem_err *err)
+{
+    struct rem_change_table_item *item;
+    char *copy;
+    int rc = begin_step(change, kind, name, &item, err);
+
+    if (rc != REM_OK)
+        return rc;
+    if (bytes.p == NULL)
+        return remove_table(item, err);
+    copy = aligned_alloc(REM_SHM_UNIT, (bytes.n / REM_SHM_UNIT + 1) * REM_SHM_UNIT);
+    if (copy == NULL)
+        return rem_err_set(err, REM_ENOMEM, "out of memory");
+    if (bytes.n != 0)
+        memcpy(copy, bytes.p, bytes.n);
+    set_bytes(item, copy, bytes.n, config_hash);
+    return REM_OK;
+}
+
+int rem_change_table_take(struct rem_change *change, enum rem_table_kind kind, struct rem_str name,
+                          struct rem_str *bytes, uint64_t config_hash, struct rem_err *err)
+{
+    struct rem_change_table_item *item;
+    int rc = begin_step(change, kind, name, &item, err);
+
+    if (rc != REM_OK)
+        return rc;
+    REM_CHECK((uintptr_t)bytes->p % REM_SHM_UNIT == 0);
+    set_bytes(item, (void *)(uintptr_t)bytes->p, bytes->n, config_hash);
+    *bytes = REM_STR("");
     return REM_OK;
 }
 

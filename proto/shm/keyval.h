@@ -116,7 +116,7 @@ void rem_keyval_edit_clear(struct rem_keyval_edit *edit);
 /* How many bytes the zone takes, without any room. */
 size_t rem_keyval_edit_size(const struct rem_keyval_edit *edit);
 
-/* The zone as it stands, as a table has it.  *out is the caller's (free).
+/* The zone as it stands, as a table has it.  *out is the caller's (free) and aligned to 64.
  * Errors: REM_ENOMEM, REM_EFULL (2 GB and more). */
 int rem_keyval_edit_build(struct rem_keyval_edit *edit, struct rem_str *out) REM_MUST_CHECK;
 

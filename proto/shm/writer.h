@@ -105,6 +105,12 @@ int rem_change_table(struct rem_change *change, enum rem_table_kind kind, struct
                      struct rem_str bytes, uint64_t config_hash,
                      struct rem_err *err) REM_MUST_CHECK;
 
+/* The same with bytes that become the change's own: aligned to 64, from aligned_alloc, and empty
+ * afterwards; on failure they stay the caller's. */
+int rem_change_table_take(struct rem_change *change, enum rem_table_kind kind, struct rem_str name,
+                          struct rem_str *bytes, uint64_t config_hash,
+                          struct rem_err *err) REM_MUST_CHECK;
+
 /* The table as the change would leave it.  Returns: borrowed until its next step, commit or free.
  * Errors: REM_ENOTFOUND. */
 int rem_change_table_get(struct rem_change *change, enum rem_table_kind kind, struct rem_str name,

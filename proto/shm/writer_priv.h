@@ -263,8 +263,9 @@ struct rem_change_item {
 };
 
 struct rem_change_table_item {
-    struct rem_table now; /* name and new bytes in the change's arena; bytes aligned */
+    struct rem_table now; /* its name is in the change's arena */
     struct rem_table before;
+    void *owned;    /* new bytes, aligned; NULL: none yet */
     uint32_t flags; /* enum rem_shm_table_flag */
     bool existed, exists, touched;
 };

@@ -184,6 +184,31 @@ static uint64_t reconcile(uint64_t generation, const struct rem_table_spec *spec
     return rem_writer_revision(fix.writer);
 }
 
+START_TEST(bytes_may_be_given_away)
+{
+    struct rem_str bytes = {aligned_alloc(REM_SHM_UNIT, REM_SHM_UNIT), 3};
+    struct rem_change *change;
+    struct rem_commit commit;
+    struct rem_table table;
+
+    memcpy((char *)(uintptr_t)bytes.p, "new", 3);
+    ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
+    ck_assert_int_eq(
+        rem_change_table(change, REM_TABLE_KEYVAL, REM_STR("k"), REM_STR("old"), 1, NULL), REM_OK);
+    ck_assert_int_eq(rem_change_table_take(change, REM_TABLE_KEYVAL, REM_STR(""), &bytes, 1, NULL),
+                     REM_EINVAL);
+    ck_assert(rem_str_is(bytes, "new")); /* still ours */
+    ck_assert_int_eq(rem_change_table_take(change, REM_TABLE_KEYVAL, REM_STR("k"), &bytes, 1, NULL),
+                     REM_OK);
+    ck_assert_uint_eq(bytes.n, 0);
+    ck_assert_int_eq(rem_change_table_get(change, REM_TABLE_KEYVAL, REM_STR("k"), &table), REM_OK);
+    ck_assert(rem_str_is(table.bytes, "new") && table.uid == 0);
+    ck_assert_int_eq(rem_change_commit(change, REM_REVISION_ANY, &commit, NULL), REM_OK);
+    rem_change_free(&change);
+    ck_assert(table_is(REM_TABLE_KEYVAL, "k", "new"));
+}
+END_TEST
+
 START_TEST(a_reload_keeps_what_its_file_did_not_change)
 {
     struct rem_table_spec specs[] = {
@@ -270,6 +295,7 @@ int main(void)
     tcase_add_test(tcase, an_old_one_is_freed_when_readers_have_passed);
     tcase_add_test(tcase, a_successor_finds_tables_by_walking);
     tcase_add_test(tcase, steps_of_a_change_see_each_other);
+    tcase_add_test(tcase, bytes_may_be_given_away);
     tcase_add_test(tcase, a_reload_keeps_what_its_file_did_not_change);
     tcase_add_test(tcase, a_full_region_changes_nothing);
     suite_add_tcase(suite, tcase);
