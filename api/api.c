@@ -395,6 +395,7 @@ int rem_api_publish(struct rem_api *api, struct rem_commit *out)
 void rem_api_finish(struct rem_api_staged *staged, bool applied, struct rem_api_response *response)
 {
     json_t *body = staged->body;
+    struct rem_sbuf more = response->body;
 
     staged->body = NULL;
     if (body == NULL)
@@ -407,7 +408,15 @@ void rem_api_finish(struct rem_api_staged *staged, bool applied, struct rem_api_
         json_decref(body);
         body = NULL;
     }
+    rem_sbuf_init(&response->body);
     rem_json_answer(response, body);
+    if (more.n != 0 && !response->body.failed) {
+        response->body.p[response->body.n - 1] = ',';
+        rem_sbuf_add(&response->body, rem_sbuf_str(&more));
+        rem_sbuf_addc(&response->body, '}');
+    }
+    response->body.failed = response->body.failed || more.failed;
+    rem_sbuf_fini(&more);
 }
 
 void rem_api_finish_failed(struct rem_api_staged *staged, const struct rem_api_request *request,

@@ -80,7 +80,9 @@ struct rem_api {
 
 /* A request whose change waits for the publish. */
 struct rem_api_staged {
-    json_t *body; /* owned; of a /v1 answer, which gets revision and applied; NULL: plain */
+    /* Owned; of a /v1 answer, which gets revision and applied; NULL: plain.  The response's body
+     * has further members of it as text. */
+    json_t *body;
     struct rem_commit commit;
     bool is_change; /* was staged, so that success means a publish */
     uint64_t base;  /* the revision before */

@@ -109,9 +109,6 @@ int rem_plus_server_delete(struct rem_api_call *call);
 /* All names of an upstream as servers, in a new list.  NULL without memory. */
 json_t *rem_plus_names_json(struct rem_api_call *call, struct rem_str upstream, bool staged);
 
-/* A server; one that was found for a name says for which.  NULL without memory. */
-json_t *rem_plus_server_json(const struct rem_server_spec *spec);
-
 /* The names of an upstream, read when first needed. */
 struct rem_plus_names {
     struct rem_str upstream;

@@ -93,19 +93,6 @@ json_t *rem_plus_names_json(struct rem_api_call *call, struct rem_str upstream, 
     return NULL;
 }
 
-json_t *rem_plus_server_json(const struct rem_server_spec *spec)
-{
-    json_t *object = rem_server_json_make(spec);
-
-    if (object == NULL || spec->parent == 0)
-        return object;
-    if (json_object_set_new(object, "parent",
-                            json_sprintf("%u", REM_NAMES_ID + spec->parent - 1)) == 0)
-        return object;
-    json_decref(object);
-    return NULL;
-}
-
 struct rem_str rem_plus_service(struct rem_api_call *call, struct rem_plus_names *names,
                                 uint32_t parent)
 {

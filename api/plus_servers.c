@@ -82,19 +82,33 @@ static int step_done(struct rem_api_call *call, int rc, const struct rem_err *er
 
 /* ---- reading ---- */
 
-/* Names first, then servers in the order of the set.  NULL without memory. */
-static json_t *list_json(struct rem_api_call *call, const struct rem_upstream_spec *spec,
-                         bool is_staged)
+/* Names first, then servers in the order of the set. */
+static int answer_list(struct rem_api_call *call, const struct rem_upstream_spec *spec,
+                       bool is_staged)
 {
-    json_t *list = rem_plus_names_json(call, spec->name, is_staged);
+    struct rem_sbuf *out = &call->response->body;
+    json_t *names = rem_plus_names_json(call, spec->name, is_staged);
+    bool some = json_array_size(names) != 0;
 
-    for (size_t i = 0; list != NULL && i < spec->server_count; i++) {
-        if (json_array_append_new(list, rem_plus_server_json(&spec->servers[i])) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
-    }
-    return list;
+    call->response->status = 200;
+    rem_json_answer(call->response, names);
+    if (out->failed)
+        return 0;
+    out->n--; /* the bracket */
+    if (some && spec->server_count != 0)
+        rem_sbuf_addc(out, ',');
+    rem_server_json_put_list(out, spec->servers, spec->server_count, REM_NAMES_ID);
+    rem_sbuf_addc(out, ']');
+    return 0;
+}
+
+static int answer_server(struct rem_api_call *call, int status, const struct rem_server_spec *spec)
+{
+    call->response->status = status;
+    call->response->content_type = REM_API_JSON;
+    rem_sbuf_clear(&call->response->body);
+    rem_server_json_put(&call->response->body, spec, REM_NAMES_ID);
+    return 0;
 }
 
 int rem_plus_servers(struct rem_api_call *call)
@@ -102,7 +116,7 @@ int rem_plus_servers(struct rem_api_call *call)
     struct rem_upstream_spec spec;
     int rc = published(call, &spec);
 
-    return rc == 0 ? rem_call_answer(call, 200, list_json(call, &spec, false)) : rc;
+    return rc == 0 ? answer_list(call, &spec, false) : rc;
 }
 
 int rem_plus_server(struct rem_api_call *call)
@@ -127,7 +141,7 @@ int rem_plus_server(struct rem_api_call *call)
         return rem_plus_name(call, upstream.name, id);
     if (rem_writer_server(writer, index, (uint32_t)id, &server) != 0)
         return server_missing(call);
-    return rem_call_answer(call, 200, rem_plus_server_json(&server));
+    return answer_server(call, 200, &server);
 }
 
 /* ---- changing ---- */
@@ -156,7 +170,7 @@ int rem_plus_servers_post(struct rem_api_call *call)
         if (rc == 0)
             rc = staged_server(call, id, &server);
         if (rc == 0)
-            rc = rem_call_answer(call, 201, rem_plus_server_json(&server));
+            rc = answer_server(call, 201, &server);
     }
     json_decref(body);
     return rc;
@@ -219,7 +233,7 @@ int rem_plus_server_patch(struct rem_api_call *call)
     if (rc == 0)
         rc = staged_server(call, id, &server);
     if (rc == 0)
-        rc = rem_call_answer(call, 200, rem_plus_server_json(&server));
+        rc = answer_server(call, 200, &server);
     json_decref(body);
     return rc;
 }
@@ -261,5 +275,5 @@ int rem_plus_server_delete(struct rem_api_call *call)
     rc = rem_change_get(call->api->change, call->params[0], &after);
     if (rc != 0)
         return rem_call_fault(call, rc, NULL);
-    return rem_call_answer(call, 200, list_json(call, after, true));
+    return answer_list(call, after, true);
 }

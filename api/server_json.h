@@ -32,6 +32,14 @@ json_t *rem_server_json_make(const struct rem_server_spec *spec);
 /* The array of all of them; NULL without memory. */
 json_t *rem_server_json_list(const struct rem_server_spec *specs, size_t count);
 
+/* The same as text, behind what is there, and the elements of the array without its brackets.
+ * `first_parent`: what the ids of names begin with where they are texts; 0: `parent` is a number.
+ * (server_text.c) */
+void rem_server_json_put(struct rem_sbuf *out, const struct rem_server_spec *spec,
+                         uint64_t first_parent);
+void rem_server_json_put_list(struct rem_sbuf *out, const struct rem_server_spec *specs,
+                              size_t count, uint64_t first_parent);
+
 /* A time as nginx writes it ("10s", "1m 30s", "500ms", "5" for seconds) in milliseconds.
  * Errors: REM_EINVAL (not a time, or beyond 24 days, which is what a timer holds). */
 int rem_server_json_time(struct rem_str text, uint32_t *out_ms) REM_MUST_CHECK;

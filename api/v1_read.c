@@ -175,7 +175,11 @@ int rem_v1_servers(struct rem_api_call *call)
 
     if (rc != 0)
         return rc;
-    return answer(call, rem_server_json_list(spec.servers, spec.server_count));
+    answer(call, json_array());
+    call->response->body.n--;
+    rem_server_json_put_list(&call->response->body, spec.servers, spec.server_count, 0);
+    rem_sbuf_addc(&call->response->body, ']');
+    return 0;
 }
 
 /* The server that the path names by its id or by its address, as it is published. */

@@ -49,15 +49,6 @@ int rem_v1_head(struct rem_api_call *call, struct rem_str name, struct rem_upstr
     return rc == REM_OK ? 0 : rem_call_fault(call, rc, NULL);
 }
 
-static json_t *staged_servers(struct rem_api_call *call, struct rem_str name)
-{
-    const struct rem_upstream_spec *after;
-
-    if (rem_change_get(call->api->change, name, &after) != REM_OK)
-        return NULL;
-    return rem_server_json_list(after->servers, after->server_count);
-}
-
 static int server_missing(struct rem_api_call *call, struct rem_str name)
 {
     return rem_fault_set(&call->fault, REM_FAULT_SERVER_NOT_FOUND,
@@ -212,6 +203,21 @@ static int find_server(struct rem_api_call *call, uint32_t *out)
 
 /* ---- endpoints ---- */
 
+/* The servers as they are staged, as a member of the answer. */
+static void put_servers(struct rem_api_call *call, struct rem_str name)
+{
+    struct rem_sbuf *out = &call->response->body;
+    const struct rem_upstream_spec *after;
+
+    if (rem_change_get(call->api->change, name, &after) != REM_OK) {
+        out->failed = true;
+        return;
+    }
+    rem_sbuf_adds(out, "\"servers\":[");
+    rem_server_json_put_list(out, after->servers, after->server_count, 0);
+    rem_sbuf_addc(out, ']');
+}
+
 int rem_v1_servers_put(struct rem_api_call *call)
 {
     struct rem_upstream_spec head;
@@ -225,10 +231,9 @@ int rem_v1_servers_put(struct rem_api_call *call)
     json_decref(body);
     if (rc != 0)
         return rc;
-    if (rem_v1_minimal(call))
-        return rem_v1_stage(call, 200, json_object());
-    return rem_v1_stage(call, 200,
-                        json_pack("{s:o}", "servers", staged_servers(call, call->params[0])));
+    if (!rem_v1_minimal(call))
+        put_servers(call, call->params[0]);
+    return rem_v1_stage(call, 200, json_object());
 }
 
 /* The answer that shows one server. */

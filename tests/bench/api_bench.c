@@ -176,7 +176,7 @@ static size_t v1_weight(char *to, int number, const void *data)
 
     (void)data;
     snprintf(body, sizeof(body),
-             "{\"operations\":[{\"op\":\"update\",\"upstream\":\"app\",\"id\":0,"
+             "{\"operations\":[{\"op\":\"update\",\"upstream\":\"app\",\"address\":\"127.0.0.1:81\","
              "\"server\":{\"weight\":%d}}]}",
              1 + number % 7);
     return request(to, "POST", "/v1/transactions", body);

@@ -215,7 +215,7 @@ START_TEST(test_finish)
     ck_assert_int_eq(rem_api_publish(&w.api, &commit), 0);
     w.staged.commit = commit;
     rem_api_finish(&w.staged, true, &w.response);
-    ck_assert(says(&w, "\"applied\":true,\"servers\":[]"));
+    ck_assert(says(&w, "\"applied\":true,\"servers\":[]}"));
     ck_assert(w.response.has_etag && w.response.etag == commit.revision);
     ck_assert_int_eq(ask(&w, REM_METHOD_PUT, "/v1/http/upstreams/a/servers", "[]", NULL),
                      REM_API_STAGED);

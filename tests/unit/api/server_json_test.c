@@ -222,6 +222,47 @@ START_TEST(test_round_trip)
 }
 END_TEST
 
+/* The text that is written at once is that of the tree. */
+START_TEST(test_text)
+{
+    static const struct rem_server_spec specs[] = {
+        {.server = {"127.0.0.1:80", sizeof("127.0.0.1:80") - 1},
+         .weight = 1,
+         .max_fails = 1,
+         .fail_timeout_ms = 10000},
+        {.id = 4294967294u,
+         .server = {"unix:/a\"\\\x01", sizeof("unix:/a\"\\\x01") - 1},
+         .weight = 65535,
+         .max_conns = 2147483647,
+         .fail_timeout_ms = 1500,
+         .slow_start_ms = 60000,
+         .slow_start_text = {"1m", sizeof("1m") - 1},
+         .route = {"r\xc3\xa9", sizeof("r\xc3\xa9") - 1},
+         .flags = REM_SERVER_BACKUP | REM_SERVER_DOWN},
+        {.server = {"\xff", sizeof("\xff") - 1},
+         .name = {"name", sizeof("name") - 1},
+         .weight = 2,
+         .parent = 3,
+         .service = {"_http._tcp", sizeof("_http._tcp") - 1},
+         .flags = REM_SERVER_DRAIN | REM_SERVER_DOWN},
+    };
+    struct rem_sbuf text, list;
+
+    rem_sbuf_init(&list);
+    rem_sbuf_addc(&list, '[');
+    rem_server_json_put_list(&list, specs, REM_COUNT(specs), 0);
+    rem_sbuf_adds(&list, "]");
+    rem_sbuf_addc(&list, '\0');
+    check_dump(rem_server_json_list(specs, REM_COUNT(specs)), list.p);
+    rem_sbuf_fini(&list);
+    rem_sbuf_init(&text);
+    rem_server_json_put(&text, &specs[2], 1000);
+    rem_sbuf_addc(&text, '\0');
+    ck_assert_ptr_ne(strstr(text.p, "\"parent\":\"1002\",\"host\":\"name\""), NULL);
+    rem_sbuf_fini(&text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("server_json");
@@ -234,6 +275,7 @@ int main(void)
     tcase_add_loop_test(tc, test_flags, 0, REM_COUNT(flags));
     tcase_add_test(tc, test_out);
     tcase_add_test(tc, test_round_trip);
+    tcase_add_test(tc, test_text);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
