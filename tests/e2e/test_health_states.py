@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of the states that health checks give: over changes through the API, reloads, and the agent's death."""
 import os
+import random
 import re
 import selectors
 import signal
@@ -339,9 +340,11 @@ def test_jitter(remora, backend):
 
 
 class Everywhere:
-    """A server on one port of all addresses in 127.0.0.0/8, which answers everything with 200."""
+    """A server on one port of all addresses in 127.0.0.0/8, which answers everything with its address; with 503 at
+    those in `ill`."""
 
     def __init__(self):
+        self.ill = set()
         self.listener = socket.socket()
         self.listener.bind(("0.0.0.0", 0))
         self.listener.listen(1024)
@@ -372,7 +375,8 @@ class Everywhere:
                 except OSError:
                     data = b""
                 if data:
-                    key.fileobj.sendall(ok())
+                    address = "%s:%d" % key.fileobj.getsockname()
+                    key.fileobj.sendall(ok(address, status="503 X" if address in self.ill else "200 OK"))
                 else:
                     self.poll.unregister(key.fileobj)
                     key.fileobj.close()
@@ -395,6 +399,74 @@ def test_more_servers_than_descriptors(remora, monkeypatch, tmp_path):
     wait_for(lambda: all(p["health_checks"]["checks"] >= 4 for p in peers(r).values()), "checks of all", 30)
     assert all(p["health_checks"]["fails"] == 0 for p in peers(r).values())
     assert server.most < 2 * (620 - 512)  # it sees the end of one later than the beginning of the next
+    r.stop()
+    server.stop()
+
+
+@pytest.mark.parametrize("method", ["", "least_conn;", "hash $request_id consistent;", "random two;"])
+def test_many_servers_fall_and_return(remora, method):
+    """Whatever a worker remembers of servers that were no use, it learns when they are again."""
+    server = Everywhere()
+    servers = server.servers(60)
+    r = remora(conf(servers, "health_check interval=100ms;", workers=2).replace("zone u 64k;", "zone u 64k; " + method))
+    wait_for(lambda: all(p["health_checks"]["checks"] for p in peers(r).values()), "checks of all")
+    for ill in (set(servers[5:50]), set(servers[:58]), set()):
+        server.ill = ill
+        wait_for(lambda: all((p["state"] == "unhealthy") == (a in ill) for a, p in peers(r).items()), "their states")
+        wait_for(lambda: {r.get().body.decode() for _ in range(8)}.isdisjoint(ill), "workers to see it")
+        seen = set()
+
+        def all_seen():
+            answers = {r.get().body.decode() for _ in range(60)}
+            assert answers.isdisjoint(ill)
+            seen.update(answers)
+            return len(seen) >= (60 - len(ill)) * 0.9
+        wait_for(all_seen, "requests at all of them", 30)
+    r.stop()
+    server.stop()
+
+
+def test_storm(remora):
+    """Sets change, the configuration is read anew and agents die while checks are under way."""
+    server = Everywhere()
+    servers = server.servers(200)
+    text = conf(servers[:50], "health_check interval=20ms mandatory persistent match=m %s;",
+                "match m { status 200; body ~ ^127; }", workers=2)
+    r = remora(text % "keepalive_time=300ms")
+    chance = random.Random(7)
+    failures, ended = [], threading.Event()
+
+    def change():
+        while not ended.is_set():
+            chosen = [{"server": s, "down": chance.random() < 0.1} for s in chance.sample(servers, chance.randrange(150))]
+            try:
+                status = r.admin("PUT", "/v1/http/upstreams/u/servers", chosen).status
+            except (OSError, conftest.Closed, AssertionError):
+                continue  # an agent that has just been killed
+            if status != 200:
+                failures.append(status)
+    threads = [threading.Thread(target=change) for _ in range(2)]
+    for t in threads:
+        t.start()
+    for i in range(8):
+        server.ill = set(chance.sample(servers, 60))
+        time.sleep(0.2)
+        if i % 2:
+            r.reload(text % ("" if i % 4 == 1 else "keepalive_time=1s"))
+        else:
+            old = r.agent()
+            os.kill(old, signal.SIGKILL)
+            wait_for(lambda: r.agent() not in (None, old), "another agent")
+    ended.set()
+    for t in threads:
+        t.join()
+    assert not failures
+    server.ill = set(servers[::2])
+    assert r.admin("PUT", "/v1/http/upstreams/u/servers", [{"server": s} for s in servers]).status == 200
+    wait_for(lambda: all((p["state"] == "unhealthy") == (a in server.ill) and p["state"] != "checking"
+                         for a, p in peers(r).items()), "the right states", 30)
+    assert {r.get().body.decode() for _ in range(50)}.isdisjoint(server.ill)
+    r.allow.append(re.compile("exited on signal 9"))
     r.stop()
     server.stop()
 
