@@ -162,9 +162,8 @@ END_TEST
  * first alone. */
 START_TEST(test_a_refused_transaction_takes_back_its_own)
 {
-    static const char bad[] =
-        "{\"upstreams\":{\"a\":[],"
-        "\"b\":[{\"server\":\"127.0.0.1:5\"},{\"server\":\"127.0.0.1:5\"}]}}";
+    static const char bad[] = "{\"upstreams\":{\"a\":[],"
+                              "\"b\":[{\"server\":\"127.0.0.1:5\"},{\"server\":\"127.0.0.1:5\"}]}}";
     struct world w;
 
     world_init(&w);
@@ -263,6 +262,10 @@ static const struct {
     {REM_ROLE_READ, REM_METHOD_POST, "/v1/transactions", 403},
     {REM_ROLE_READ, REM_METHOD_DELETE, POST_A "/0", 403},
     {REM_ROLE_WRITE, REM_METHOD_POST, "/v1/transactions", 400},
+    {REM_ROLE_WRITE, REM_METHOD_POST, "/v1/drain", 403},
+    {REM_ROLE_WRITE, REM_METHOD_POST, "/v1/shutdown", 403},
+    {REM_ROLE_READ, REM_METHOD_GET, "/v1/drain", 200},
+    {REM_ROLE_METRICS, REM_METHOD_GET, "/v1/drain", 403},
     {REM_ROLE_WRITE, REM_METHOD_DELETE, POST_A "/0", 200},
 };
 
@@ -276,6 +279,65 @@ START_TEST(test_permissions)
     ck_assert_msg(w.response.status == permissions[_i].status, "%s %s: %d instead of %d",
                   rem_role_name(w.role), permissions[_i].path, w.response.status,
                   permissions[_i].status);
+    world_fini(&w);
+}
+END_TEST
+
+static struct {
+    int calls, rc;
+    uint32_t delay_ms, timeout_ms;
+} drained;
+
+static int on_drain(void *data, uint32_t delay_ms, uint32_t timeout_ms)
+{
+    ck_assert_ptr_eq(data, &drained);
+    drained.calls++;
+    drained.delay_ms = delay_ms;
+    drained.timeout_ms = timeout_ms;
+    return drained.rc;
+}
+
+static const struct {
+    const char *path, *args;
+    int status;
+    uint32_t delay_ms, timeout_ms;
+} drains[] = {
+    {"/v1/drain", "", 202, 3000, 9000},
+    {"/v1/drain", "timeout=30s", 202, 3000, 30000},
+    {"/v1/drain", "delay=0&timeout=1m", 202, 0, 60000},
+    {"/v1/drain", "&timeout=0&&", 202, 3000, 0},
+    {"/v1/drain", "timeout=", 400, 0, 0},
+    {"/v1/drain", "timeout=x", 400, 0, 0},
+    {"/v1/drain", "timeouts=1", 400, 0, 0},
+    {"/v1/drain", "=1", 202, 3000, 9000},
+    {"/v1/shutdown", "", 202, 0, 9000},
+    {"/v1/shutdown", "timeout=500ms", 202, 0, 500},
+    {"/v1/shutdown", "delay=1s", 400, 0, 0},
+};
+
+START_TEST(test_drain)
+{
+    const struct rem_admin_spec spec = {.drain_delay_ms = 3000, .drain_timeout_ms = 9000};
+    struct rem_api_request request = {.method = REM_METHOD_POST,
+                                      .path = rem_str_from(drains[_i].path),
+                                      .args = rem_str_from(drains[_i].args),
+                                      .role = REM_ROLE_ADMIN};
+    struct world w;
+
+    world_init(&w);
+    memset(&drained, 0, sizeof(drained));
+    w.api.spec = &spec;
+    w.api.drain = on_drain;
+    w.api.drain_data = &drained;
+    (void)rem_api_handle(&w.api, &request, &w.response, &w.staged);
+    ck_assert_msg(w.response.status == drains[_i].status, "%s: %d", drains[_i].args,
+                  w.response.status);
+    ck_assert_int_eq(drained.calls, drains[_i].status == 202);
+    ck_assert_uint_eq(drained.delay_ms, drains[_i].delay_ms);
+    ck_assert_uint_eq(drained.timeout_ms, drains[_i].timeout_ms);
+    drained.rc = REM_EIO;
+    (void)rem_api_handle(&w.api, &request, &w.response, &w.staged);
+    ck_assert_int_eq(w.response.status, drains[_i].status == 202 ? 500 : drains[_i].status);
     world_fini(&w);
 }
 END_TEST
@@ -312,6 +374,7 @@ static const struct {
      "{\"upstreams\":{\"b\":[{\"server\":\"127.0.0.1:5\"}]},\"operations\":[{\"op\":\"remove\","
      "\"upstream\":\"a\",\"id\":0}]}"},
     {REM_METHOD_GET, "/readyz", NULL},
+    {REM_METHOD_GET, "/v1/drain", NULL},
 };
 
 /* jansson gets no memory from its n-th request on: whatever the answer, nothing leaks (the
@@ -358,6 +421,7 @@ int main(void)
     tcase_add_test(tc, test_precondition);
     tcase_add_test(tc, test_finish);
     tcase_add_test(tc, test_refuse);
+    tcase_add_loop_test(tc, test_drain, 0, REM_COUNT(drains));
     tcase_add_loop_test(tc, test_permissions, 0, REM_COUNT(permissions));
     tcase_add_loop_test(tc, test_no_memory, 0, REM_COUNT(requests));
     suite_add_tcase(suite, tc);
