@@ -132,13 +132,13 @@ static bool take_inlet(struct rem_admin_conn *conn)
     request->read_only = !write;
     request->from_location = true;
     request->who = REM_STR("location");
-    request->address = REM_STR("location");
     field = rem_fields_find(fields, REM_FIELD_ORIGIN);
     request->foreign_origin =
         field != NULL && !rem_browser_same_origin(field->value, &conn->head.host);
-    field = rem_fields_find_name(fields, REM_STR(REM_INLET_LOCAL));
-    request->local = rem_arena_dup(&conn->x->arena, field != NULL ? field->value : REM_STR(""));
-    return request->local.p != NULL;
+    return take_field(conn, rem_fields_find_name(fields, REM_STR(REM_INLET_LOCAL)),
+                      &request->local) &&
+           take_field(conn, rem_fields_find_name(fields, REM_STR(REM_INLET_CLIENT)),
+                      &request->address);
 }
 
 static void send_continue(struct rem_admin_conn *conn)

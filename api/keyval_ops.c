@@ -209,7 +209,7 @@ int rem_keyval_apply(struct rem_api_call *call, struct rem_keyval_op *op, struct
     return put(call, op, &entry);
 }
 
-int rem_keyval_check(struct rem_api_call *call, const struct rem_keyval_op *op)
+static int check_size(struct rem_api_call *call, const struct rem_keyval_op *op)
 {
     size_t size = rem_keyval_edit_size(&op->edit);
 
@@ -223,7 +223,7 @@ int rem_keyval_stage(struct rem_api_call *call, struct rem_keyval_op *op)
 {
     struct rem_err err = {0};
     struct rem_str bytes;
-    int rc = rem_keyval_check(call, op);
+    int rc = check_size(call, op);
 
     if (rc != 0)
         return rc;

@@ -55,9 +55,6 @@ enum rem_keyval_mode {
 int rem_keyval_apply(struct rem_api_call *call, struct rem_keyval_op *op, struct rem_str key,
                      const json_t *value, enum rem_keyval_mode mode) REM_MUST_CHECK;
 
-/* Whether rem_keyval_stage would find room for what was applied: for a dry run. */
-int rem_keyval_check(struct rem_api_call *call, const struct rem_keyval_op *op) REM_MUST_CHECK;
-
 /* Makes what was applied a step of the turn's change: KEYVAL_FULL (413, in /v1 507) when the zone
  * would be larger than the configuration allows. */
 int rem_keyval_stage(struct rem_api_call *call, struct rem_keyval_op *op) REM_MUST_CHECK;

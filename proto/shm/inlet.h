@@ -20,6 +20,8 @@ enum {
 #define REM_INLET_FIELD "Remora-Inlet"
 /* The address that the client connected to, for what the API says of itself. */
 #define REM_INLET_LOCAL "Remora-Local"
+/* The client's own, for the audit log. */
+#define REM_INLET_CLIENT "Remora-Client"
 
 struct rem_inlet {
     int fd; /* listening, non-blocking, close-on-exec; -1: closed */

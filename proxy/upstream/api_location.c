@@ -117,6 +117,7 @@ static void put_fields(struct rem_upstream_exchange *x, struct rem_put *put)
 {
     struct rem_request *request = x->request;
     const struct api_ctx *ctx = x->data;
+    char client[REM_ADDR_TEXT];
     struct rem_str local;
 
     REM_PUT(put, REM_INLET_FIELD ": ");
@@ -124,6 +125,8 @@ static void put_fields(struct rem_upstream_exchange *x, struct rem_put *put)
     rem_put_add(put, ctx->conf->write ? REM_STR(" write\r\n") : REM_STR(" read\r\n"));
     if (rem_http_value(request, &ctx->conf->local, &local) == 0 && local.n <= REM_ADDR_TEXT)
         REM_PUT_FIELD(put, REM_INLET_LOCAL, local);
+    REM_PUT_FIELD(put, REM_INLET_CLIENT,
+                  rem_str_make(client, rem_addr_text(request->peer, client, sizeof(client))));
     REM_PUT(put, "Connection: close\r\n");
     if (request->has_body)
         rem_put_field_u64(put, REM_STR("Content-Length"), request->body->size);

@@ -215,6 +215,29 @@ def test_wrong_configurations(tmp_path):
         assert done.returncode != 0 and message in done.stderr, (text, done.stderr)
 
 
+def test_streams_events(remora):
+    """/v1/events, for as long as the client listens: longer than an answer may take to begin."""
+    r = remora(CONF)
+    with r.client(timeout=20) as c:
+        c.send("GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
+        head = c.stream.until(b"\r\n\r\n").decode().lower()
+        assert " 200 " in head and "content-type: text/event-stream" in head
+        made = call(r, "POST", "/api" + SERVERS, {"server": "127.0.0.1:8002"})
+        assert made.status == 201
+        c.stream.until(b"127.0.0.1:8002")
+        time.sleep(6)
+        assert call(r, "POST", "/api" + SERVERS, {"server": "127.0.0.1:8003"}).status == 201
+        c.stream.until(b"127.0.0.1:8003")
+    wait_for(lambda: r.get("web", "/api/9/connections").json["active"] <= 2, "the end of the stream")
+
+
+def test_changes_are_put_down_to_the_location(remora):
+    r = remora(CONF)
+    assert call(r, "POST", "/api" + SERVERS, {"server": "127.0.0.1:8002"}).status == 201
+    latest = r.get("web", "/api/v1/history").json
+    assert "location" in json.dumps(latest), latest
+
+
 # ---- the agent comes and goes ----
 
 def test_dead_agents_only_delay(remora):

@@ -132,6 +132,9 @@ def test_preconditions_and_dry_runs(split):
     done = r.admin("PUT", PATH, {"v1": 40, "v3": 60}, {"If-Match": '"%d"' % revision})
     assert done.status == 200 and done.json["revision"] == revision + 1
     assert r.admin("DELETE", PATH).status == 405
+    for path in (PATH, "/v1/http/splits"):
+        assert r.admin("GET", path, headers={"If-None-Match": done.headers["etag"]}).status == 304
+        assert r.admin("GET", path, headers={"If-None-Match": '"%d"' % revision}).status == 200
 
 
 def test_history_and_transactions(split):
