@@ -118,10 +118,16 @@ static int look_at(struct rem_store *store, size_t index, struct rem_arena *aren
         return rc;
     conf = rem_store_conf_of(store, now.name);
     source = rem_store_source(conf, &now);
-    if (source != REM_STORE_CHANGED && source != REM_STORE_RUNTIME)
+    if (source == REM_STORE_FILE && conf != NULL && !rem_store_same_settings(conf, &now)) {
+        now.servers = conf->servers; /* its own file has them */
+        now.server_count = conf->server_count;
+    } else if (source != REM_STORE_CHANGED && source != REM_STORE_RUNTIME) {
         return REM_OK;
-    rc = rem_store_changes(source == REM_STORE_CHANGED ? conf : NULL, &now, REM_STORE_WORDS,
+    }
+    rc = rem_store_changes(source == REM_STORE_RUNTIME ? NULL : conf, &now, REM_STORE_WORDS,
                            changes);
+    if (source == REM_STORE_FILE)
+        now.server_count = 0;
     if (rc == REM_OK)
         rem_store_text_upstream(&now, rem_sbuf_str(changes), text);
     return rc == REM_OK && text->failed ? REM_ENOMEM : rc;

@@ -35,11 +35,12 @@ static bool is_found(const struct rem_upstream_spec *conf, const struct rem_serv
     return same_settings(server, &usual);
 }
 
-static bool same_fields(const struct rem_upstream_spec *a, const struct rem_upstream_spec *b)
+bool rem_store_same_settings(const struct rem_upstream_spec *conf,
+                             const struct rem_upstream_spec *now)
 {
     for (const struct rem_store_field *field = rem_store_upstream_fields; field->name != NULL;
          field++)
-        if (rem_store_number_of(a, field) != rem_store_number_of(b, field))
+        if (rem_store_number_of(conf, field) != rem_store_number_of(now, field))
             return false;
     return true;
 }
@@ -57,7 +58,7 @@ bool rem_store_same(const struct rem_upstream_spec *conf, const struct rem_upstr
             return false;
         at++;
     }
-    return at == conf->server_count && same_fields(conf, now);
+    return at == conf->server_count && rem_store_same_settings(conf, now);
 }
 
 /* ---- in words ---- */

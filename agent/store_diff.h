@@ -9,6 +9,10 @@
 #include "proto/base/sbuf.h"
 #include "proto/shm/spec.h"
 
+/* Are the settings the same, servers left out? */
+bool rem_store_same_settings(const struct rem_upstream_spec *conf,
+                             const struct rem_upstream_spec *now);
+
 /* Does `now` say nothing that `conf` does not say?  The order of servers counts. */
 bool rem_store_same(const struct rem_upstream_spec *conf, const struct rem_upstream_spec *now);
 

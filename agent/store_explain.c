@@ -36,16 +36,29 @@ static const char *fate(const struct rem_store *store, enum rem_store_source sou
     return store->path != NULL ? "kept" : "lost";
 }
 
+/* The upstream with the configuration's servers. */
+static const struct rem_upstream_spec *settings_of(const struct rem_upstream_spec *now,
+                                                   const struct rem_upstream_spec *conf,
+                                                   struct rem_upstream_spec *copy)
+{
+    *copy = *now;
+    copy->servers = conf->servers;
+    copy->server_count = conf->server_count;
+    return copy;
+}
+
 static json_t *upstream_json(const struct rem_store *store, const struct rem_upstream_spec *now,
                              enum rem_store_source source)
 {
     const struct rem_upstream_spec *conf = rem_store_conf_of(store, now->name);
+    struct rem_upstream_spec copy;
     struct rem_sbuf changes;
     json_t *object = NULL;
 
     rem_sbuf_init(&changes);
-    if (source != REM_STORE_CHANGED ||
-        rem_store_changes(conf, now, REM_STORE_WORDS, &changes) == REM_OK)
+    if ((source != REM_STORE_CHANGED && source != REM_STORE_FILE) || conf == NULL ||
+        rem_store_changes(conf, source == REM_STORE_FILE ? settings_of(now, conf, &copy) : now,
+                          REM_STORE_WORDS, &changes) == REM_OK)
         object = json_pack("{s:o,s:s,s:s,s:s,s:o}", "name", text_json(now->name), "in_effect",
                            whys[source].in_effect, "why", whys[source].why, "at_restart",
                            fate(store, source), "changes", text_json(rem_sbuf_str(&changes)));

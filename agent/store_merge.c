@@ -130,11 +130,13 @@ static void merge_upstream(struct merging *m, size_t i)
         drop_upstream(m, i, "its block in the configuration has changed");
         return;
     }
-    if (!m->fresh || conf->flags & REM_UPSTREAM_STATE)
+    if (!m->fresh)
         return;
     to = &m->upstreams[conf - m->store->conf.upstreams];
-    to->servers = saved->servers;
-    to->server_count = saved->server_count;
+    if (!(conf->flags & REM_UPSTREAM_STATE)) { /* else its own file has them */
+        to->servers = saved->servers;
+        to->server_count = saved->server_count;
+    }
     for (const struct rem_store_field *field = rem_store_upstream_fields; field->name != NULL;
          field++)
         *rem_store_number(to, field) = rem_store_number_of(saved, field);

@@ -158,6 +158,10 @@ static const struct order_case {
     {"d/f", false, "dir d", EMFILE, "sync the directory of",
      "unlink d/f.new;open d/f.new;write d/f.new text;fsync d/f.new;close d/f.new;"
      "rename d/f.new d/f;dir d;"},
+    /* some file systems have no such thing, and say so */
+    {"d/f", false, "fsync d", EINVAL, NULL,
+     "unlink d/f.new;open d/f.new;write d/f.new text;fsync d/f.new;close d/f.new;"
+     "rename d/f.new d/f;dir d;fsync d;close d;"},
     {"d/f", false, "fsync d", EIO, "sync the directory of",
      "unlink d/f.new;open d/f.new;write d/f.new text;fsync d/f.new;close d/f.new;"
      "rename d/f.new d/f;dir d;fsync d;close d;"},
