@@ -3,7 +3,9 @@
  *
  *   {"upstreams": {"app":  {"servers": [...], "method": "least_conn"},   made or changed
  *                  "old":  null,                                          removed
- *                  "web":  [{"server": "10.0.0.1:80"}]}}                  servers alone
+ *                  "web":  [{"server": "10.0.0.1:80"}]},                  servers alone
+ *    "splits": {"version": {"v1": 90, "v2": "*"}},                       shares
+ *    "keyvals": {"routes": {"/a": "blue", "/b": null}}}                  entries; null removes one
  *
  * or what `list --json` prints, whose "upstreams" is a list.  What the document does not say is
  * left as it is.  All of it is one transaction, which holds for the revision that was looked at. */
@@ -41,28 +43,40 @@ static int by_name(const char *file, const json_t *list, json_t **out)
     return *out != NULL ? REM_CTL_OK : rem_ctl_no_memory();
 }
 
-/* *out: the object of upstreams; the caller's. */
+/* Is a member of the document one of ours, and of its kind? */
+static int check_member(const char *file, const char *key, const json_t *value)
+{
+    if (strcmp(key, "revision") == 0)
+        return REM_CTL_OK;
+    if (strcmp(key, "upstreams") == 0 && json_is_array(value))
+        return REM_CTL_OK;
+    if (strcmp(key, "upstreams") != 0 && strcmp(key, "splits") != 0 && strcmp(key, "keyvals") != 0)
+        return rem_ctl_complain("%s: unknown member \"%s\"", file, key);
+    return json_is_object(value) ? REM_CTL_OK
+                                 : rem_ctl_complain("%s: \"%s\" must be an object", file, key);
+}
+
+/* *out: the document, its upstreams an object; the caller's. */
 static int read_document(const char *file, json_t **out)
 {
     const char *key;
-    json_t *root, *value, *upstreams;
-    int rc = rem_ctl_read_json(file, &root);
+    json_t *value, *upstreams;
+    int rc = rem_ctl_read_json(file, out);
 
     if (rc != REM_CTL_OK)
         return rc;
-    upstreams = json_object_get(root, "upstreams");
-    json_object_foreach(root, key, value)
-    {
-        if (rc == REM_CTL_OK && strcmp(key, "upstreams") != 0 && strcmp(key, "revision") != 0)
-            rc = rem_ctl_complain("%s: unknown member \"%s\"", file, key);
-    }
-    if (rc == REM_CTL_OK && !json_is_object(upstreams) && !json_is_array(upstreams))
+    if (json_object_size(*out) == 0)
         rc = rem_ctl_complain("%s: an object with \"upstreams\" is meant", file);
-    if (rc == REM_CTL_OK && json_is_array(upstreams))
-        rc = by_name(file, upstreams, out);
-    else if (rc == REM_CTL_OK)
-        *out = json_incref(upstreams);
-    json_decref(root);
+    json_object_foreach(*out, key, value)
+    {
+        if (rc == REM_CTL_OK)
+            rc = check_member(file, key, value);
+    }
+    if (rc == REM_CTL_OK && json_is_array(json_object_get(*out, "upstreams"))) {
+        rc = by_name(file, json_object_get(*out, "upstreams"), &upstreams);
+        if (rc == REM_CTL_OK && json_object_set_new(*out, "upstreams", upstreams) != 0)
+            rc = rem_ctl_no_memory();
+    }
     return rc;
 }
 
@@ -120,12 +134,33 @@ static int prune(const json_t *running, const json_t *wanted, json_t *operations
     return REM_CTL_OK;
 }
 
-static int operations_for(const struct rem_ctl_args *args, const json_t *running, json_t *wanted,
-                          json_t *operations)
+/* The operation `op` for each member of `values`, which it has under the name `what`. */
+static int operations_on(const char *op, const char *what, json_t *values, json_t *operations)
 {
     const char *name;
     json_t *one;
 
+    json_object_foreach(values, name, one)
+    {
+        if (json_array_append_new(
+                operations, json_pack("{s:s,s:s,s:O}", "op", op, what, name, "value", one)) != 0)
+            return rem_ctl_no_memory();
+    }
+    return REM_CTL_OK;
+}
+
+static int operations_for(const struct rem_ctl_args *args, const json_t *running, json_t *document,
+                          json_t *operations)
+{
+    json_t *wanted = json_object_get(document, "upstreams");
+    const char *name;
+    json_t *one;
+
+    if (operations_on("put_split", "split", json_object_get(document, "splits"), operations) !=
+            REM_CTL_OK ||
+        operations_on("patch_keyval", "keyval", json_object_get(document, "keyvals"), operations) !=
+            REM_CTL_OK)
+        return REM_CTL_FAILED;
     json_object_foreach(wanted, name, one)
     {
         const json_t *now = find(running, name);
@@ -247,8 +282,7 @@ int rem_ctl_diff(const struct rem_ctl_args *args)
 
     if (answer == NULL)
         return rc;
-    differs = json_object_size(json_object_get(answer, "upstreams")) != 0 ||
-              json_array_size(json_object_get(answer, "tables")) != 0;
+    differs = rem_ctl_diff_any(answer);
     if (args->json)
         rem_ctl_print_json(answer);
     else

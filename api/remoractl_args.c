@@ -350,10 +350,10 @@ static bool is_given(const char *key)
 static bool is_shown(const char *key)
 {
     static const char *const names[] = {
-        "state",     "active",   "requests", "responses", "fails",       "unavail",
-        "parent",    "host",     "codes",    "health",    "header_time", "response_time",
-        "sent",      "received", "selected", "downtime",  "downstart",   "ejected",
-        "ejections", "counters", "checks",   "outlier"};
+        "state",     "active",   "requests",      "responses",   "fails",       "unavail",
+        "parent",    "host",     "codes",         "health",      "header_time", "response_time",
+        "sent",      "received", "selected",      "downtime",    "downstart",   "ejected",
+        "ejections", "counters", "health_checks", "response_ms", "checks",      "outlier"};
 
     for (size_t i = 0; i < REM_COUNT(names); i++)
         if (strcmp(names[i], key) == 0)

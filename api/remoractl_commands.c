@@ -105,7 +105,7 @@ const struct rem_ctl_command rem_ctl_commands[] = {
      .words = "-=",
      .summary = "make an upstream that no configuration names",
      .details = "A VALUE that is JSON is taken as such. A proxy_pass with variables finds it.\n",
-     .examples = "remoractl create blue method=least_conn limits.max_requests=100\n"
+     .examples = "remoractl create blue method=least_conn limits.requests=100\n"
                  "remoractl create blue -f blue.json\n"},
     {.name = "update",
      .min_words = 1,
@@ -134,9 +134,11 @@ const struct rem_ctl_command rem_ctl_commands[] = {
      .words = "",
      .summary = "bring upstreams to what a document says, all or nothing",
      .details =
-         "FILE is JSON: {\"upstreams\": {NAME: {\"servers\": [...], ...}}}, where a list is the\n"
-         "servers alone and null removes an upstream made at run time; or what list --json\n"
-         "printed. What it does not say stays as it is. One transaction, sent again when others\n"
+         "FILE is JSON: {\"upstreams\": {NAME: {\"servers\": [...], ...}}, \"splits\": {NAME:\n"
+         "{VALUE: PERCENT}}, \"keyvals\": {ZONE: {KEY: VALUE}}}. For an upstream, a list is the\n"
+         "servers alone, and null removes one made at run time. What list --json printed is a\n"
+         "document, too. What it does not say stays as it is. One transaction, sent again when "
+         "others\n"
          "change something meanwhile, unless --if-match says for which revision it is.\n",
      .examples = "remoractl list --json > all.json\nremoractl apply -f all.json\n"
                  "remoractl apply -f all.json --dry-run\n"

@@ -92,16 +92,36 @@ static void print_servers(const json_t *servers)
         (void)puts("  ~ the order of the servers");
 }
 
+/* Touched, and as before. */
+static bool is_same(const json_t *upstream)
+{
+    return strcmp(rem_ctl_text(upstream, "change"), "changed") == 0 &&
+           json_object_size(upstream) == 1;
+}
+
+bool rem_ctl_diff_any(const json_t *difference)
+{
+    const char *name;
+    json_t *upstream;
+
+    json_object_foreach(json_object_get(difference, "upstreams"), name, upstream)
+    {
+        if (!is_same(upstream))
+            return true;
+    }
+    return json_array_size(json_object_get(difference, "tables")) != 0;
+}
+
 bool rem_ctl_diff_print(const json_t *difference)
 {
     json_t *upstreams = json_object_get(difference, "upstreams"), *upstream;
     const json_t *tables = json_object_get(difference, "tables");
-    bool any = false;
     const char *name;
 
     json_object_foreach(upstreams, name, upstream)
     {
-        any = true;
+        if (is_same(upstream))
+            continue;
         (void)printf("upstream %s: %s\n", name, rem_ctl_text(upstream, "change"));
         if (json_is_true(json_object_get(upstream, "large")))
             (void)puts("  (too large to be shown)");
@@ -111,11 +131,10 @@ bool rem_ctl_diff_print(const json_t *difference)
     }
     for (size_t i = 0; i < json_array_size(tables); i++) {
         const json_t *table = json_array_get(tables, i);
-        any = true;
         (void)printf("%s %s: %s\n", rem_ctl_text(table, "kind"), rem_ctl_text(table, "name"),
                      rem_ctl_text(table, "change"));
     }
-    return any;
+    return rem_ctl_diff_any(difference);
 }
 
 /* ---- in a line ---- */
@@ -138,6 +157,8 @@ char *rem_ctl_diff_line(const json_t *difference)
     {
         const json_t *servers = json_object_get(upstream, "servers");
         const char *change = rem_ctl_text(upstream, "change");
+        if (is_same(upstream))
+            continue;
         rem_sbuf_addf(&out, "%s%s", out.n != 0 ? ", " : "", name);
         if (strcmp(change, "changed") != 0)
             rem_sbuf_addf(&out, " %s", change);

@@ -10,6 +10,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+/* Is there any?  An upstream that was touched and is as before does not count. */
+bool rem_ctl_diff_any(const json_t *difference);
+
 /* Prints it, a line for each change.  Returns: whether there was any. */
 bool rem_ctl_diff_print(const json_t *difference);
 

@@ -11,6 +11,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CAUSE = 256 };
+
+/* "who", or "what", of all that a revision was caused by; one that comes twice is told once. */
+static void causes_text(const json_t *record, const char *key, char *out, size_t size)
+{
+    const json_t *causes = json_object_get(record, "causes");
+    size_t n = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < json_array_size(causes) && n < size; i++) {
+        const char *text = rem_ctl_text(json_array_get(causes, i), key);
+        if (i != 0 && strcmp(text, rem_ctl_text(json_array_get(causes, i - 1), key)) == 0)
+            continue;
+        n += (size_t)snprintf(out + n, size - n, "%s%s", n != 0 ? ", " : "", text);
+    }
+}
+
 /* ---- history ---- */
 
 static void print_list(const json_t *list)
@@ -21,12 +38,11 @@ static void print_list(const json_t *list)
     rem_ctl_table_add(&table, json_pack("[s,s,s,s]", "REVISION", "AT", "WHO", "WHAT"));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *one = json_array_get(list, i);
-        const char *what = rem_ctl_text(one, "what");
-        char *line = what[0] == '\0' ? rem_ctl_diff_line(one) : NULL;
+        char who[CAUSE], what[CAUSE];
+        causes_text(one, "who", who, sizeof(who));
+        causes_text(one, "what", what, sizeof(what));
         rem_ctl_table_add(&table, json_pack("[I,s,s,s]", rem_ctl_number(one, "revision"),
-                                            rem_ctl_text(one, "at"), rem_ctl_text(one, "who"),
-                                            line != NULL ? line : what));
-        free(line);
+                                            rem_ctl_text(one, "at"), who, what));
     }
     rem_ctl_table_print(&table, stdout);
     rem_ctl_table_fini(&table);
@@ -35,6 +51,7 @@ static void print_list(const json_t *list)
 static int history_one(const struct rem_ctl_args *args)
 {
     char *path = rem_ctl_path(args, "/v1/history/%s", args->words[0]);
+    char who[CAUSE], what[CAUSE];
     json_t *answer;
     int rc;
 
@@ -44,10 +61,10 @@ static int history_one(const struct rem_ctl_args *args)
     free(path);
     if (answer == NULL)
         return rc;
-    (void)printf("revision %" JSON_INTEGER_FORMAT " at %s, by %s%s%s\n",
-                 rem_ctl_number(answer, "revision"), rem_ctl_text(answer, "at"),
-                 rem_ctl_text(answer, "who"), rem_ctl_text(answer, "what")[0] != '\0' ? ": " : "",
-                 rem_ctl_text(answer, "what"));
+    causes_text(answer, "who", who, sizeof(who));
+    causes_text(answer, "what", what, sizeof(what));
+    (void)printf("revision %" JSON_INTEGER_FORMAT " at %s, by %s: %s\n",
+                 rem_ctl_number(answer, "revision"), rem_ctl_text(answer, "at"), who, what);
     (void)rem_ctl_diff_print(answer);
     json_decref(answer);
     return rc;
@@ -102,7 +119,8 @@ int rem_ctl_rollback(const struct rem_ctl_args *args)
 /* What an event says besides what all say, "key=value" each. */
 static void print_rest(const json_t *data)
 {
-    static const char *const known[] = {"sequence", "at", "revision", "upstreams", "tables"};
+    static const char *const known[] = {"sequence",  "at",     "revision",
+                                        "upstreams", "tables", "causes"};
     const char *key;
     json_t *value;
 
@@ -131,12 +149,16 @@ static void print_event(const struct rem_ctl_args *args, const struct rem_ctl_ev
         (void)fputc('\n', stdout);
         json_decref(whole);
     } else {
+        char who[CAUSE];
+        causes_text(event->data, "who", who, sizeof(who));
         line = rem_ctl_diff_line(event->data);
         (void)printf("%s %s %s revision=%" JSON_INTEGER_FORMAT, event->id,
                      rem_ctl_text(event->data, "at"), event->kind,
                      rem_ctl_number(event->data, "revision"));
+        if (who[0] != '\0')
+            (void)printf(" by %s", who);
         print_rest(event->data);
-        (void)printf("%s%s\n", line != NULL && line[0] != '\0' ? " " : "",
+        (void)printf("%s%s\n", line != NULL && line[0] != '\0' ? ": " : "",
                      line != NULL ? line : "");
         free(line);
     }
