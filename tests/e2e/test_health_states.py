@@ -14,6 +14,7 @@ import pytest
 import conftest
 from conftest import free_port, ok, wait_for
 from test_health_check import Switch, conf, peer, peers, wait_state
+from test_process_upgrade import new_master
 
 SERVERS = "/api/9/http/upstreams/u/servers"
 
@@ -279,6 +280,28 @@ def test_agent_death(remora, backend):
     b.well = True
     wait_state(r, b.addr, "up")
     r.allow.append(re.compile("agent process .* exited on signal 9|killed"))
+
+
+def test_upgrade(remora, backend):
+    """Another binary takes states and counts over, and goes on."""
+    a, b = Switch(backend), Switch(backend)
+    r = remora(conf([a.addr, b.addr], "health_check mandatory persistent interval=50ms;", workers=2))
+    b.well = False
+    wait_state(r, a.addr, "up")
+    before = wait_state(r, b.addr, "unhealthy")["health_checks"]
+    r.signal(signal.SIGUSR2)
+    pid = new_master(r)
+    r.signal(signal.SIGQUIT)
+    assert r.process.wait(30) == 0
+    after = peer(r, b.addr)
+    assert after["state"] == "unhealthy" and peer(r, a.addr)["state"] == "up"
+    assert after["health_checks"]["unhealthy"] == before["unhealthy"] == 1
+    assert after["health_checks"]["checks"] >= before["checks"]
+    b.well = True
+    wait_state(r, b.addr, "up")
+    r.pid = pid
+    r.signal(signal.SIGQUIT)
+    wait_for(lambda: not os.path.exists(r.pid_file), "the end of the new one")
 
 
 def test_worker_death(remora, backend):
