@@ -35,15 +35,21 @@ static const struct conn_step {
     [REM_ADMIN_CLOSED] = {"closed", NULL, 0},
 };
 
+static void set_timer(struct rem_admin_conn *conn, uint64_t ms)
+{
+    struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
+
+    if (evtimer_add(conn->timer, &tv) == 0)
+        conn->fires_ms = conn->server->clock->mono_ms + ms;
+}
+
+/* A timer that is set fires too early rather than being set anew with every state. */
 void rem_admin_conn_arm(struct rem_admin_conn *conn, uint32_t ms)
 {
-    struct timeval tv = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
-
     conn->expired = false;
-    if (ms == 0)
-        (void)evtimer_del(conn->timer);
-    else
-        (void)evtimer_add(conn->timer, &tv);
+    conn->deadline_ms = ms != 0 ? conn->server->clock->mono_ms + ms : UINT64_MAX;
+    if (conn->deadline_ms < conn->fires_ms)
+        set_timer(conn, ms);
 }
 
 void rem_admin_conn_goto(struct rem_admin_conn *conn, enum rem_admin_state state)
@@ -243,6 +249,13 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
     (void)fd;
     (void)what;
     rem_clock_update(conn->server->clock);
+    conn->fires_ms = UINT64_MAX;
+    if (conn->deadline_ms > conn->server->clock->mono_ms) {
+        if (conn->deadline_ms != UINT64_MAX)
+            set_timer(conn, conn->deadline_ms - conn->server->clock->mono_ms);
+        return;
+    }
+    conn->deadline_ms = UINT64_MAX;
     conn->expired = true;
     conn->drained = false;
     drive(conn);
@@ -264,6 +277,7 @@ int rem_admin_conn_new(struct rem_admin_listener_event *listener, int fd,
     conn->listener = listener;
     conn->inlet = listener->inlet;
     conn->since_ms = server->clock->mono_ms;
+    conn->fires_ms = conn->deadline_ms = UINT64_MAX;
     rem_admin_auth_meet(server->auth, fd, listener->role, peer, &conn->client);
     rem_list_init(&conn->node);
     rem_list_init(&conn->stream);

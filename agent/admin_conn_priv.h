@@ -55,6 +55,11 @@ struct rem_admin_conn {
     struct event *readable;
     struct event *writable;
     struct event *timer;
+    uint64_t fires_ms;         /* when `timer` does; UINT64_MAX: never */
+    uint64_t deadline_ms;      /* of the state; UINT64_MAX: none */
+    char local[REM_ADDR_TEXT]; /* the address the client connected to, without its port */
+    size_t local_n;
+    bool has_local;
     enum rem_admin_state state;
     bool driving;   /* drive() is on the stack and will look at the state again */
     bool keepalive; /* as far as the request allows */

@@ -62,19 +62,19 @@ static void fail(struct rem_admin_conn *conn, int status)
         rem_admin_conn_goto(conn, REM_ADMIN_WRITE);
 }
 
-/* The address the client connected to, without its port; .p is NULL without memory. */
+/* The address the client connected to, without its port. */
 static struct rem_str local_address(struct rem_admin_conn *conn)
 {
     struct sockaddr_storage storage = {0};
     socklen_t len = sizeof(storage);
     struct rem_addr addr = {0};
-    char text[REM_ADDR_TEXT];
 
-    if (getsockname(conn->fd, (struct sockaddr *)&storage, &len) != 0)
-        return rem_arena_dup(&conn->x->arena, REM_STR(""));
-    rem_addr_from((const struct sockaddr *)&storage, len, &addr);
-    return rem_arena_dup(&conn->x->arena,
-                         rem_str_make(text, rem_addr_host_text(&addr, text, sizeof(text))));
+    if (!conn->has_local && getsockname(conn->fd, (struct sockaddr *)&storage, &len) == 0) {
+        rem_addr_from((const struct sockaddr *)&storage, len, &addr);
+        conn->local_n = rem_addr_host_text(&addr, conn->local, sizeof(conn->local));
+    }
+    conn->has_local = true;
+    return rem_str_make(conn->local, conn->local_n);
 }
 
 /* A copy of a field's value; empty if there is no such field.  Returns: false without memory. */
@@ -111,8 +111,7 @@ static int take_head(struct rem_admin_conn *conn)
                     &request->last_event_id) ||
         !take_field(conn, rem_fields_find(fields, REM_FIELD_CONTENT_TYPE),
                     &request->content_type) ||
-        request->method_text.p == NULL || request->path.p == NULL || request->args.p == NULL ||
-        request->local.p == NULL)
+        request->method_text.p == NULL || request->path.p == NULL || request->args.p == NULL)
         return REM_ENOMEM;
     return 0;
 }

@@ -167,11 +167,13 @@ static int start_events(struct rem_agent *agent)
     agent->applied = evtimer_new(agent->base, rem_agent_on_applied, agent);
     agent->reclaim = evtimer_new(agent->base, rem_agent_on_reclaim, agent);
     agent->news = evtimer_new(agent->base, rem_agent_on_news, agent);
+    agent->deflate = evtimer_new(agent->base, rem_agent_on_deflate, agent);
     agent->deadline = evtimer_new(agent->base, on_deadline, agent);
     agent->master =
         event_new(agent->base, agent->handover->master_fd, EV_READ | EV_PERSIST, on_master, agent);
     if (agent->applied == NULL || agent->reclaim == NULL || agent->news == NULL ||
-        agent->deadline == NULL || agent->master == NULL || event_add(agent->master, NULL) != 0)
+        agent->deflate == NULL || agent->deadline == NULL || agent->master == NULL ||
+        event_add(agent->master, NULL) != 0)
         return REM_ENOMEM;
     for (size_t i = 0; i < REM_COUNT(numbers); i++) {
         struct sigaction now;
@@ -489,9 +491,9 @@ static int start(struct rem_agent *agent, struct rem_err *err)
 
 static void end(struct rem_agent *agent)
 {
-    struct event *events[] = {agent->applied,    agent->reclaim,   agent->news,
-                              agent->deadline,   agent->master,    agent->signals[0],
-                              agent->signals[1], agent->signals[2]};
+    struct event *events[] = {agent->applied,    agent->reclaim,    agent->news,
+                              agent->deflate,    agent->deadline,   agent->master,
+                              agent->signals[0], agent->signals[1], agent->signals[2]};
 
     rem_checks_stop(&agent->checks);
     rem_outliers_stop(&agent->outliers);

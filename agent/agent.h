@@ -29,6 +29,7 @@ enum {
     REM_AGENT_RECLAIM_MAX_MS = 1000,  /* up to this */
     REM_AGENT_NEWS_MS = 20,           /* between two pieces of news for streams */
     REM_AGENT_QUIT_MS = 2000,         /* for answers in progress when told to quit */
+    REM_AGENT_DEFLATE_MS = 500,       /* after a large request or answer */
     REM_AGENT_LARGE = 256 << 10,      /* bodies and blocks of memory that count as large */
 };
 
@@ -66,9 +67,10 @@ struct rem_agent {
     struct event *master;
     struct event *deadline; /* of a quit */
     struct event *signals[3];
-    bool reloaded;  /* the registry was last reconciled with another configuration */
-    bool turn_ends; /* what has been staged is being published and answered */
-    bool swollen;   /* a large request or answer has passed through */
+    bool reloaded;         /* the registry was last reconciled with another configuration */
+    bool turn_ends;        /* what has been staged is being published and answered */
+    struct event *deflate; /* gives memory back when no more large requests come */
+    bool swollen;          /* a large request or answer has passed through */
     bool quitting;
     bool stopping;
 };
@@ -92,6 +94,7 @@ bool rem_agent_on_stream(void *data, struct rem_admin_call *call);
 
 /* Events of the turn's own timers. */
 void rem_agent_on_news(int fd, short what, void *data);
+void rem_agent_on_deflate(int fd, short what, void *data);
 void rem_agent_on_applied(int fd, short what, void *data);
 void rem_agent_on_reclaim(int fd, short what, void *data);
 

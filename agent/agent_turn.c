@@ -344,13 +344,24 @@ void rem_agent_on_news(int fd, short what, void *data)
     rem_agent_on_applied(fd, what, data);
 }
 
-/* Gives memory back to the system when a large set has passed through, as a sidecar's limit is
- * tight and the next such set may never come. */
+/* Gives memory back to the system some time after a large set has passed through, as a sidecar's
+ * limit is tight and the next such set may never come. */
 static void deflate(struct rem_agent *agent)
 {
-    if (!agent->swollen || !rem_list_empty(&agent->staged) || !rem_list_empty(&agent->waiting))
+    if (!agent->swollen)
         return;
     agent->swollen = false;
+    if (!evtimer_pending(agent->deflate, NULL))
+        arm_ms(agent->deflate, REM_AGENT_DEFLATE_MS);
+}
+
+void rem_agent_on_deflate(int fd, short what, void *data)
+{
+    struct rem_agent *agent = data;
+
+    (void)fd;
+    (void)what;
+    rem_clock_update(agent->clock);
     (void)malloc_trim(0);
 }
 
