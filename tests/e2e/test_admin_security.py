@@ -185,6 +185,23 @@ def test_failures_are_forgiven(secured):
     wait_for(lambda: ask(r, "GET", "/v1/status", READER).status == 200, "forgiveness")
 
 
+def test_whoever_has_shown_a_token_gives_way_last(secured):
+    r = secured()
+    held = []
+    try:
+        known = r.client("admin")
+        held.append(known)
+        assert known.get("/v1/status", Authorization="Bearer " + READER).status == 200
+        for _ in range(300):
+            held.append(r.client("admin"))
+        assert known.get("/v1/status", Authorization="Bearer " + READER).status == 200
+        assert ask(r, "GET", "/v1/status", READER).status == 200
+        assert held[1].at_end()
+    finally:
+        for c in held:
+            c.close()
+
+
 # ---- listeners ----
 
 def test_a_listener_for_metrics(remora):

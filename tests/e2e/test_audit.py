@@ -128,6 +128,21 @@ def test_tokens(remora):
     assert "wwww" not in open(r.dir + "/audit.log").read() and "wrong" not in open(r.dir + "/audit.log").read()
 
 
+def test_through_a_location(remora):
+    r = remora("admin { listen unix:@DIR@/admin.sock; audit @DIR@/audit.log; } http { upstream u { zone u; } server { "
+               "listen 127.0.0.1:@PORT:web@; location /api { api write=on; } location /ro { api; } } }")
+    wait_for(lambda: r.get("web", "/api/9/nginx").status == 200)
+    with r.client() as c:
+        answer = c.request("POST", "/api/9/http/upstreams/u/servers", {"Remora-Remote": "forged"},
+                           b'{"server":"127.0.0.1:9"}')
+        port = c.sock.getsockname()[1]
+    assert answer.status == 201
+    assert r.request("web", "POST", "/ro/9/http/upstreams/u/servers", {}, b"{}").status == 405
+    assert [(line["who"], line["role"], line["status"]) for line in lines(r)] == [("location", "write", 201),
+                                                                                 ("location", "read", 405)]
+    assert lines(r)[0]["address"] == "127.0.0.1:%d" % port
+
+
 def test_odd_bytes(remora):
     r = start(remora)
     for path in ("/v1/%00%ff%22", "/v1/\xe9\"\\\x01x", "/v1/" + "y" * 9000, "/v1/x?" + "\xff" * 5000):

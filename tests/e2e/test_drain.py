@@ -4,7 +4,7 @@ import os
 import re
 import threading
 import time
-from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2
+from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2
 
 import pytest
 
@@ -139,6 +139,16 @@ def test_the_deadline_cuts_off(start):
             c.response()
     if not r.single:
         r.wait_log("draining: the time is up")
+
+
+def test_the_deadline_holds_for_a_worker_that_hangs(start):
+    r = with_workers(start)
+    for pid in r.workers():
+        os.kill(pid, SIGSTOP)
+    begin = time.monotonic()
+    r.admin("POST", "/v1/drain?timeout=1s&delay=0")
+    assert exit_code(r) == 0
+    assert time.monotonic() - begin < 8
 
 
 def test_a_short_timeout_shortens_the_delay(start):

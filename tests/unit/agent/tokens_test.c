@@ -9,7 +9,7 @@
 
 struct world {
     char dir[64];
-    char paths[2][96];
+    char paths[2][128];
     struct rem_admin_token specs[2];
     struct rem_clock clock;
     struct rem_log log;
@@ -30,7 +30,8 @@ static void world_init(struct world *w, const char *one, const char *two)
     *w = (struct world){.dir = "/tmp/remora-tokens-XXXXXX", .log = {.level = REM_LOG_STDERR}};
     ck_assert_ptr_nonnull(mkdtemp(w->dir));
     for (int i = 0; i < 2; i++) {
-        snprintf(w->paths[i], sizeof(w->paths[i]), "%s/%d", w->dir, i);
+        strcpy(w->paths[i], w->dir);
+        strcat(w->paths[i], i == 0 ? "/one" : "/two");
         w->specs[i] = (struct rem_admin_token){.name = i == 0 ? REM_STR("one") : REM_STR("two"),
                                                .role = i == 0 ? REM_ROLE_READ : REM_ROLE_WRITE,
                                                .path = w->paths[i],
