@@ -48,11 +48,16 @@ static int read_name(json_t *object, struct rem_arena *arena, struct rem_name *o
 
 int rem_names_read(struct rem_str bytes, struct rem_arena *arena, struct rem_names *out)
 {
-    json_t *root = bytes.n != 0 ? json_loadb(bytes.p, bytes.n, 0, NULL) : json_object();
+    json_error_t error = {0};
+    json_t *root = bytes.n != 0 ? json_loadb(bytes.p, bytes.n, 0, &error) : json_object();
     const json_t *list = json_object_get(root, "names");
     json_int_t next = json_integer_value(json_object_get(root, "next"));
     size_t count = json_array_size(list);
-    int rc = root != NULL ? 0 : REM_EPROTO;
+    int rc = 0;
+
+    if (root == NULL)
+        rc = bytes.n == 0 || json_error_code(&error) == json_error_out_of_memory ? REM_ENOMEM
+                                                                                 : REM_EPROTO;
 
     *out = (struct rem_names){.next = REM_NAMES_FIRST};
     out->items = rem_arena_alloc(arena, (count + 1) * sizeof(*out->items));

@@ -10,29 +10,25 @@
 
 /* ---- names as they are ---- */
 
-static int read_table(struct rem_api_call *call, int found, const struct rem_table *table,
-                      struct rem_names *out)
-{
-    int rc = rem_names_read(found == 0 ? table->bytes : REM_STR(""), &call->arena, out);
-
-    /* What cannot be read is as good as nothing. */
-    return rc == REM_ENOMEM ? rem_call_fault(call, rc, NULL) : 0;
-}
-
+/* Those that are published.  What cannot be read is as good as nothing to look at. */
 static int published_names(struct rem_api_call *call, struct rem_names *out)
 {
     struct rem_table table;
-    int rc = rem_writer_table(call->api->writer, REM_TABLE_NAMES, REM_NAMES_TABLE, &table);
+    bool found = rem_writer_table(call->api->writer, REM_TABLE_NAMES, REM_NAMES_TABLE, &table) == 0;
+    int rc = rem_names_read(found ? table.bytes : REM_STR(""), &call->arena, out);
 
-    return read_table(call, rc, &table, out);
+    return rc == REM_ENOMEM ? rem_call_fault(call, rc, NULL) : 0;
 }
 
+/* Those that this turn leaves.  What cannot be read must not be written over. */
 static int staged_names(struct rem_api_call *call, struct rem_names *out)
 {
     struct rem_table table;
-    int rc = rem_change_table_get(call->api->change, REM_TABLE_NAMES, REM_NAMES_TABLE, &table);
+    bool found =
+        rem_change_table_get(call->api->change, REM_TABLE_NAMES, REM_NAMES_TABLE, &table) == 0;
+    int rc = rem_names_read(found ? table.bytes : REM_STR(""), &call->arena, out);
 
-    return read_table(call, rc, &table, out);
+    return rc == 0 ? 0 : rem_call_fault(call, rc, NULL);
 }
 
 static int stage_names(struct rem_api_call *call, const struct rem_names *names)

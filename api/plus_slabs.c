@@ -2,9 +2,11 @@
 /* Shared memory as the NGINX Plus API shows it: the registry's region, what each upstream's zone
  * takes of it, and the zones that workers write.
  *
- * Slots:  the region is given out in units; an upstream's zone holds one slot for each server; a
- *         zone of workers is made of chunks.  Each has one size, which names the only slot. */
+ * Slots:  the region and key-value zones are counted in units; an upstream's zone holds one slot
+ * for each server; a zone of workers is made of chunks.  Each has one size, which names the only
+ *         slot. */
 #include "api/plus.h"
+#include "proto/shm/keyval.h"
 #include "proto/shm/space.h"
 #include "proto/shm/zone.h"
 #include "proto/shm/zone_layout.h"
@@ -14,8 +16,8 @@
 
 #define KIND "slabs"
 
-/* The region itself.  Of equal names the last counts: region, zone of workers, zone of upstreams.
- */
+/* The region itself.  Of equal names the last counts: region, zone of workers, key-value zone, zone
+ * of upstreams. */
 #define REGION "remora"
 
 enum { PAGE = 4096 };
@@ -97,10 +99,36 @@ static void zone_slab(const struct rem_zone *zone, struct slab *out)
     };
 }
 
+/* A key-value zone is one block of the region, made anew with every change; in units, each of which
+ * was asked for at least once. */
+static void keyval_slab(const struct rem_api *api, const struct rem_keyval_spec *spec,
+                        struct slab *out)
+{
+    struct rem_table table;
+    uint64_t used = 0;
+
+    if (rem_writer_table(api->writer, REM_TABLE_KEYVAL, spec->name, &table) == 0)
+        used = table.bytes.n < spec->size ? table.bytes.n : spec->size;
+    *out = (struct slab){
+        .used = used,
+        .free = spec->size - used,
+        .slot = REM_SHM_UNIT,
+        .slots_used = (used + REM_SHM_UNIT - 1) / REM_SHM_UNIT,
+        .slots_free = (spec->size - used) / REM_SHM_UNIT,
+    };
+    out->counters[REQS] = out->slots_used;
+}
+
 static bool find_slab(const struct rem_api *api, struct rem_str name, struct slab *out)
 {
     if (name.n != 0 && upstream_slab(api, name, out))
         return true;
+    for (size_t i = 0; i < api->keyval_count; i++) {
+        if (rem_str_eq(api->keyvals[i].name, name)) {
+            keyval_slab(api, &api->keyvals[i], out);
+            return true;
+        }
+    }
     for (const struct rem_zone *zone = api->info.zones; zone != NULL; zone = zone->next) {
         if (rem_str_eq(zone->name, name)) {
             zone_slab(zone, out);
@@ -176,6 +204,10 @@ int rem_plus_slabs(struct rem_api_call *call)
     for (const struct rem_zone *zone = api->info.zones; zone != NULL; zone = zone->next) {
         zone_slab(zone, &slab);
         map = rem_plus_put(map, zone->name, slab_json(call, zone->name, &slab));
+    }
+    for (size_t i = 0; i < api->keyval_count; i++) {
+        keyval_slab(api, &api->keyvals[i], &slab);
+        map = rem_plus_put(map, api->keyvals[i].name, slab_json(call, api->keyvals[i].name, &slab));
     }
     return rem_plus_answer_map(call, put_upstreams(call, map));
 }

@@ -450,3 +450,21 @@ def test_states_of_checks(remora, backend, mandatory):
     state = api.call("GET", "/http/upstreams/u").json["peers"][1]["state"]
     assert state == ("checking" if mandatory else "up")
     healthy[0] = False
+
+
+def test_slabs(api_of_module):
+    """The region, and every zone: of limits, of pairs, of upstreams."""
+    slabs = api_of_module.call("GET", "/slabs").json
+    assert set(slabs) >= {"remora", "lr", "lc", "kv", "app", "full", "empty"}
+    for name, slab in slabs.items():
+        assert len(slab["slots"]) == 1 and slab["pages"]["used"] >= (name != "kv"), (name, slab)
+        assert api_of_module.call("GET", "/slabs/" + name).json.keys() == {"pages", "slots"}
+    [servers] = slabs["app"]["slots"].values()
+    assert servers["used"] >= 2 and servers["reqs"] >= servers["used"]
+    path = "/http/keyvals/kv"
+    api_of_module.call("DELETE", path)
+    before = api_of_module.call("GET", "/slabs/kv").json["pages"]
+    assert api_of_module.call("POST", path, {"long": "x" * 12000}).status == 201
+    after = api_of_module.call("GET", "/slabs/kv").json["pages"]
+    assert after["used"] - before["used"] in (2, 3) and sum(after.values()) == sum(before.values()) == 8
+    api_of_module.call("DELETE", path)

@@ -2,6 +2,7 @@
 /* The NGINX Plus API without a server around it: each call is published before the next one. */
 #include "api/plus.h"
 
+#include "proto/dns/dns.h"
 #include "proto/shm/keyval.h"
 
 #include <check.h>
@@ -232,6 +233,149 @@ START_TEST(resets_of_upstreams_that_are_gone)
 }
 END_TEST
 
+/* ---- without memory ---- */
+
+static long allocations_left;
+
+static void *failing_malloc(size_t size)
+{
+    return allocations_left-- > 0 ? malloc(size) : NULL;
+}
+
+#define SERVERS "/api/9/http/upstreams/u/servers"
+
+static const struct {
+    enum rem_method method;
+    const char *path, *body;
+} requests[] = {
+    {GET, "/api/9/", ""},
+    {GET, "/api/9/license", ""},
+    {GET, "/api/9/processes", ""},
+    {GET, "/api/9/connections?fields=idle", ""},
+    {GET, "/api/9/http/requests", ""},
+    {GET, "/api/9/workers", ""},
+    {GET, "/api/9/workers?fields=", ""},
+    {GET, "/api/9/workers/0", ""},
+    {DELETE, "/api/9/workers", ""},
+    {GET, "/api/9/slabs", ""},
+    {GET, "/api/9/slabs/z", ""},
+    {DELETE, "/api/9/slabs/z", ""},
+    {GET, "/api/9/resolvers", ""},
+    {GET, "/api/9/resolvers/r", ""},
+    {DELETE, "/api/9/resolvers/r", ""},
+    {GET, "/api/9/http/server_zones", ""},
+    {GET, "/api/9/http/server_zones?fields=", ""},
+    {GET, "/api/9/http/server_zones/s", ""},
+    {DELETE, "/api/9/http/server_zones/s", ""},
+    {GET, "/api/9/http/limit_reqs", ""},
+    {GET, "/api/9/http/limit_reqs/l", ""},
+    {GET, "/api/9/http/upstreams", ""},
+    {GET, "/api/9/http/upstreams/u", ""},
+    {DELETE, "/api/9/http/upstreams/u", ""},
+    {GET, SERVERS, ""},
+    {GET, SERVERS "/1073741824", ""},
+    {POST, SERVERS, "{\"server\":\"more.test:1\",\"service\":\"\"}"},
+    {POST, SERVERS, "{\"server\":\"more.test\",\"service\":\"http\"}"},
+    {PATCH, SERVERS "/1073807360", "{\"weight\":3,\"drain\":true}"},
+    {PATCH, SERVERS "/0", "{\"weight\":3}"},
+    {DELETE, SERVERS "/1073807360", ""},
+    {GET, ALL, ""},
+    {GET, ONE, ""},
+    {POST, ONE, "{\"b\":\"2\"}"},
+    {PATCH, ONE, "{\"a\":null}"},
+    {DELETE, ONE, ""},
+};
+
+static const struct rem_dns_spec resolver;
+
+/* One of everything: a worker, zones, a name in the configuration, one that was given, a server
+ * found for it, a pair. */
+static void fill(struct world *w, struct rem_upstream_spec *conf, struct rem_resolve_spec *resolve)
+{
+    struct rem_change *change;
+    struct rem_commit commit;
+    struct rem_server_spec server;
+    struct rem_stat *stat;
+    unsigned slot;
+
+    *resolve = (struct rem_resolve_spec){.host = REM_STR("conf.test"), .resolver = &resolver};
+    rem_server_spec_init(&resolve->server);
+    resolve->server.name = REM_STR("conf.test:80");
+    *conf = (struct rem_upstream_spec){.name = REM_STR("u"),
+                                       .config_hash = 1,
+                                       .queue = 3,
+                                       .resolver = &resolver,
+                                       .resolves = resolve,
+                                       .resolve_count = 1};
+    w->api.configured = conf;
+    w->api.configured_count = 1;
+    ck_assert_int_eq(rem_region_claim_worker(&w->region, 1, 1, &slot), 0);
+    ck_assert_ptr_nonnull(rem_region_resolver(w->region.header, REM_STR("r")));
+    ck_assert_int_eq(rem_stat_open(w->region.header, REM_STAT_SERVER, REM_STR("s"), 1, &stat), 0);
+    ck_assert_int_eq(rem_stat_open(w->region.header, REM_STAT_LIMIT_REQ, REM_STR("l"), 1, &stat),
+                     0);
+    ck_assert_int_eq(call(w, POST, ONE, "{\"a\":\"1\"}"), 201);
+    ck_assert_int_eq(call(w, POST, SERVERS, "{\"server\":\"given.test:80\"}"), 201);
+    ck_assert(says(w, "\"id\":1073807360,"));
+    rem_server_spec_init(&server);
+    server.parent = REM_NAMES_FIRST + 1;
+    server.name = REM_STR("given.test:80");
+    ck_assert_int_eq(rem_addr_parse(REM_STR("127.0.0.1:80"), 0, &server.addr), 0);
+    ck_assert_int_eq(rem_change_new(w->writer, &change), 0);
+    conf->servers = &server;
+    conf->server_count = 1;
+    conf->zone = REM_STR("z");
+    ck_assert_int_eq(rem_change_put(change, conf, NULL), 0);
+    conf->servers = NULL;
+    conf->server_count = 0;
+    ck_assert_int_eq(rem_change_commit(change, REM_REVISION_ANY, &commit, NULL), 0);
+    rem_change_free(&change);
+}
+
+/* As in api_test.c: no answer is half an answer, nothing leaks, and a change that failed has
+ * changed nothing. */
+START_TEST(no_memory)
+{
+    bool complete = false;
+
+    for (long n = 0; !complete; n++) {
+        struct rem_resolve_spec resolve;
+        struct rem_upstream_spec conf;
+        struct rem_api_request request = {.method = requests[_i].method,
+                                          .path = rem_str_from(requests[_i].path),
+                                          .body = rem_str_from(requests[_i].body),
+                                          .role = REM_ROLE_ADMIN};
+        const char *query = strchr(requests[_i].path, '?');
+        struct rem_api_staged staged = {0};
+        enum rem_api_outcome outcome;
+        struct world w;
+
+        if (query != NULL) {
+            request.path.n = (size_t)(query - requests[_i].path);
+            request.args = rem_str_from(query + 1);
+        }
+        world_init(&w);
+        fill(&w, &conf, &resolve);
+        rem_api_response_reset(&w.response);
+        allocations_left = n;
+        json_set_alloc_funcs(failing_malloc, free);
+        outcome = rem_api_handle(&w.api, &request, &w.response, &staged);
+        complete = allocations_left >= 0;
+        json_set_alloc_funcs(malloc, free);
+        if (!w.response.body.failed && w.response.body.n != 0) {
+            json_t *body = json_loadb(w.response.body.p, w.response.body.n, 0, NULL);
+            ck_assert_msg(body != NULL, "%s: %ld", requests[_i].path, n);
+            json_decref(body);
+        }
+        ck_assert_msg(!complete || (!w.response.body.failed && w.response.status != 500), "%s",
+                      requests[_i].path);
+        ck_assert(outcome == REM_API_STAGED || w.api.change == NULL);
+        rem_api_forget(&staged);
+        world_fini(&w);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("plus");
@@ -243,6 +387,7 @@ int main(void)
     tcase_add_test(tests, a_full_zone);
     tcase_add_test(tests, resets_raise_no_revision);
     tcase_add_test(tests, resets_of_upstreams_that_are_gone);
+    tcase_add_loop_test(tests, no_memory, 0, REM_COUNT(requests));
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
