@@ -139,14 +139,32 @@ void rem_region_close(struct rem_region *region)
     region->fd = -1;
 }
 
-int rem_region_lock_writer(const struct rem_region *region)
+/* Which byte of the region stands for what. */
+enum { LOCK_WRITER = 0, LOCK_STATS };
+
+static int set_lock(const struct rem_region *region, short type, off_t byte)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 
     while (fcntl(region->fd, F_SETLKW, &lock) != 0)
         if (errno != EINTR)
             return REM_EIO;
     return REM_OK;
+}
+
+int rem_region_lock_writer(const struct rem_region *region)
+{
+    return set_lock(region, F_WRLCK, LOCK_WRITER);
+}
+
+int rem_region_lock_stats(const struct rem_region *region)
+{
+    return set_lock(region, F_WRLCK, LOCK_STATS);
+}
+
+void rem_region_unlock_stats(const struct rem_region *region)
+{
+    (void)set_lock(region, F_UNLCK, LOCK_STATS);
 }
 
 /* ---- worker slots ---- */

@@ -46,6 +46,10 @@ static inline void *rem_region_at(const struct rem_region *region, uint64_t off)
  * Errors: REM_EIO (errno says why). */
 int rem_region_lock_writer(const struct rem_region *region) REM_MUST_CHECK;
 
+/* While statistics are made: in a binary upgrade there are two masters.  Errors: REM_EIO. */
+int rem_region_lock_stats(const struct rem_region *region) REM_MUST_CHECK;
+void rem_region_unlock_stats(const struct rem_region *region);
+
 /* ---- worker slots: the master's side ---- */
 
 /* Gives a new worker a slot; prefers lines that no other worker counts on.  To be called before the

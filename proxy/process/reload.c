@@ -68,6 +68,10 @@ void rem_reload_open_stats(struct rem_master *m, struct rem_generation *gen)
     struct rem_stat *stat;
 
     /* To serve without counting is better than not to serve. */
+    if (rem_region_lock_stats(&m->region) != REM_OK) {
+        rem_report(&to, REM_LOG_WARN, errno, "cannot lock the statistics, nothing is counted");
+        return;
+    }
     if (rem_stats_open(gen->setup.stats, m->region.header, gen->number, &err) != REM_OK)
         rem_report(&to, REM_LOG_WARN, 0, "%s", err.text);
     /* A status zone is shown from the start, whether or not anything was asked. */
@@ -79,6 +83,7 @@ void rem_reload_open_stats(struct rem_master *m, struct rem_generation *gen)
     if (gen->setup.admin && rem_stat_open(m->region.header, REM_STAT_ADMIN, REM_STR("admin"),
                                           gen->number, &stat) != REM_OK)
         rem_report(&to, REM_LOG_WARN, 0, "no room in shared memory for the agent's statistics");
+    rem_region_unlock_stats(&m->region);
 }
 
 void rem_master_tell_reload(struct rem_master *m, int result, const char *error)

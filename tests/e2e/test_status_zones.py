@@ -246,3 +246,22 @@ def test_limit_conn(zones):
         assert c.read().status == 200
     assert [zones("remora_limit_connections_total", zone="conn", result=name)
             for name in ("passed", "rejected", "rejected_dry_run")] == [1, 1, 0]
+
+
+def test_no_room_for_all(remora):
+    """What there is no room for is told, and not counted; everything is served."""
+    servers = "".join("server { listen 127.0.0.1:@PORT:web@; server_name s%d; status_zone z%d; return 200; }" % (i, i)
+                      for i in range(200))
+    r = remora("shared_memory 1m; admin { listen unix:@DIR@/admin.sock; } http { access_log off; %s }" % servers)
+    assert re.search(r'\[warn\] .* no room in shared memory for the statistics of "z\d+"', r.errors())
+    for i in (0, 199):
+        assert r.get("web", "/", Host="s%d" % i).status == 200
+
+    def metrics():
+        with Connection(r.dir + "/admin.sock") as c:
+            return exposition.parse(c.request("GET", "/metrics").body.decode())
+
+    wait_for(lambda: metrics().get((SERVER, (("zone", "z0"), ("code", "2xx")))) == 1, "the first zone's count")
+    assert not [labels for name, labels in metrics() if ("zone", "z199") in labels]
+    r.reload()
+    assert r.get("web", "/", Host="s199").status == 200

@@ -4,6 +4,7 @@
 #include "tests/unit/proto/shm/fixture.h"
 
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 START_TEST(creates_and_attaches)
@@ -163,6 +164,39 @@ START_TEST(no_agent_no_shortage)
 }
 END_TEST
 
+/* Two masters take turns; the writer's lock is another one. */
+START_TEST(statistics_are_locked)
+{
+    struct rem_region region;
+    pid_t other;
+    int up[2];
+    char byte;
+    int status;
+
+    ck_assert_int_eq(rem_region_create(&region, REM_REGION_MIN, 2), REM_OK);
+    ck_assert_int_eq(pipe(up), 0);
+    ck_assert_int_eq(rem_region_lock_stats(&region), REM_OK);
+    other = fork();
+    if (other == 0) {
+        if (rem_region_lock_writer(&region) != REM_OK || write(up[1], "w", 1) != 1)
+            _exit(1);
+        _exit(rem_region_lock_stats(&region) != REM_OK || write(up[1], "s", 1) != 1);
+    }
+    ck_assert_int_eq(read(up[0], &byte, 1), 1);
+    ck_assert_int_eq(byte, 'w');
+    ck_assert_int_eq(waitpid(other, &status, WNOHANG), 0); /* it waits for us */
+    rem_region_unlock_stats(&region);
+    ck_assert_int_eq(read(up[0], &byte, 1), 1);
+    ck_assert_int_eq(byte, 's');
+    ck_assert_int_eq(waitpid(other, &status, 0), other);
+    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(rem_region_lock_stats(&region), REM_OK); /* gone with the process */
+    close(up[0]);
+    close(up[1]);
+    rem_region_close(&region);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("region");
@@ -173,6 +207,7 @@ int main(void)
     tcase_add_test(tcase, refuses_what_is_not_a_region);
     tcase_add_test(tcase, worker_slots);
     tcase_add_test(tcase, no_agent_no_shortage);
+    tcase_add_test(tcase, statistics_are_locked);
     suite_add_tcase(suite, tcase);
     return fix_run(suite);
 }
