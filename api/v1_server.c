@@ -171,18 +171,11 @@ int rem_v1_remove_server(struct rem_api_call *call, struct rem_str name, uint32_
 int rem_v1_find_address(struct rem_api_call *call, struct rem_str name, struct rem_str address,
                         uint32_t *out)
 {
-    const struct rem_upstream_spec *spec;
-    int rc = rem_change_get(call->api->change, name, &spec);
+    int rc = rem_change_server_find(call->api->change, name, address, out);
 
-    if (rc != REM_OK)
-        return rem_call_fault(call, rc, NULL);
-    for (size_t i = 0; i < spec->server_count; i++) {
-        if (rem_str_eq(spec->servers[i].server, address)) {
-            *out = spec->servers[i].id;
-            return 0;
-        }
-    }
-    return server_missing(call, name);
+    if (rc == REM_ENOTFOUND)
+        return server_missing(call, name);
+    return rc == REM_OK ? 0 : rem_call_fault(call, rc, NULL);
 }
 
 /* The staged server that the path names by its id or by its address. */

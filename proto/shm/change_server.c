@@ -71,6 +71,63 @@ int rem_change_server_get(struct rem_change *change, struct rem_str name, uint32
     return rc;
 }
 
+static bool shown_as(const struct rem_server_spec *server, struct rem_str text)
+{
+    char made[REM_ADDR_TEXT];
+
+    if (server->weight == 0) /* removed */
+        return false;
+    if (server->server.n != 0)
+        return rem_str_eq(server->server, text);
+    return rem_str_eq(rem_str_make(made, rem_addr_text(&server->addr, made, sizeof(made))), text);
+}
+
+/* In the list as base and edits make it. */
+static bool find_shown(const struct rem_change_item *item, struct rem_str text, uint32_t *out_id)
+{
+    const struct rem_shm_set *base = item->base;
+    struct rem_server_edit *edit;
+
+    for (uint32_t i = 0; i < base->count; i++) {
+        const struct rem_shm_server *server = rem_set_server(base, i);
+
+        *out_id = server->id;
+        if (item->edit_count != 0 && find_edit(item, server->id, &edit)
+                ? shown_as(&edit->spec, text)
+                : rem_str_eq(rem_set_text(base, server->server), text))
+            return true;
+    }
+    for (uint32_t i = 0; i < item->edit_count; i++) {
+        *out_id = item->edits[i].spec.id;
+        if (item->edits[i].at == REM_SHM_NONE && shown_as(&item->edits[i].spec, text))
+            return true;
+    }
+    return false;
+}
+
+int rem_change_server_find(struct rem_change *change, struct rem_str name, struct rem_str text,
+                           uint32_t *out_id)
+{
+    struct rem_change_item *item;
+    uint32_t id = 0;
+    int rc = item_of(change, name, &item);
+
+    if (rc != REM_OK)
+        return rc;
+    if (!item->full && !find_shown(item, text, &id))
+        return REM_ENOTFOUND;
+    if (item->full) {
+        size_t at = 0;
+        while (at < item->spec.server_count && !shown_as(&item->spec.servers[at], text))
+            at++;
+        if (at == item->spec.server_count)
+            return REM_ENOTFOUND;
+        id = item->spec.servers[at].id;
+    }
+    *out_id = id;
+    return REM_OK;
+}
+
 /* ---- does another server have the address? ---- */
 
 static bool base_has(const struct rem_change_item *item, const struct rem_addr *addr, uint32_t id)

@@ -81,6 +81,11 @@ int rem_change_head(struct rem_change *change, struct rem_str name,
 int rem_change_server_get(struct rem_change *change, struct rem_str name, uint32_t id,
                           struct rem_server_spec *out) REM_MUST_CHECK;
 
+/* The id of the first server that is shown as `text`.  Errors: REM_ENOTFOUND as above, REM_ENOMEM.
+ */
+int rem_change_server_find(struct rem_change *change, struct rem_str name, struct rem_str text,
+                           uint32_t *out_id) REM_MUST_CHECK;
+
 /* Replaces the server with the id `server->id`.
  * Errors: as rem_change_servers; REM_ENOTFOUND as above. */
 int rem_change_server_put(struct rem_change *change, struct rem_str name,

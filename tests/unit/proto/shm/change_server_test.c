@@ -193,6 +193,12 @@ static void step_put(struct both *both)
     ck_assert_int_eq(rem_change_server_get(both->one, REM_STR("app"), servers[at].id, &now),
                      REM_OK);
     same_server(&now, &servers[at]);
+    if (now.server.n != 0) {
+        uint32_t id = REM_ID_NONE;
+        ck_assert_int_eq(rem_change_server_find(both->one, REM_STR("app"), now.server, &id),
+                         REM_OK);
+        ck_assert_uint_eq(id, now.id);
+    }
     alter(&servers[at]);
     rc = rem_change_server_put(both->one, REM_STR("app"), &servers[at], NULL);
     ck_assert_int_eq(rem_change_servers(both->list, REM_STR("app"), servers, count, NULL), rc);
@@ -234,6 +240,9 @@ static void step_remove(struct both *both)
                      REM_OK);
     ck_assert_int_eq(rem_change_server_remove(both->one, REM_STR("app"), gone.id), REM_OK);
     ck_assert_int_eq(rem_change_server_remove(both->one, REM_STR("app"), gone.id), REM_ENOTFOUND);
+    if (gone.server.n != 0)
+        ck_assert_int_eq(rem_change_server_find(both->one, REM_STR("app"), gone.server, &gone.id),
+                         REM_ENOTFOUND);
     ck_assert_int_eq(rem_change_server_get(both->one, REM_STR("app"), gone.id, &gone),
                      REM_ENOTFOUND);
 }
