@@ -6,8 +6,8 @@ REM_BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libj
     libssl-dev libpcre2-dev zlib1g-dev libc-ares-dev curl ca-certificates"
 
 # What it takes to test it as well: unit tests, both compilers, end-to-end tests, load, the oracle,
-# promtool.
-REM_TEST_PACKAGES="check chromium chromium-driver python3-selenium clang binutils python3 python3-pytest python3-pytest-xdist nginx-light wrk
+# promtool, the OpenAPI document against its schemas.
+REM_TEST_PACKAGES="check chromium chromium-driver python3-selenium clang binutils python3 python3-pytest python3-pytest-xdist python3-yaml python3-jsonschema nginx-light wrk
     procps git prometheus"
 
 say() {
