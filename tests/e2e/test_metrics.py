@@ -411,3 +411,25 @@ http { access_log off; proxy_read_timeout 200ms; proxy_next_upstream error timeo
         assert found == {name: name for name in bad}
     finally:
         remora.stop()
+
+
+def test_a_full_region(backend):
+    """Both APIs say so in their own way; it is one thing to whoever watches."""
+    text = "shared_memory 1m;\n" + BUSY % {"series": 2000, "server": backend(ok(b"fine")).addr}
+    remora = start(text)
+    try:
+        many = [{"server": "127.1.%d.%d:80" % (i // 250, i % 250 + 1)} for i in range(3000)]
+        assert remora.call("PUT", "/v1/http/upstreams/app/servers", many).status == 507
+        failures = ("remora_shm_alloc_failures_total", (("zone", "remora"),))
+        assert results(remora)["no_memory"] == 1
+        assert remora.metrics()[failures] >= 1
+        n = next(i for i in range(3000) if remora.call("POST", "/api/9/http/upstreams/app/servers", many[i])
+                 .status != 201)
+        answer = remora.call("POST", "/api/9/http/upstreams/app/servers", many[n])
+        assert (answer.status, answer.json["error"]["code"]) == (400, "UpstreamOutOfMemory")
+        assert results(remora)["no_memory"] == 3 and results(remora)["applied"] == n
+        assert results(remora)["invalid"] == 0
+        free = remora.metrics()["remora_shm_bytes", (("zone", "remora"), ("state", "free"))]
+        assert free < 1 << 19
+    finally:
+        remora.stop()
