@@ -239,6 +239,8 @@ static int start_server(struct rem_agent *agent, struct rem_err *err)
 
     rem_admin_spec_init(&agent->no_spec);
     rem_audit_init(&agent->audit, spec, agent->log, agent->clock);
+    agent->audit.counts = &agent->api.counts;
+    agent->audit.header = handover->region->header;
     rc = rem_admin_auth_init(&agent->auth, spec, agent->log, agent->clock);
     if (rc == 0) {
         rem_admin_server_start(&agent->server, agent->base, agent->log, agent->clock, &handler,

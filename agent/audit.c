@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/audit.h"
 
+#include "api/count.h"
 #include "proto/base/syslog.h"
 
 #include <errno.h>
@@ -127,6 +128,13 @@ static bool send_line(struct rem_audit *audit, struct rem_sbuf *line)
     return !line->failed && write_file(audit, rem_sbuf_str(line));
 }
 
+static void lose(struct rem_audit *audit)
+{
+    audit->lost++;
+    if (audit->counts != NULL)
+        rem_api_count_log_dropped(audit->counts, audit->header);
+}
+
 static void tell_lost(struct rem_audit *audit)
 {
     if (audit->lost == 0 || audit->clock->wall_sec - audit->told_sec < TELL_SEC)
@@ -158,7 +166,7 @@ void rem_audit_note(struct rem_audit *audit, const struct rem_api_request *reque
     rem_sbuf_init(&line);
     make_line(audit, request, response, status, before, after, &line);
     if (line.failed || !send_line(audit, &line))
-        audit->lost++;
+        lose(audit);
     rem_sbuf_fini(&line);
     tell_lost(audit);
 }

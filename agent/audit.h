@@ -19,6 +19,9 @@
 
 enum { REM_AUDIT_TEXT = 1024 }; /* bytes of a path, as written */
 
+struct rem_api_counts;
+struct rem_shm_header;
+
 struct rem_audit {
     struct rem_log_file *file; /* borrowed; NULL: none */
     struct rem_syslog *syslog; /* likewise */
@@ -28,6 +31,8 @@ struct rem_audit {
     bool regular;  /* a file, to be written without asking */
     uint64_t lost; /* lines since this was last told */
     int64_t told_sec;
+    struct rem_api_counts *counts; /* of what is lost; NULL: nobody wants to know */
+    const struct rem_shm_header *header;
 };
 
 /* Borrows all. */

@@ -125,6 +125,12 @@ void rem_api_count_full(struct rem_api_counts *counts, const struct rem_shm_head
         add(&counts->shared->full, 1);
 }
 
+void rem_api_count_log_dropped(struct rem_api_counts *counts, const struct rem_shm_header *header)
+{
+    if (shared_of(counts, header) != NULL)
+        add(&counts->shared->log_dropped, 1);
+}
+
 void rem_api_count_save_failure(struct rem_api_counts *counts, const struct rem_shm_header *header)
 {
     if (shared_of(counts, header) != NULL)

@@ -28,9 +28,10 @@ void rem_api_count(struct rem_api_counts *counts, const struct rem_shm_header *h
                    const struct rem_api_request *request, const struct rem_api_response *response,
                    const struct rem_api_staged *staged, uint64_t ms);
 
-/* The region was full; a state file could not be written; all workers ran what was published `ms`
- * ago; a scrape left `series` out. */
+/* The region was full; a line of the audit log was lost; a state file could not be written; all
+ * workers ran what was published `ms` ago; a scrape left `series` out. */
 void rem_api_count_full(struct rem_api_counts *counts, const struct rem_shm_header *header);
+void rem_api_count_log_dropped(struct rem_api_counts *counts, const struct rem_shm_header *header);
 void rem_api_count_save_failure(struct rem_api_counts *counts, const struct rem_shm_header *header);
 void rem_api_count_applied(struct rem_api_counts *counts, const struct rem_shm_header *header,
                            uint64_t ms);

@@ -78,6 +78,8 @@ int rem_scrape_admin(struct rem_scrape *scrape)
     static const struct rem_metric_family apply = {
         "remora_snapshot_apply_duration_seconds", REM_METRIC_HISTOGRAM,
         "From a published change to when all workers ran it, where somebody waited for that."};
+    static const struct rem_metric_family log_dropped = {
+        "remora_log_dropped_total", REM_METRIC_COUNTER, "Lines that could not be written."};
     const struct rem_stat_admin *admin = rem_stat_admin(scrape->api->region->header);
     struct rem_histogram sum = {0};
     int rc;
@@ -93,6 +95,9 @@ int rem_scrape_admin(struct rem_scrape *scrape)
     rem_metric_histogram(&scrape->text, REM_STR(""), &sum);
     rem_scrape_count(scrape, "remora_state_persist_failures_total",
                      "Publishes whose state could not be saved.", load(&admin->save_failures));
+    rem_metric_begin(&scrape->text, &log_dropped);
+    rem_metric_count(&scrape->text, REM_STR(""), REM_STR("log=\"audit\""),
+                     load(&admin->log_dropped));
     rem_scrape_count(scrape, "remora_metrics_dropped_series_total",
                      "Series of single servers that scrapes left out, see max_series.",
                      load(&admin->dropped_series));

@@ -33,6 +33,7 @@ struct rem_stat_admin {
     alignas(64) _Atomic uint64_t results[REM_RESULTS];
     _Atomic uint64_t save_failures;  /* of state files */
     _Atomic uint64_t full;           /* publishes the region had no room for */
+    _Atomic uint64_t log_dropped;    /* lines of the audit log */
     _Atomic uint64_t dropped_series; /* folded away in scrapes */
     struct rem_shm_histogram apply;  /* from a publish until all workers ran it */
     _Atomic uint32_t routes;         /* so many of `route` are in use */

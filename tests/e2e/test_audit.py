@@ -242,8 +242,10 @@ def test_a_collector_that_does_not_read(remora, tmp_path):
         for _ in range(400):
             assert r.admin("PUT", SERVERS, BODY).status == 200
         r.wait_log(r"audit: \d+ lines could not be written")
+        metrics = r.admin("GET", "/metrics?scope=admin").body.decode()
         data = os.read(reader, 1 << 20).decode()
         assert all(json.loads(line)["status"] == 200 for line in data.splitlines()), "no halves"
+        assert 'remora_log_dropped_total{log="audit"} %d\n' % (400 - len(data.splitlines())) in metrics
     finally:
         os.close(reader)
 
