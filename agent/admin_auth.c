@@ -149,8 +149,11 @@ static void look_for_pages(const struct rem_admin_auth *auth, const struct rem_a
                            struct rem_api_request *request)
 {
     const struct rem_field *origin = rem_fields_find(&head->head.fields, REM_FIELD_ORIGIN);
-    bool known = proven || rem_browser_knows_host(auth->spec->hosts, &head->host);
+    bool known = proven;
 
+    if (origin == NULL && (client->local || proven))
+        return;
+    known = known || rem_browser_knows_host(auth->spec->hosts, &head->host);
     request->foreign_origin =
         origin != NULL && !(known && rem_browser_same_origin(origin->value, &head->host));
     request->strange_host = !known && !client->local;

@@ -155,6 +155,21 @@ static const char *user_name(const struct rem_setup *setup)
     return own != NULL ? own->pw_name : "?";
 }
 
+/* The agent reads them, as the user of `user`, and again when they change. */
+static int check_tokens(const struct rem_setup *setup, const struct rem_reporter *to)
+{
+    for (const struct rem_admin_token *token = setup->admin_spec.tokens; token != NULL;
+         token = token->next)
+        if (!rem_privileges_can_read(setup, token->path)) {
+            rem_report(to, REM_LOG_EMERG, 0,
+                       "the file \"%s\" of token \"%.*s\" in %.*s is not readable for user \"%s\"",
+                       token->path, REM_STR_ARG(token->name), REM_STR_ARG(token->place),
+                       user_name(setup));
+            return REM_EACCES;
+        }
+    return REM_OK;
+}
+
 int rem_generation_prepare(struct rem_generation *gen, const struct rem_reporter *to)
 {
     for (const struct rem_setup_dir *dir = gen->setup.dirs; dir != NULL; dir = dir->next)
@@ -173,7 +188,7 @@ int rem_generation_prepare(struct rem_generation *gen, const struct rem_reporter
             rem_report(to, REM_LOG_EMERG, errno, "open() \"%s\" failed", file->path);
             return REM_EIO;
         }
-    return REM_OK;
+    return check_tokens(&gen->setup, to);
 }
 
 void rem_generation_free(struct rem_generation *gen)

@@ -31,20 +31,31 @@ static int change_user(const struct rem_setup *setup)
 }
 
 /* Asked in a child, which can take on another user for good. */
-bool rem_privileges_can_write(const struct rem_setup *setup, const char *dir)
+/* What access() would say in a child. */
+static bool may(const struct rem_setup *setup, const char *path, int mode)
 {
     int status = 0;
     pid_t pid, got;
 
     if (setup->user.n == 0 || geteuid() != 0)
-        return faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0;
+        return faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0;
     pid = fork();
     if (pid == 0)
-        _exit(change_user(setup) == REM_OK && access(dir, W_OK | X_OK) == 0 ? 0 : 1);
+        _exit(change_user(setup) == REM_OK && access(path, mode) == 0 ? 0 : 1);
     do
         got = pid > 0 ? waitpid(pid, &status, 0) : -1;
     while (got < 0 && pid > 0 && errno == EINTR);
     return got == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+bool rem_privileges_can_write(const struct rem_setup *setup, const char *dir)
+{
+    return may(setup, dir, W_OK | X_OK);
+}
+
+bool rem_privileges_can_read(const struct rem_setup *setup, const char *path)
+{
+    return may(setup, path, R_OK);
 }
 
 /* The value a name shall have in a child: "NAME=value", or NULL. */

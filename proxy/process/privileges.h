@@ -14,6 +14,8 @@ int rem_privileges_drop(const struct rem_setup *setup, pid_t master,
 
 /* Can the user of `user` make files in the directory? */
 bool rem_privileges_can_write(const struct rem_setup *setup, const char *dir);
+/* The same of reading a file. */
+bool rem_privileges_can_read(const struct rem_setup *setup, const char *path);
 
 /* Limits, priority and CPUs of worker `index`; only complained about, as none is vital. */
 void rem_privileges_limits(const struct rem_setup *setup, int index);

@@ -410,6 +410,16 @@ def test_warnings(tmp_path):
     assert 'token "b" in "%s/short" is shorter than 16 bytes in %s:4' % (tmp_path, conf) in done.stderr
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="whoever tests can read its files")
+def test_a_token_that_the_agent_could_not_read(tmp_path):
+    os.chown(put_file(str(tmp_path), "t", READER), 0, 0)
+    conf = tmp_path / "remora.conf"
+    conf.write_text("events {}\nadmin { listen unix:%s/s;\n token a read t;\n}\n" % tmp_path)
+    done = run_remora("-t", "-p", str(tmp_path), "-c", str(conf), "-e", "stderr")
+    assert done.returncode == 1
+    assert 'token "a" in %s:3 is not readable for user "nobody"' % conf in done.stderr
+
+
 def test_network_listeners_with_tokens(remora, tmp_path):
     put_file(str(tmp_path), "t", READER)
     r = remora(f"admin {{ listen 0.0.0.0:@PORT:admin@; token t read {tmp_path}/t; }}" + HTTP)

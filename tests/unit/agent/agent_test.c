@@ -187,6 +187,31 @@ static bool is_readable(int fd)
 }
 
 /* A worker that stays in its turn holds up the answer for 100 ms, and nobody else. */
+/* A client that has begun to send its next request waits for an answer all the same: others that
+ * come while there is no room must not have its place. */
+START_TEST(test_who_waits_for_an_answer_keeps_his_place)
+{
+    struct world w;
+    char buf[4096];
+    int slow, others[REM_ADMIN_CONNECTIONS_MAX + 8];
+
+    world_init(&w);
+    start_agent(&w, REM_MSG_READY);
+    atomic_store(&w.worker->seen, 1);
+    slow = dial(&w);
+    send_text(slow, PUT_ONE "GET /livez HT");
+    for (size_t i = 0; i < REM_COUNT(others); i++)
+        others[i] = dial(&w);
+    read_until(slow, "]}", buf, sizeof(buf));
+    ck_assert_ptr_nonnull(strstr(buf, "\"applied\":false"));
+    for (size_t i = 0; i < REM_COUNT(others); i++)
+        close(others[i]);
+    close(slow);
+    tell(&w, REM_MSG_QUIT);
+    world_fini(&w, 0);
+}
+END_TEST
+
 START_TEST(test_applied_is_bounded)
 {
     struct world w;
@@ -352,6 +377,7 @@ int main(void)
     int failed;
 
     tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, test_who_waits_for_an_answer_keeps_his_place);
     tcase_add_test(tc, test_applied_is_bounded);
     tcase_add_test(tc, test_applied);
     tcase_add_test(tc, test_quit);
