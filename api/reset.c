@@ -30,8 +30,9 @@ static int forget_the_gone(struct rem_api_call *call)
 {
     const struct rem_writer *writer = call->api->writer;
     const struct rem_str prefix = REM_STR(UPSTREAMS);
+    size_t count = rem_writer_tables(writer);
 
-    for (size_t i = 0; i < rem_writer_tables(writer); i++) {
+    for (size_t i = 0; i < count; i++) {
         struct rem_table table;
         size_t index;
         int rc;
