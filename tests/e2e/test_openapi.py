@@ -129,7 +129,7 @@ WHOLE = {"method": "least_time last_byte inflight", "keepalive": {"connections":
 MERGE = [("Content-Type", "application/merge-patch+json")]
 
 
-def test_upstreams(tour):
+def visit_upstreams(tour):
     for query, status in (("?dry_run=true", 200), ("", 201)):
         tour.ask("POST", UP + query, dict(WHOLE, name="made"), status=status)
     tour.ask("POST", UP + "?return=minimal", {"name": "other"}, status=201)
@@ -151,7 +151,7 @@ def test_upstreams(tour):
         tour.ask("DELETE", UP + "/third" + query)
 
 
-def test_tables(tour):
+def visit_tables(tour):
     tour.ask("GET", "/v1/http/splits")
     split = tour.ask("GET", "/v1/http/splits/variant").json
     for body in ({"v1": 50, "v2": "*"}, split["parts"], split, [{"value": "v1", "percent": 12.5}]):
@@ -166,7 +166,7 @@ def test_tables(tour):
     tour.ask("GET", "/v1/http/keyvals/kv?key=b")
 
 
-def test_transactions(tour):
+def visit_transactions(tour):
     body = {"upstreams": {"fixed": SERVERS[:1], "app": [{"server": "127.0.0.1:7003"}]}, "operations": [
         {"op": "replace", "upstream": "fixed", "servers": SERVERS[:2]},
         {"op": "add", "upstream": "fixed", "server": {"server": "127.0.0.1:7004"}},
@@ -196,7 +196,7 @@ def test_transactions(tour):
     tour.ask("POST", "/v1/rollback/1")
 
 
-def test_observing(tour):
+def visit_observing(tour):
     for _ in range(3):
         tour.remora.get("web", "/")
     for path in ("/", "/v1/overview", "/v1/revision", "/v1/state", "/v1/status", "/v1/drain", "/v1/openapi.json",
@@ -206,7 +206,7 @@ def test_observing(tour):
     assert tour.ask("GET", "/v1/openapi.json").json == DOCUMENT
 
 
-def test_events(tour):
+def visit_events(tour):
     r = tour.remora
     with Events(None, address=r.dir + "/admin.sock") as events:
         tour.ask("PUT", UP + "/app/servers", SERVERS)
@@ -246,18 +246,16 @@ def test_problems(tour, method, path, body, status):
         tour.ask(method, path, body, [("If-Match", '"999999"')], status=412)
 
 
-def test_the_end(tour):
-    """The last stop; a drain cannot be taken back."""
+def test_tour(tour):
+    """Every operation that there is; the last stop is a drain, which cannot be taken back."""
+    for visit in (visit_upstreams, visit_tables, visit_transactions, visit_observing, visit_events):
+        visit(tour)
     assert tour.ask("POST", "/v1/drain?delay=60s&timeout=120s", status=202).json["draining"] is True
     tour.ask("GET", "/readyz", status=503)
     tour.ask("GET", "/v1/drain")
     tour.ask("POST", "/v1/shutdown?timeout=60s", status=202)
-
-
-def test_every_operation_was_visited(tour):
     wanted = {(path, method) for path, item in OWN.items() for method in METHODS if method in item}
-    seen = {(path, method) for path, method, status in tour.seen if status != "default"}
-    assert wanted == seen
+    assert wanted == {(path, method) for path, method, status in tour.seen if status != "default"}
 
 
 def test_the_document_is_a_document():
