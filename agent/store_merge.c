@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What was saved, laid over the configuration: the rule of store.h. */
 #include "agent/store_priv.h"
+#include "api/names.h"
 
 #include <stdlib.h>
 
@@ -103,12 +104,15 @@ static void merge_runtime(struct merging *m, size_t i, const struct rem_upstream
         m->upstreams[m->upstream_count++] = m->saved->upstreams[i];
 }
 
-/* A server that was found by a name must have that name. */
+/* A server that was found by a name must have that name: one of the block, or one that came through
+ * the API, as long as there is somebody to ask. */
 static bool fits(const struct rem_upstream_spec *conf, const struct rem_upstream_spec *saved)
 {
-    for (size_t i = 0; i < saved->server_count; i++)
-        if (saved->servers[i].parent > conf->resolve_count)
+    for (size_t i = 0; i < saved->server_count; i++) {
+        uint32_t parent = saved->servers[i].parent;
+        if (parent > REM_NAMES_FIRST ? conf->resolver == NULL : parent > conf->resolve_count)
             return false;
+    }
     return true;
 }
 

@@ -4,9 +4,13 @@ import json
 import os
 import re
 import signal
+import subprocess
+import threading
+import time
 
 import pytest
 from conftest import ok, run_remora, wait_for
+from test_resolve import NAME, A, Dns
 from test_state import restart
 
 CONF = """admin { listen unix:@DIR@/admin.sock; write on; state %s; }
@@ -30,7 +34,8 @@ def file(r):
 
 
 def servers(r, name="u"):
-    return r.admin("GET", f"/api/9/http/upstreams/{name}/servers").json
+    """Those that have an address; names have ids of their own."""
+    return [s for s in r.admin("GET", f"/api/9/http/upstreams/{name}/servers").json if s["id"] < NAME]
 
 
 def names(r, name="u"):
@@ -268,3 +273,115 @@ def test_names_that_are_no_utf8(remora):
     change(r, server="127.0.0.9:1", route="ü")
     restart(r, "stop")
     assert servers(r)[-1]["route"] == "ü"
+
+
+def v1(r, method, tail, body=None, status=(200, 201)):
+    answer = r.admin(method, "/v1/http/upstreams" + tail, body)
+    assert answer.status in status, answer
+    return answer.json
+
+
+RUNTIME = """admin { listen unix:@DIR@/admin.sock; write on; state @DIR@/state; }
+http { access_log off; %s
+    server { listen 127.0.0.1:@PORT:web@; location / { set $name made; proxy_pass http://$name; } } }"""
+
+
+def test_upstreams_made_at_run_time(remora, backend):
+    app = backend(ok("app"))
+    r = remora(RUNTIME % "")
+    v1(r, "POST", "", {"name": "made", "method": "least_conn", "limits": {"requests": 7},
+                       "servers": [{"server": app.addr, "weight": 2}]})
+    v1(r, "POST", "", {"name": "other", "servers": []})
+    v1(r, "DELETE", "/other")
+    before = v1(r, "GET", "/made")
+    for how in ("kill", "stop"):
+        restart(r, how)
+        now = v1(r, "GET", "/made")
+        assert {k: now[k] for k in ("method", "limits", "keepalive", "zone", "runtime", "servers")} == {
+            k: before[k] for k in ("method", "limits", "keepalive", "zone", "runtime", "servers")}
+        assert r.get().body == b"app" and r.admin("GET", "/v1/http/upstreams/other").status == 404
+        assert state(r, "made")["why"] == "it was made at run time"
+    r.write(RUNTIME % "upstream made { zone m 64k; server 127.0.0.7:1; }")
+    restart(r, "stop")
+    assert names(r, "made") == ["127.0.0.7:1"]
+    [drop] = state(r)["dropped"]
+    assert drop["why"] == "the configuration has an upstream of this name now"
+    assert drop["changes"] == f"+{app.addr} weight=2"
+
+
+def test_settings(remora):
+    r = remora(conf())
+    v1(r, "PATCH", "/u", {"method": "random", "keepalive": {"connections": 3}, "outlier_detection": {"consecutive_5xx": 4}})
+    before = v1(r, "GET", "/u")
+    restart(r, "kill")
+    now = v1(r, "GET", "/u")
+    assert all(now[k] == before[k] for k in ("method", "keepalive", "limits", "outlier_detection"))
+    assert "keepalive=3" in state(r, "u")["changes"] and "consecutive_5xx=4" in state(r, "u")["changes"]
+
+
+def test_beside_a_file_of_its_own(remora):
+    """`state FILE` keeps the servers, the directory the settings."""
+    text = conf(rest="upstream f { zone f 64k; state @DIR@/state/f.conf; }")
+    r = remora(text)
+    change(r, name="f", server="127.0.0.9:1")
+    assert file(r)["upstreams"] == []
+    v1(r, "PATCH", "/f", {"keepalive": {"connections": 3}})
+    [saved] = file(r)["upstreams"]
+    assert saved["name"] == "f" and saved["servers"] == []
+    restart(r, "kill")
+    assert names(r, "f") == ["127.0.0.9:1"] and v1(r, "GET", "/f")["keepalive"]["connections"] == 3
+    assert state(r, "f")["in_effect"] == "state file" and state(r, "f")["changes"] == "keepalive=3"
+
+
+def test_servers_that_are_names(remora):
+    dns = Dns()
+    dns.records[("app.test", A)] = ["127.0.0.1", "127.0.0.2"]
+    text = conf(rest="resolver 127.0.0.1:%d valid=100ms; upstream d { zone d 64k; server app.test:81 resolve; }" % dns.port)
+    r = remora(text)
+    wait_for(lambda: sorted(names(r, "d")) == ["127.0.0.1:81", "127.0.0.2:81"], "addresses")
+    assert state(r, "d")["in_effect"] == "configuration" and file(r)["upstreams"] == []
+    one = next(s for s in servers(r, "d") if s["server"] == "127.0.0.2:81")
+    change(r, "PATCH", f"/{one['id']}", "d", down=True)
+    assert state(r, "d")["changes"] == "127.0.0.2:81 down"
+    restart(r, "kill")
+    assert {s["server"]: s["down"] for s in servers(r, "d")} == {"127.0.0.1:81": False, "127.0.0.2:81": True}
+    dns.records[("app.test", A)] = ["127.0.0.2", "127.0.0.3"]
+    wait_for(lambda: sorted(names(r, "d")) == ["127.0.0.2:81", "127.0.0.3:81"], "new addresses")
+    assert {s["server"]: s["down"] for s in servers(r, "d")} == {"127.0.0.2:81": True, "127.0.0.3:81": False}
+    dns.records[("late.test", A)] = ["127.0.0.4"]
+    change(r, name="d", server="late.test:82", weight=3)  # a name that came through the API
+    wait_for(lambda: "127.0.0.4:82" in names(r, "d"), "its address")
+    change(r, name="d", server="127.0.0.5:81")
+    before = sorted((s["server"], s["weight"]) for s in servers(r, "d"))
+    restart(r, "kill")
+    assert sorted((s["server"], s["weight"]) for s in servers(r, "d")) == before
+    dns.records[("late.test", A)] = ["127.0.0.6"]
+    wait_for(lambda: "127.0.0.6:82" in names(r, "d") and "127.0.0.4:82" not in names(r, "d"), "its new address")
+    dns.close()
+
+
+def test_reads_go_on_while_the_disk_is_slow(remora):
+    """A save that takes its time holds up nobody but the changes that wait for it."""
+    r = remora(conf())
+    change(r, server="127.0.0.9:1")
+    fifo = path(r) + ".new"
+    tracer = subprocess.run(["sh", "-c", "command -v strace"], capture_output=True)
+    if tracer.returncode != 0:
+        pytest.skip("no strace to slow a disk down with")
+    p = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync:delay_enter=1500000", "-p",
+                          str(r.agent())], stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: "TracerPid:\t%d" % p.pid in open(f"/proc/{r.agent()}/status").read(), "the tracer")
+        began = time.monotonic()
+        results = []
+        writer = threading.Thread(target=lambda: results.append(
+            r.admin("POST", "/api/9/http/upstreams/u/servers", {"server": "127.0.0.8:1"})))
+        writer.start()
+        wait_for(lambda: os.path.exists(fifo), "a save under way")
+        assert "127.0.0.8:1" in names(r) and not results  # in effect, not acknowledged
+        assert time.monotonic() - began < 1.4
+        writer.join()
+        assert results[0].status == 201 and time.monotonic() - began > 2.9
+    finally:
+        p.terminate()
+        p.wait()
