@@ -261,8 +261,7 @@ static int delete_server(struct rem_api_call *call, uint64_t id)
 
 int rem_plus_server_delete(struct rem_api_call *call)
 {
-    const struct rem_upstream_spec *after;
-    struct rem_upstream_spec head;
+    struct rem_upstream_spec head, after;
     uint64_t id;
     int rc = staged_head(call, &head);
 
@@ -272,8 +271,8 @@ int rem_plus_server_delete(struct rem_api_call *call)
         rc = delete_server(call, id);
     if (rc != 0)
         return rc;
-    rc = rem_change_get(call->api->change, call->params[0], &after);
+    rc = rem_change_list(call->api->change, call->params[0], &call->arena, &after);
     if (rc != 0)
         return rem_call_fault(call, rc, NULL);
-    return answer_list(call, after, true);
+    return answer_list(call, &after, true);
 }

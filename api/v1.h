@@ -70,8 +70,8 @@ bool rem_v1_minimal(const struct rem_api_call *call);
 int rem_v1_head(struct rem_api_call *call, struct rem_str name,
                 struct rem_upstream_spec *out) REM_MUST_CHECK;
 
-/* The upstream as staged, with its servers; NULL without memory. */
-json_t *rem_v1_staged_json(struct rem_api_call *call, struct rem_str name);
+/* Appends the members of the upstream as staged, its servers among them. */
+void rem_v1_put_staged(struct rem_api_call *call, struct rem_str name, struct rem_sbuf *out);
 
 /* Steps.  All return 0, or REM_EINVAL with the fault. */
 enum rem_v1_use { REM_V1_CREATE = 0, REM_V1_REPLACE, REM_V1_PATCH };

@@ -67,8 +67,8 @@ static json_t *server_json(const struct rem_server_status *server)
     return with(object,
                 json_pack("{s:o,s:o,s:I,s:o,s:b,s:I}", "header_time", time_json(server->header_avg),
                           "response_time", time_json(server->response_avg), "response_ms",
-                          rem_json_count(totals->response_ms), "health_checks",
-                          checks_json(server), "ejected", (int)server->ejected, "ejections",
+                          rem_json_count(totals->response_ms), "health_checks", checks_json(server),
+                          "ejected", (int)server->ejected, "ejections",
                           (json_int_t)server->ejections));
 }
 

@@ -200,14 +200,14 @@ static int find_server(struct rem_api_call *call, uint32_t *out)
 static void put_servers(struct rem_api_call *call, struct rem_str name)
 {
     struct rem_sbuf *out = &call->response->body;
-    const struct rem_upstream_spec *after;
+    struct rem_upstream_spec after;
 
-    if (rem_change_get(call->api->change, name, &after) != REM_OK) {
+    if (rem_change_list(call->api->change, name, &call->arena, &after) != REM_OK) {
         out->failed = true;
         return;
     }
     rem_sbuf_adds(out, "\"servers\":[");
-    rem_server_json_put_list(out, after->servers, after->server_count, 0);
+    rem_server_json_put_list(out, after.servers, after.server_count, 0);
     rem_sbuf_addc(out, ']');
 }
 

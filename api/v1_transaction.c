@@ -240,27 +240,28 @@ static int transact(struct rem_api_call *call, json_t *body)
 }
 
 /* Upstreams that were altered, as they are now; null: gone. */
-static json_t *altered_json(struct rem_api_call *call)
+static void put_altered(struct rem_api_call *call, struct rem_sbuf *out)
 {
     struct rem_touched touched;
-    json_t *map = json_object();
     size_t cursor = 0;
+    const char *between = "\"upstreams\":{";
 
-    while (map != NULL && rem_change_next(call->api->change, &cursor, &touched)) {
-        json_t *name, *one;
-        struct rem_str key;
+    while (rem_change_next(call->api->change, &cursor, &touched)) {
         if (touched.kind != REM_TOUCHED_UPSTREAM)
             continue;
-        name = rem_json_text(touched.name);
-        key = rem_json_str(name);
-        one = touched.exists ? rem_v1_staged_json(call, touched.name) : json_null();
-        if (name == NULL || json_object_setn_new(map, key.p, key.n, one) != 0) {
-            json_decref(map);
-            map = NULL;
+        rem_sbuf_adds(out, between);
+        between = ",";
+        rem_json_put(out, touched.name);
+        rem_sbuf_addc(out, ':');
+        if (!touched.exists) {
+            rem_sbuf_adds(out, "null");
+            continue;
         }
-        json_decref(name);
+        rem_sbuf_addc(out, '{');
+        rem_v1_put_staged(call, touched.name, out);
+        rem_sbuf_addc(out, '}');
     }
-    return map;
+    rem_sbuf_adds(out, between[0] == ',' ? "}" : "\"upstreams\":{}");
 }
 
 static size_t steps(const json_t *body)
@@ -288,7 +289,7 @@ int rem_v1_transaction(struct rem_api_call *call)
     json_decref(body);
     if (rc != 0)
         return rc;
-    if (rem_v1_minimal(call))
-        return rem_v1_stage(call, 200, json_object());
-    return rem_v1_stage(call, 200, json_pack("{s:o}", "upstreams", altered_json(call)));
+    if (!rem_v1_minimal(call))
+        put_altered(call, &call->response->body);
+    return rem_v1_stage(call, 200, json_object());
 }

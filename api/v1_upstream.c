@@ -177,30 +177,36 @@ int rem_v1_remove_upstream(struct rem_api_call *call, struct rem_str name)
 
 /* ---- endpoints ---- */
 
-json_t *rem_v1_staged_json(struct rem_api_call *call, struct rem_str name)
+void rem_v1_put_staged(struct rem_api_call *call, struct rem_str name, struct rem_sbuf *out)
 {
-    const struct rem_upstream_spec *after;
-    json_t *object, *rest;
+    struct rem_upstream_spec after;
+    json_t *rest;
+    size_t from;
 
-    if (rem_change_get(call->api->change, name, &after) != REM_OK)
-        return NULL;
-    object = json_pack("{s:o}", "name", rem_json_text(after->name));
-    rest = rem_upstream_json_make(after);
-    if (object != NULL &&
-        (rest == NULL || json_object_update(object, rest) != 0 ||
-         json_object_set_new(object, "servers",
-                             rem_server_json_list(after->servers, after->server_count)) != 0)) {
-        json_decref(object);
-        object = NULL;
+    if (rem_change_list(call->api->change, name, &call->arena, &after) != REM_OK) {
+        out->failed = true;
+        return;
+    }
+    rem_sbuf_adds(out, "\"name\":");
+    rem_json_put(out, after.name);
+    rest = rem_upstream_json_make(&after);
+    from = out->n;
+    rem_json_dump(out, rest);
+    if (!out->failed) { /* the members of an object that has some */
+        out->p[from] = ',';
+        out->n--;
     }
     json_decref(rest);
-    return object;
+    rem_sbuf_adds(out, ",\"servers\":[");
+    rem_server_json_put_list(out, after.servers, after.server_count, 0);
+    rem_sbuf_addc(out, ']');
 }
 
 static int stage(struct rem_api_call *call, int status, struct rem_str name)
 {
-    return rem_v1_stage(call, status,
-                        rem_v1_minimal(call) ? json_object() : rem_v1_staged_json(call, name));
+    if (!rem_v1_minimal(call))
+        rem_v1_put_staged(call, name, &call->response->body);
+    return rem_v1_stage(call, status, json_object());
 }
 
 int rem_v1_upstreams_post(struct rem_api_call *call)

@@ -163,6 +163,20 @@ int rem_change_get(struct rem_change *change, struct rem_str name,
     return rem_change_fill(change, item);
 }
 
+int rem_change_list(struct rem_change *change, struct rem_str name, struct rem_arena *arena,
+                    struct rem_upstream_spec *out)
+{
+    struct rem_change_item *item;
+    int rc = rem_change_item(change, name, &item);
+
+    if (rc != REM_OK)
+        return rc;
+    if (!item->exists)
+        return REM_ENOTFOUND;
+    *out = item->spec;
+    return item->full ? REM_OK : list_servers(item, item->base, arena, out);
+}
+
 int rem_change_head(struct rem_change *change, struct rem_str name, struct rem_upstream_spec *out)
 {
     struct rem_change_item *item;

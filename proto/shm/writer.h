@@ -47,6 +47,12 @@ void rem_change_free(struct rem_change **change);
 int rem_change_get(struct rem_change *change, struct rem_str name,
                    const struct rem_upstream_spec **out) REM_MUST_CHECK;
 
+/* The same for reading alone: changes of single servers stay as cheap as they are.
+ * Returns: *out borrows from the change, until its next step, commit or free, and from `arena`.
+ * Errors: as above. */
+int rem_change_list(struct rem_change *change, struct rem_str name, struct rem_arena *arena,
+                    struct rem_upstream_spec *out) REM_MUST_CHECK;
+
 /* Creates or replaces an upstream, servers included.  Servers without an id get that of the server
  * with the same address, or the next one.  `spec` is copied.
  * Errors: REM_EINVAL (a bad name, weight, address, id...; the step is undone, the change stays

