@@ -199,8 +199,11 @@ START_TEST(test_who_waits_for_an_answer_keeps_his_place)
     start_agent(&w, REM_MSG_READY);
     atomic_store(&w.worker->seen, 1);
     slow = dial(&w);
+    others[0] = dial(&w);
     send_text(slow, PUT_ONE "GET /livez HT");
-    for (size_t i = 0; i < REM_COUNT(others); i++)
+    send_text(others[0], "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+    read_until(others[0], "ok\n", buf, sizeof(buf)); /* so the PUT has been read */
+    for (size_t i = 1; i < REM_COUNT(others); i++)
         others[i] = dial(&w);
     read_until(slow, "]}", buf, sizeof(buf));
     ck_assert_ptr_nonnull(strstr(buf, "\"applied\":false"));
