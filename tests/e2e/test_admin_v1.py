@@ -106,7 +106,7 @@ def test_unknown_upstream(remora):
 
 
 def test_paths(remora):
-    for path in ("/", "/v1", "/v2/revision", "/v1/http", "/favicon.ico", "/apix", "/v1/revision/1"):
+    for path in ("/v1", "/v2/revision", "/v1/http", "/favicon.ico", "/apix", "/v1/revision/1"):
         problem(remora.get(path), 404, "PathNotFound")
     for path in ("/v1/http/upstreams", "/v1/http/upstreams/", "/v1/revision/"):
         assert remora.get(path).status == 200

@@ -85,13 +85,8 @@ START_TEST(test_routes)
 }
 END_TEST
 
-static const char *const nowhere[] = {"/",
-                                      "/v1",
-                                      "/v1/http",
-                                      "/v1/http/upstreams/u/servers/1/x",
-                                      "/metrics/x",
-                                      "/Metrics",
-                                      "/v1/http/upstreams/u/peers"};
+static const char *const nowhere[] = {"/v1",        "/v1/http", "/v1/http/upstreams/u/servers/1/x",
+                                      "/metrics/x", "/Metrics", "/v1/http/upstreams/u/peers"};
 
 START_TEST(test_nowhere)
 {
