@@ -227,6 +227,19 @@ static int parse_head(struct rem_checks_io *io, const struct rem_h1_limits *limi
     return REM_EAGAIN;
 }
 
+/* Keeps what may be the beginning of a head; what stands before it is done with. */
+static int keep_head(struct rem_checks_io *io, struct rem_check_conn *conn, struct rem_str rest)
+{
+    struct rem_check_hold *held = conn->head;
+
+    if (held == NULL)
+        return hold_add(io, &conn->head, rest.p, rest.n);
+    if (rest.p != held->p)
+        memmove(held->p, rest.p, rest.n);
+    held->n = rest.n;
+    return REM_OK;
+}
+
 /* The head so far, from its first byte.  Returns: whether to read on. */
 static bool on_head(struct rem_checks_io *io, struct rem_check_conn *conn, const char *p, size_t n)
 {
@@ -239,10 +252,12 @@ static bool on_head(struct rem_checks_io *io, struct rem_check_conn *conn, const
 
     limits.max_line = limits.max_head = conn->check->spec->head_max;
     rc = parse_head(io, &limits, &response, p, n, &skipped);
-    if (rc == REM_EAGAIN && skipped <= REM_CHECK_INPUT) {
-        if (held == NULL && hold_add(io, &conn->head, p, n) != REM_OK)
+    /* A server may say for long that it will say something. */
+    if (rc == REM_EAGAIN && conn->received <= REM_CHECK_INPUT) {
+        rc = keep_head(io, conn, rem_str_make(p + skipped, n - skipped));
+        if (rc != REM_OK)
             rem_check_fail(io, conn->check, 0, "no memory");
-        return conn->fd >= 0;
+        return rc == REM_OK;
     }
     if (rc != REM_OK) {
         rem_check_fail(io, conn->check, 0,

@@ -246,6 +246,11 @@ RESPONSES = {
                                 end="hang"), True, True, None),
     "interim": (raw_answer(b"HTTP/1.1 103 X\r\nA: b\r\n\r\nHTTP/1.1 10", b"0 C\r\n\r\n" + ok("ok"), end="hang"),
                 True, True, None),
+    "many interim": (raw_answer(*[b"HTTP/1.1 103 X\r\nA: " + b"b" * 3000 + b"\r\n\r\nHTTP/1"] +
+                                [b".1 103 X\r\nA: " + b"b" * 3000 + b"\r\n\r\nHTTP/1"] * 9 + [b".1 200 OK\r\n\r\nok"],
+                                pause=0.01), True, True, None),
+    "endless interim": (raw_answer(*[b"HTTP/1.1 103 X\r\nA: " + b"b" * 3000 + b"\r\n\r\n"] * 40, pause=0.01), False,
+                        False, "upstream sent invalid header while reading response header"),
     "truncated": (raw_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"), True, False,
                   "upstream prematurely closed connection while reading upstream"),
     "truncated, nobody looks": (raw_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"), False, True, None),

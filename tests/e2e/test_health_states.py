@@ -146,7 +146,7 @@ def test_replaced_set(remora, backend):
     assert before <= now[backends[3].addr]["health_checks"]["checks"] <= before + 2
     counts = [len(backends[i].backend.requests) for i in (1, 2)]
     wait_for(lambda: all(p["health_checks"]["checks"] > before + 1 for p in peers(r).values()), "checks of all")
-    assert [len(backends[i].backend.requests) for i in (1, 2)] == counts
+    assert all(len(backends[i].backend.requests) <= n + 1 for i, n in zip((1, 2), counts))  # one under way then
 
 
 def test_down_server_is_not_checked(remora, backend):
@@ -188,11 +188,13 @@ def test_upstream_that_comes_and_goes(remora, backend):
         assert r.admin("PUT", "/v1/http/upstreams/u/servers", chosen).status == 200
     assert r.admin("PUT", "/v1/http/upstreams/u/servers", []).status == 200
     assert peers(r) == {}
-    counts = [len(b.requests) for b in backends]
+    connections = wait_for(lambda: [b.connections for b in backends] if not any(b.open for b in backends) else None,
+                           "the end of the last checks")
     assert r.admin("PUT", "/v1/http/upstreams/u/servers", [{"server": backends[4].addr}]).status == 200
     wait_state(r, backends[4].addr, "up")
-    wait_for(lambda: len(backends[4].requests) > counts[4] + 5, "checks")
-    assert [len(b.requests) for b in backends[:4]] == counts[:4]
+    wait_for(lambda: backends[4].connections > connections[4] + 5, "checks")
+    # one that waited to be accepted may have come late
+    assert all(b.connections <= n + 1 for b, n in zip(backends[:4], connections))
 
 
 # ---- reloads and deaths ----
