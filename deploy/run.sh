@@ -78,6 +78,8 @@ http://127.0.0.1:$admin and unix:$dir/admin.sock.  In another terminal, from thi
   4. look at what happened
      $metrics
 
+  5. see it all in a browser: http://127.0.0.1:$admin/
+
 Ctrl-C stops it.
 EOF
 if [ -n "$check" ]; then
