@@ -194,8 +194,8 @@ int rem_scrape_upstreams(struct rem_scrape *scrape)
           "How long new connections took to be made."},
          put_connect_duration},
     };
-    struct rem_scrape_upstream *all;
-    size_t count;
+    struct rem_scrape_upstream *all = NULL;
+    size_t count = 0;
     int rc = read_upstreams(scrape, &all, &count);
 
     if (rc != 0)
