@@ -234,7 +234,7 @@ static int revert_upstream(struct rem_undo *undo, struct rem_str name, const jso
 {
     const char *change = json_string_value(json_object_get(diff, "change"));
     const json_t *before = json_object_get(diff, "before");
-    struct rem_undo_upstream *u;
+    struct rem_undo_upstream *u = NULL;
     int rc = get(undo, name, &u);
 
     if (rc != 0)

@@ -170,7 +170,7 @@ static int check_upstream(struct rem_api_call *call, const struct operation *kno
 
 static int operate(struct rem_api_call *call, const json_t *operation)
 {
-    const struct operation *known;
+    const struct operation *known = NULL;
     const json_t *name;
     int rc = look_up(call, operation, &known);
 

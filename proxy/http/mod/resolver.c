@@ -104,7 +104,7 @@ static int set_resolver(struct rem_conf *cf, const struct rem_directive *d, void
 {
     struct rem_resolver_conf *resolver = conf;
     struct rem_setup *setup = cf->user;
-    struct rem_dns_spec *spec;
+    struct rem_dns_spec *spec = NULL;
     int rc;
 
     (void)d;
