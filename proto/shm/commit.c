@@ -193,43 +193,36 @@ static int plan_item(struct rem_plan *plan, struct rem_change *change, struct re
     return rc;
 }
 
-/* A table in private memory.  Returns NULL without memory. */
-static struct rem_shm_table *make_table(const struct rem_table *from)
-{
-    uint64_t bytes_off = (sizeof(struct rem_shm_table) + from->name.n + REM_SHM_UNIT - 1) /
-                         REM_SHM_UNIT * REM_SHM_UNIT;
-    uint64_t size = (bytes_off + from->bytes.n + REM_SHM_UNIT - 1) / REM_SHM_UNIT * REM_SHM_UNIT;
-    struct rem_shm_table *table = aligned_alloc(REM_SHM_UNIT, size);
-
-    if (table == NULL)
-        return NULL;
-    memset(table, 0, bytes_off);
-    table->size = size;
-    table->kind = (uint32_t)from->kind;
-    table->name_len = (uint32_t)from->name.n;
-    table->bytes_off = bytes_off;
-    table->bytes_len = from->bytes.n;
-    memcpy(table + 1, from->name.p, from->name.n);
-    if (from->bytes.n != 0)
-        memcpy((char *)table + bytes_off, from->bytes.p, from->bytes.n);
-    memset((char *)table + bytes_off + from->bytes.n, 0, size - bytes_off - from->bytes.n);
-    return table;
-}
-
+/* Head and name are made here; the bytes, which may be many, go to their place at once. */
 static int place_table(struct rem_plan *plan, const struct rem_table *from, uint64_t *out_off)
 {
-    struct rem_shm_table *table = make_table(from);
-    int rc;
+    union {
+        struct rem_shm_table table;
+        char bytes[sizeof(struct rem_shm_table) + REM_TABLE_NAME_MAX + REM_SHM_UNIT];
+    } head = {.bytes = {0}};
+    uint64_t bytes_off = (sizeof(struct rem_shm_table) + from->name.n + REM_SHM_UNIT - 1) /
+                         REM_SHM_UNIT * REM_SHM_UNIT;
+    uint64_t end = bytes_off + from->bytes.n;
+    uint64_t size = (end + REM_SHM_UNIT - 1) / REM_SHM_UNIT * REM_SHM_UNIT;
+    int rc = rem_plan_take(plan, size, out_off);
 
-    if (table == NULL)
-        return REM_ENOMEM;
-    rc = rem_plan_take(plan, table->size, out_off);
-    if (rc == REM_OK) {
-        table->uid = rem_plan_uid(plan);
-        rem_plan_write(plan, *out_off, table, table->size);
-    }
-    free(table);
-    return rc;
+    if (rc != REM_OK)
+        return rc;
+    head.table = (struct rem_shm_table){
+        .size = size,
+        .uid = rem_plan_uid(plan),
+        .kind = (uint32_t)from->kind,
+        .name_len = (uint32_t)from->name.n,
+        .bytes_off = bytes_off,
+        .bytes_len = from->bytes.n,
+    };
+    memcpy(head.bytes + sizeof(head.table), from->name.p, from->name.n);
+    rem_plan_write(plan, *out_off, &head, bytes_off);
+    if (from->bytes.n != 0)
+        rem_plan_write(plan, *out_off + bytes_off, from->bytes.p, from->bytes.n);
+    if (end != size)
+        rem_plan_write(plan, *out_off + end, NULL, size - end);
+    return REM_OK;
 }
 
 static int plan_table(struct rem_plan *plan, const struct rem_change_table_item *item)
