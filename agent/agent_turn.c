@@ -175,6 +175,7 @@ static int publish_for(struct rem_agent *agent, struct rem_list *calls)
         rem_list_remove(node);
         call_at(node)->due_ms = agent->clock->mono_ms + REM_AGENT_APPLIED_MS;
         rem_list_append(&saving->calls, node);
+        saving->save.calls++;
     }
     rem_persist_queue(&agent->persist, &saving->save);
     if (!rem_persist_needed(&saving->save))

@@ -4,7 +4,11 @@
 #include "agent/persist_thread.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
+#include <time.h>
+
+enum { HOLD_PART = 8, HOLD_MAX_US = 1000 };
 
 static struct rem_persist_file *file_at(struct rem_list *node)
 {
@@ -75,6 +79,7 @@ void rem_persist_queue(struct rem_persist *persist, struct rem_save *save)
     for (size_t i = 0; i < save->file_count; i++)
         rem_persist_want(persist, save->files[i]);
     save->batch = persist->batch + 1;
+    persist->waiting += save->calls;
     rem_list_append(&persist->saves, &save->node);
 }
 
@@ -142,15 +147,18 @@ static void finish_file(struct rem_persist *persist, struct rem_persist_file *fi
     file_failed(persist, file);
 }
 
-/* Answers those that have waited for the batch. */
-static void answer(struct rem_persist *persist)
+/* Answers those that have waited for the batch; returns how many calls. */
+static size_t answer(struct rem_persist *persist)
 {
+    size_t calls = 0;
+
     while (!rem_list_empty(&persist->saves)) {
         struct rem_save *save = save_at(persist->saves.next);
         int rc = REM_OK;
 
         if (save->batch > persist->batch)
-            return;
+            break;
+        calls += save->calls;
         for (size_t i = 0; i < save->file_count; i++)
             if (save->files[i]->failed_batch == save->batch)
                 rc = REM_EIO;
@@ -159,6 +167,52 @@ static void answer(struct rem_persist *persist)
         save->files = NULL;
         persist->on_saved(persist->data, save, rc);
     }
+    return calls;
+}
+
+/* ---- holding the next batch back ---- */
+
+static uint64_t now_us(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* A batch is over that was for `calls`, while others wait already. */
+static void hold(struct rem_persist *persist, size_t calls)
+{
+    uint64_t now = now_us(), part = (now - persist->began_us) / HOLD_PART;
+
+    persist->hold_until_us = 0;
+    if (calls == 0 || persist->waiting == 0)
+        return;
+    persist->expected = persist->waiting + calls;
+    persist->hold_until_us = now + (part < HOLD_MAX_US ? part : HOLD_MAX_US);
+}
+
+static void on_hold(evutil_socket_t fd, short what, void *data)
+{
+    (void)fd;
+    (void)what;
+    (void)data; /* the turn's end does it */
+}
+
+/* Is the next batch to wait for more?  The turn's end comes again in time. */
+static bool is_held(struct rem_persist *persist)
+{
+    uint64_t now;
+
+    if (persist->hold_until_us == 0 || persist->base == NULL)
+        return false;
+    now = now_us();
+    if (now >= persist->hold_until_us || persist->waiting >= persist->expected)
+        return false;
+    if (persist->hold == NULL)
+        persist->hold = evtimer_new(persist->base, on_hold, persist);
+    const struct timeval tv = {0, (suseconds_t)(persist->hold_until_us - now)};
+    return persist->hold != NULL && evtimer_add(persist->hold, &tv) == 0;
 }
 
 void rem_persist_finish(struct rem_persist *persist)
@@ -171,7 +225,7 @@ void rem_persist_finish(struct rem_persist *persist)
     persist->written = NULL;
     persist->write_count = 0;
     persist->busy = false;
-    answer(persist);
+    hold(persist, answer(persist));
 }
 
 /* Room for a batch of all files; without it, everything that is wanted fails. */
@@ -186,8 +240,11 @@ void rem_persist_run(struct rem_persist *persist)
 {
     bool room;
 
-    if (!persist->wanted || persist->busy)
+    if (!persist->wanted || persist->busy || is_held(persist))
         return;
+    persist->hold_until_us = 0;
+    persist->waiting = 0;
+    persist->began_us = now_us();
     persist->wanted = false;
     persist->failed = false;
     persist->busy = true;
@@ -223,6 +280,9 @@ void rem_persist_drain(struct rem_persist *persist)
 void rem_persist_stop(struct rem_persist *persist)
 {
     rem_persist_thread_stop(persist);
+    if (persist->hold != NULL)
+        event_free(persist->hold);
+    persist->hold = NULL;
     free(persist->writes);
     free(persist->written);
     persist->writes = NULL;

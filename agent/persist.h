@@ -5,7 +5,10 @@
  *             syncs them, so that the loop goes on.  It is the agent's only thread, it sees nothing
  *             but paths and bytes, and it is started by the first write.
  * Grouping:   one batch is under way at a time.  All that changes meanwhile, in however many turns,
- *             is the next batch, which is made when the thread is free again.
+ *             is the next batch, which is made when the thread is free again.  Clients that were
+ *             just answered often have another change: when others wait already, the next batch
+ *             holds back for an eighth of what the last one took, a millisecond at most, or until
+ *             as many wait as there were.  A client that is alone never waits so.
  * Lifecycle:  init -> add files -> per publish: note (before), queue (after) -> run, at the end of
  *             the turn -> on_saved -> drain, stop.
  * Contract:   a save is answered with 0 when all that it noted is on the disk as it was published,
@@ -19,6 +22,7 @@
 #include "proto/base/log.h"
 #include "proto/base/sbuf.h"
 
+struct event;
 struct event_base;
 struct rem_persist_thread;
 
@@ -47,6 +51,7 @@ struct rem_persist_file {
 struct rem_save {
     struct rem_list node;
     uint64_t batch;
+    size_t calls; /* that wait for it; for the grouping */
     size_t file_count;
     struct rem_persist_file **files; /* owned */
 };
@@ -69,6 +74,10 @@ struct rem_persist {
     struct rem_persist_file **written; /* owned; whose they are */
     size_t write_count;
     struct rem_persist_thread *thread; /* NULL: not started */
+    struct event *hold;                /* owned; NULL: not needed yet */
+    uint64_t began_us;                 /* the batch under way, monotonic */
+    uint64_t hold_until_us;            /* 0: the next batch may begin */
+    size_t waiting, expected; /* calls: for the next batch, and before it is held no more */
 };
 
 void rem_persist_init(struct rem_persist *persist, const struct rem_log *log);

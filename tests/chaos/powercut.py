@@ -130,11 +130,19 @@ class Remora:
         return "".join(open(p).read() for p in (self.dir + "/stderr", self.log) if os.path.exists(p))
 
 
+def cpu_of(pid):
+    """Seconds of processor time so far, of all its threads."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Client:
     """One connection: one transaction is always on its way."""
 
     def __init__(self, c, ballast):
-        self.c, self.n, self.acked, self.refused = c, 0, 0, 0
+        self.c, self.n, self.acked, self.refused, self.done = c, 0, 0, 0, 0
+        self.single = False  # instead of transactions, changes of one server's weight
         self.ballast = [f"10.{c}.{i >> 8}.{i & 255}:1" for i in range(ballast)]
         self.sock = None
 
@@ -151,6 +159,11 @@ class Client:
 
     def send(self):
         self.n += 1
+        if self.single:
+            body = b'{"weight":%d}' % (self.n % 100 + 1)
+            self.sock.sendall(b"PATCH /api/9/http/upstreams/a%d/servers/0 HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                              b"application/json\r\nContent-Length: %d\r\n\r\n" % (self.c, len(body)) + body)
+            return
         servers = [{"server": s} for s in [address(self.n), *self.ballast]]
         body = json.dumps({"upstreams": {f"a{self.c}": servers, f"b{self.c}": servers}}).encode()
         self.sock.sendall(b"POST /v1/transactions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -170,7 +183,7 @@ class Client:
             return
         self.buf = rest[length:]
         if head.startswith(b"HTTP/1.1 200"):
-            self.acked = self.n
+            self.acked, self.done = self.n, self.done + 1
         else:
             self.refused += 1
         self.send()
@@ -255,14 +268,18 @@ def kills(args, whole):
 def speed(args):
     remora = Remora(args.connections, args.servers, not args.no_state)
     clients = [Client(c, args.servers) for c in range(args.connections)]
-    began = time.monotonic()
+    for client in clients:
+        client.single = args.single
+    agent = remora.agent()
+    cpu, began = cpu_of(agent), time.monotonic()
     write_for(clients, remora.admin, args.seconds)
-    took = time.monotonic() - began
-    done = sum(c.acked for c in clients)
+    took, cpu = time.monotonic() - began, cpu_of(agent) - cpu
+    done = sum(c.done for c in clients)
     for client in clients:
         client.close()
     remora.stop()
-    print(f"{done / took:.0f} changes a second with {args.connections} connections")
+    print(f"{done / took:.0f} changes a second with {args.connections} connections; the agent took "
+          f"{cpu / max(done, 1) * 1e6:.0f} us of processor time for each, {cpu / took * 100:.0f} % of one in all")
     return [] if done else ["nothing was done"]
 
 
@@ -274,6 +291,7 @@ def main():
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--servers", type=int, default=3, help="further servers of each upstream")
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--single", action="store_true", help="speed: one server's weight, not transactions")
     parser.add_argument("--no-state", action="store_true", help="speed: without a state directory")
     args = parser.parse_args()
     wrong = speed(args) if args.what == "speed" else kills(args, args.what == "group")

@@ -318,6 +318,7 @@ static void publish(int save, unsigned which)
     }
     w->rc[save] = 1;
     ck_assert_int_eq(rem_persist_prepare(&w->persist, &w->saves[save]), 0);
+    w->saves[save].calls = 1;
     rem_persist_queue(&w->persist, &w->saves[save]);
 }
 
@@ -352,15 +353,48 @@ START_TEST(turns_share_a_batch)
     ck_assert_int_eq(w->rc[0], 0);
     ck_assert_int_eq(w->rc[1], 1);
     ck_assert_int_ge(value_on_disk(0), 1);
-    rem_persist_run(&w->persist); /* the turn's end */
-    while (w->answered < 3)
+    while (w->answered < 3) {
+        rem_persist_run(&w->persist); /* the turn's end; it may be held for a while */
         event_base_loop(w->base, EVLOOP_ONCE);
+    }
     ck_assert_int_eq(w->rc[1], 0);
     ck_assert_int_eq(w->rc[2], 0);
     ck_assert_int_eq(w->made[0], 2); /* two turns, one text */
     ck_assert_int_eq(value_on_disk(0), 3);
     ck_assert_int_eq(value_on_disk(1), 1);
     ck_assert(!rem_persist_busy(&w->persist));
+    world_fini();
+}
+END_TEST
+
+START_TEST(who_was_answered_is_waited_for)
+{
+    struct world *w = &world;
+
+    world_init(true);
+    w->persist.hold_until_us = UINT64_MAX; /* held, until two wait */
+    w->persist.expected = 2;
+    publish(0, 1);
+    rem_persist_run(&w->persist);
+    ck_assert(!w->persist.busy);
+    publish(1, 1);
+    rem_persist_run(&w->persist);
+    ck_assert(w->persist.busy);
+    while (w->answered < 2)
+        event_base_loop(w->base, EVLOOP_ONCE);
+    ck_assert_uint_eq(w->persist.hold_until_us, 0); /* nobody waits now */
+    publish(2, 1);
+    rem_persist_run(&w->persist);
+    ck_assert(w->persist.busy); /* who is alone is not held */
+    publish(3, 1);
+    while (w->answered < 3)
+        event_base_loop(w->base, EVLOOP_ONCE);
+    ck_assert_uint_ne(w->persist.hold_until_us, 0);
+    ck_assert_uint_eq(w->persist.expected, 2);
+    while (w->answered < 4) {
+        rem_persist_run(&w->persist);
+        event_base_loop(w->base, EVLOOP_ONCE); /* the timer brings the next turn */
+    }
     world_fini();
 }
 END_TEST
@@ -460,6 +494,7 @@ int main(void)
     tcase_add_test(tc, short_writes_go_on);
     tcase_add_test(tc, directories_are_synced_once_and_last);
     tcase_add_test(tc, turns_share_a_batch);
+    tcase_add_test(tc, who_was_answered_is_waited_for);
     tcase_add_loop_test(tc, a_failure_is_told_to_those_it_is_about, 0, 2);
     tcase_add_test(tc, a_text_that_cannot_be_made_fails);
     tcase_add_test(tc, drained_at_the_end);
