@@ -151,6 +151,7 @@ int rem_plan_add_entry(struct rem_plan *plan, const struct rem_shm_dir_entry *en
     if (rc != REM_OK)
         return rc;
     plan->entry_room = (uint32_t)room;
+    plan->named_anew = true;
     plan->entries[plan->entry_count++] = *entry;
     return REM_OK;
 }
@@ -205,50 +206,65 @@ int rem_plan_drop_entry(struct rem_plan *plan, uint32_t index)
         rc = rem_plan_retire(plan, plan->entries[index].set, set->size);
     if (rc == REM_OK)
         plan->entries[index].set = 0;
+    plan->named_anew = true;
     return rc;
 }
 
 /* ---- the directory ---- */
 
-/* Drops what was struck out and gives zombies their upstreams' new indices. */
-static int compact(struct rem_plan *plan)
+/* Drops entries that were struck out and gives zombies their upstreams' new indices. */
+static int compact_entries(struct rem_plan *plan)
 {
     uint32_t *moved = malloc((plan->entry_count + 1) * sizeof(*moved));
-    uint32_t kept = 0;
+    uint32_t entries = plan->entry_count, kept = 0;
 
     if (moved == NULL)
         return REM_ENOMEM;
-    for (uint32_t i = 0; i < plan->entry_count; i++) {
+    for (uint32_t i = 0; i < entries; i++) {
         moved[i] = plan->entries[i].set != 0 ? kept : REM_SHM_NONE;
         if (plan->entries[i].set != 0)
             plan->entries[kept++] = plan->entries[i];
     }
-    uint32_t entries = plan->entry_count;
     plan->entry_count = kept;
-    kept = 0;
     for (uint32_t i = 0; i < plan->zombie_count; i++) {
-        struct rem_shm_zombie zombie = plan->zombies[i];
-        if (zombie.slot == 0)
-            continue;
-        if (zombie.upstream != REM_SHM_NONE)
-            zombie.upstream = zombie.upstream < entries ? moved[zombie.upstream] : REM_SHM_NONE;
-        plan->zombies[kept++] = zombie;
+        uint32_t *upstream = &plan->zombies[i].upstream;
+        *upstream = *upstream < entries ? moved[*upstream] : REM_SHM_NONE;
     }
+    free(moved);
+    return REM_OK;
+}
+
+/* Drops all that was struck out. */
+static int compact(struct rem_plan *plan)
+{
+    uint32_t kept = 0;
+
+    if (plan->named_anew && compact_entries(plan) != REM_OK)
+        return REM_ENOMEM;
+    for (uint32_t i = 0; i < plan->zombie_count; i++)
+        if (plan->zombies[i].slot != 0)
+            plan->zombies[kept++] = plan->zombies[i];
     plan->zombie_count = kept;
     kept = 0;
     for (uint32_t i = 0; i < plan->table_count; i++)
         if (plan->tables[i].table != 0)
             plan->tables[kept++] = plan->tables[i];
     plan->table_count = kept;
-    free(moved);
     return REM_OK;
 }
 
-static void fill_table(uint32_t *table, uint32_t mask, const struct rem_shm_dir_entry *entries,
-                       uint32_t count)
+static void fill_table(const struct rem_plan *plan, uint32_t *table, uint32_t mask)
 {
+    const struct rem_shm_dir *former = plan->writer->dir;
+    const struct rem_shm_dir_entry *entries = plan->entries;
+
+    if (!plan->named_anew && former != NULL) {
+        memcpy(table, (const char *)former + former->table_off,
+               ((size_t)mask + 1) * sizeof(*table));
+        return;
+    }
     memset(table, 0xff, ((size_t)mask + 1) * sizeof(*table));
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < plan->entry_count; i++) {
         uint32_t at = (uint32_t)entries[i].name_hash & mask;
         while (table[at] != REM_SHM_NONE)
             at = (at + 1) & mask;
@@ -273,7 +289,7 @@ static struct rem_shm_dir *make_dir(const struct rem_plan *plan)
     dir = aligned_alloc(REM_SHM_UNIT, size);
     if (dir == NULL)
         return NULL;
-    memset(dir, 0, size);
+    memset((char *)dir + size - REM_SHM_UNIT, 0, REM_SHM_UNIT); /* what lies behind the table */
     *dir = (struct rem_shm_dir){
         .size = size,
         .epoch = plan->epoch,
@@ -291,7 +307,7 @@ static struct rem_shm_dir *make_dir(const struct rem_plan *plan)
     memcpy((char *)dir + entries_off, plan->entries, plan->entry_count * sizeof(*plan->entries));
     memcpy((char *)dir + zombies_off, plan->zombies, plan->zombie_count * sizeof(*plan->zombies));
     memcpy((char *)dir + tables_off, plan->tables, plan->table_count * sizeof(*plan->tables));
-    fill_table((void *)((char *)dir + table_off), mask, plan->entries, plan->entry_count);
+    fill_table(plan, (void *)((char *)dir + table_off), mask);
     return dir;
 }
 

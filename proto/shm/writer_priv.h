@@ -100,6 +100,7 @@ struct rem_plan {
     uint32_t zombie_count, zombie_room;
     struct rem_shm_dir_table *tables; /* owned; likewise, those with table == 0 are left out */
     uint32_t table_count, table_room;
+    bool named_anew;            /* entries came or go: others may have other indices */
     struct rem_extents taken;   /* given back when the plan is dropped */
     struct rem_extents retired; /* unreachable once it is published */
     uint64_t epoch;             /* it will be published with */
