@@ -252,10 +252,7 @@ static void finalize(struct rem_upstream_exchange *x, int result)
     if (result < 502 || result > 504 || request->response.head_sent || request->finalized)
         return;
     rem_response_reset(request);
-    x->result = rem_http_respond(
-        request, 503, REM_STR("application/json"),
-        REM_STR("{\"error\":{\"status\":503,\"text\":\"the agent does not answer\","
-                "\"code\":\"AgentUnavailable\"}}"));
+    x->result = 503; /* JSON, as the location's errors are */
 }
 
 static const struct rem_upstream_protocol protocol = {
@@ -289,6 +286,17 @@ static int handle(struct rem_request *request)
 static void *create_location(struct rem_conf *cf)
 {
     return rem_arena_zalloc(cf->arena, sizeof(struct api_conf));
+}
+
+/* A block in the location (limit_except) has its requests answered by the location's handler. */
+static int merge_location(struct rem_conf *cf, void *parent, void *child)
+{
+    struct api_conf *conf = child;
+
+    (void)cf;
+    if (!conf->on)
+        *conf = *(const struct api_conf *)parent;
+    return 0;
 }
 
 static int set_api(struct rem_conf *cf, const struct rem_directive *d, void *conf)
@@ -334,4 +342,5 @@ struct rem_module rem_api_module = {
     .kind = REM_MODULE_HTTP,
     .directives = directives,
     .create_location = create_location,
+    .merge_location = merge_location,
 };

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -132,6 +133,7 @@ http {
         }
         location /closed { deny all; api; }
         location /gate { limit_except GET { deny all; } api write=on; }
+        location /open { limit_except GET { allow 127.0.0.1; deny all; } api write=on; }
         location /in { internal; api; }
         location /jump { error_page 404 /in/9/nginx; return 404; }
     }
@@ -157,8 +159,20 @@ def test_access_is_the_locations(remora):
     assert r.get("web", "/closed/9/nginx").status == 403
     assert r.get("web", "/gate" + SERVERS).status == 200
     assert call(r, "DELETE", "/gate" + SERVERS + "/0").status == 403
+    assert call(r, "POST", "/open" + SERVERS, {"server": "127.0.0.1:8004"}).status == 201
     assert r.get("web", "/in/9/nginx").status == 404
     assert r.get("web", "/jump").json["version"]
+    # who is refused is told so as the API tells it
+    for answer, status, code in ((r.get("web", "/api/9/"), 401, "Unauthorized"),
+                                 (r.get("web", "/closed/9/nginx"), 403, "Forbidden"),
+                                 (call(r, "DELETE", "/gate" + SERVERS + "/0"), 403, "Forbidden"),
+                                 (call(r, "POST", "/api/9/", big, Authorization=right), 413,
+                                  "RequestEntityTooLarge")):
+        assert answer.headers["content-type"] == "application/json", answer
+        assert answer.status == answer.json["error"]["status"] == status and answer.json["error"]["code"] == code
+    assert re.fullmatch("[0-9a-f]{32}", r.get("web", "/closed/9/").json["request_id"])
+    assert "basic" in r.get("web", "/api/9/").headers["www-authenticate"].lower()
+    assert b"<html>" in r.get("web", "/elsewhere").body
 
 
 def inlets(r):
@@ -284,7 +298,8 @@ def test_an_agent_that_hangs(remora):
         took = time.monotonic() - began
     finally:
         os.kill(agent, SIGCONT)
-    assert answer.status == 503 and answer.json["error"]["code"] == "AgentUnavailable"
+    assert answer.status == 503 and answer.json["error"]["status"] == 503
+    assert len(answer.json["request_id"]) == 32
     assert answer.headers["content-type"] == "application/json"
     assert 4 < took < 9
     wait_for(lambda: r.get("web", "/api/9/nginx").status == 200, "the agent")
