@@ -260,21 +260,32 @@ static void zero_gauges(struct rem_shm_upstream_line *line)
     atomic_store_explicit(&line->queued, 0, memory_order_relaxed);
 }
 
-/* Who dies between the bit and the count leaves the count wrong. */
-static void recount_ejected(struct rem_writer *writer, const struct rem_shm_set *set)
+static int32_t count_ejected(const struct rem_writer *writer, const struct rem_shm_set *set)
 {
-    struct rem_shm_upstream_slot *upstream = rem_region_at(&writer->region, set->upstream_slot);
     int32_t ejected = 0;
 
     for (uint32_t i = 0; i < set->count; i++) {
         struct rem_shm_server_slot *slot =
             rem_object_server_slot(&writer->region, rem_set_server(set, i)->slot);
-        /* relaxed: a hint, right again after the next ejection at the latest */
+        /* relaxed: as in recount_ejected */
         ejected +=
             (atomic_load_explicit(&slot->health, memory_order_relaxed) & REM_HEALTH_EJECTED) != 0;
     }
+    return ejected;
+}
+
+/* Who dies between the bit and the count leaves the count wrong. */
+static void recount_ejected(struct rem_writer *writer, const struct rem_shm_set *set)
+{
+    struct rem_shm_upstream_slot *upstream = rem_region_at(&writer->region, set->upstream_slot);
+    /* relaxed: the count is a hint; that it did not change meanwhile is enough */
+    int32_t before = atomic_load_explicit(&upstream->ejected, memory_order_relaxed);
+    int32_t ejected = count_ejected(writer, set);
+
     rem_writer_step(writer);
-    atomic_store_explicit(&upstream->ejected, ejected, memory_order_relaxed);
+    if (ejected != before)
+        (void)atomic_compare_exchange_strong_explicit(&upstream->ejected, &before, ejected,
+                                                      memory_order_relaxed, memory_order_relaxed);
 }
 
 static void zero_line(struct rem_writer *writer, uint32_t line)
