@@ -108,10 +108,10 @@ def measure(a, name, more, port):
     after, (user, system), took = cpu(agent), base, time.monotonic() - start
     user, system = after[0] - user, after[1] - system
     woken = switches(agent) - woken
-    done, failed = checks(r)
-    done -= before
     with open(f"/proc/{agent}/status") as f:
         rss = int(f.read().partition("VmRSS:")[2].split()[0])
+    done, failed = checks(r)
+    done -= before
     share = (user + system) / took
     print(f"{name:28} {done / took:7.0f} checks/s  {share * 100:5.1f} % of a core ({user / took * 100:.1f} user, "
           f"{system / took * 100:.1f} system)  {(user + system) / done * 1e6:5.1f} us each  "
