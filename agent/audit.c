@@ -22,6 +22,7 @@ void rem_audit_init(struct rem_audit *audit, const struct rem_admin_spec *spec,
         .clock = clock,
         .fd = -1,
         .told_sec = INT64_MIN / 2,
+        .stamp_sec = INT64_MIN,
     };
 }
 
@@ -32,53 +33,55 @@ void rem_audit_reopened(struct rem_audit *audit)
 
 /* ---- the line ---- */
 
+static bool is_plain(char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 /* A JSON string.  Bytes that are no ASCII are written as the characters of that number, so that the
  * line is valid whatever a client sends. */
 static void put_text(struct rem_sbuf *line, const char *key, struct rem_str text)
 {
-    static const char digits[] = "0123456789abcdef";
     size_t limit;
 
-    rem_sbuf_addf(line, "\"%s\":\"", key);
+    rem_sbuf_addc(line, '"');
+    rem_sbuf_adds(line, key);
+    rem_sbuf_adds(line, "\":\"");
     limit = line->n + REM_AUDIT_TEXT;
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
+    while (text.n != 0 && line->n < limit) {
+        size_t n = 0, most = limit - line->n;
 
-        if (line->n >= limit) {
-            rem_sbuf_adds(line, "...");
-            break;
-        }
-        if (c == '"' || c == '\\') {
-            rem_sbuf_addc(line, '\\');
-            rem_sbuf_addc(line, (char)c);
-        } else if (c < 0x20 || c >= 0x7f) {
-            rem_sbuf_adds(line, "\\u00");
-            rem_sbuf_addc(line, digits[c >> 4]);
-            rem_sbuf_addc(line, digits[c & 15]);
+        while (n < text.n && n < most && is_plain(text.p[n]))
+            n++;
+        if (n != 0) {
+            rem_sbuf_add(line, rem_str_make(text.p, n));
         } else {
-            rem_sbuf_addc(line, (char)c);
+            rem_sbuf_addf(line, "\\u00%02x", (unsigned)(unsigned char)text.p[0]);
+            n = 1;
         }
+        text = rem_str_skip(text, n);
     }
-    rem_sbuf_adds(line, "\",");
+    rem_sbuf_adds(line, text.n != 0 ? "...\"," : "\",");
 }
 
-static void put_time(struct rem_sbuf *line, const struct rem_clock *clock)
+static void put_time(struct rem_audit *audit, struct rem_sbuf *line)
 {
-    time_t sec = (time_t)clock->wall_sec;
-    char text[32] = "";
+    time_t sec = (time_t)audit->clock->wall_sec;
     struct tm tm;
 
-    if (gmtime_r(&sec, &tm) != NULL)
-        (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-    rem_sbuf_addf(line, "\"time\":\"%s.%03uZ\",", text, (unsigned)clock->wall_msec);
+    if (audit->stamp_sec != audit->clock->wall_sec && gmtime_r(&sec, &tm) != NULL) {
+        (void)strftime(audit->stamp, sizeof(audit->stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+        audit->stamp_sec = audit->clock->wall_sec;
+    }
+    rem_sbuf_addf(line, "\"time\":\"%s.%03uZ\",", audit->stamp, (unsigned)audit->clock->wall_msec);
 }
 
-static void make_line(const struct rem_audit *audit, const struct rem_api_request *request,
+static void make_line(struct rem_audit *audit, const struct rem_api_request *request,
                       const struct rem_api_response *response, int status, uint64_t before,
                       uint64_t after, struct rem_sbuf *line)
 {
     rem_sbuf_addc(line, '{');
-    put_time(line, audit->clock);
+    put_time(audit, line);
     put_text(line, "request_id", rem_str_from(response->request_id));
     put_text(line, "who", request->who);
     put_text(line, "role", rem_str_from(rem_role_name(request->role)));

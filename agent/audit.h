@@ -31,6 +31,8 @@ struct rem_audit {
     bool regular;  /* a file, to be written without asking */
     uint64_t lost; /* lines since this was last told */
     int64_t told_sec;
+    int64_t stamp_sec;             /* `stamp` is of this second */
+    char stamp[24];                /* "2026-11-20T07:40:00" */
     struct rem_api_counts *counts; /* of what is lost; NULL: nobody wants to know */
     const struct rem_shm_header *header;
 };

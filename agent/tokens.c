@@ -2,7 +2,6 @@
 #include "agent/tokens.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +11,14 @@
  * carry the same time stamp. */
 enum { UNSETTLED_SEC = 2 };
 
-static bool digest_of(struct rem_str text, unsigned char out[REM_TOKENS_DIGEST])
+static bool digest_of(const struct rem_tokens *tokens, struct rem_str text,
+                      unsigned char out[REM_TOKENS_DIGEST])
 {
     unsigned n = 0;
 
-    return EVP_Digest(text.p, text.n, out, &n, EVP_sha256(), NULL) == 1 && n == REM_TOKENS_DIGEST;
+    return EVP_DigestInit_ex2(tokens->digest, tokens->sha256, NULL) == 1 &&
+           EVP_DigestUpdate(tokens->digest, text.p, text.n) == 1 &&
+           EVP_DigestFinal_ex(tokens->digest, out, &n) == 1 && n == REM_TOKENS_DIGEST;
 }
 
 /* Whether two looks at a path found the same file with the same bytes, as far as stat() tells. */
@@ -45,7 +47,7 @@ static void read_token(const struct rem_tokens *tokens, struct rem_token *token)
     struct rem_admin_secret secret = {.n = 0};
     struct rem_err err = {0};
     bool valid = rem_admin_secret_read(token->spec->path, &secret, &err) == REM_OK &&
-                 digest_of(rem_str_make(secret.text, secret.n), token->digest);
+                 digest_of(tokens, rem_str_make(secret.text, secret.n), token->digest);
 
     if (!valid)
         complain(tokens, token, &err);
@@ -80,7 +82,9 @@ int rem_tokens_init(struct rem_tokens *tokens, const struct rem_admin_token *spe
     if (n == 0)
         return REM_OK;
     tokens->each = calloc(n, sizeof(*tokens->each));
-    if (tokens->each == NULL)
+    tokens->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    tokens->digest = EVP_MD_CTX_new();
+    if (tokens->each == NULL || tokens->sha256 == NULL || tokens->digest == NULL)
         return REM_ENOMEM;
     for (const struct rem_admin_token *spec = specs; spec != NULL; spec = spec->next) {
         struct rem_token *token = &tokens->each[tokens->count++];
@@ -97,6 +101,8 @@ void rem_tokens_fini(struct rem_tokens *tokens)
     if (tokens->each != NULL)
         explicit_bzero(tokens->each, tokens->count * sizeof(*tokens->each));
     free(tokens->each);
+    EVP_MD_CTX_free(tokens->digest);
+    EVP_MD_free(tokens->sha256);
     *tokens = (struct rem_tokens){0};
 }
 
@@ -110,7 +116,7 @@ const struct rem_token *rem_tokens_find(struct rem_tokens *tokens, struct rem_st
         for (size_t i = 0; i < tokens->count; i++)
             look(tokens, &tokens->each[i]);
     }
-    if (!digest_of(text, digest))
+    if (!digest_of(tokens, text, digest))
         return NULL;
     for (size_t i = 0; i < tokens->count; i++) {
         const struct rem_token *token = &tokens->each[i];

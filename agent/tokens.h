@@ -13,6 +13,8 @@
 #include "proto/base/log.h"
 #include "proto/shm/admin_spec.h"
 
+#include <openssl/evp.h>
+
 enum { REM_TOKENS_LOOK_MS = 250, REM_TOKENS_DIGEST = 32, REM_TOKENS_WHO = 80 };
 
 struct rem_token {
@@ -31,6 +33,8 @@ struct rem_tokens {
     struct rem_token *each;
     size_t count;
     uint64_t looked_ms;
+    EVP_MD *sha256; /* looked up once: that takes longer than a digest */
+    EVP_MD_CTX *digest;
 };
 
 /* Reads all files; one that cannot be read is logged, and its token is not accepted.

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/message.h"
 
-#include <stdio.h>
 #include <sys/random.h>
 
 void rem_api_response_init(struct rem_api_response *response)
@@ -24,12 +23,16 @@ void rem_api_response_reset(struct rem_api_response *response)
 
 void rem_api_request_id(struct rem_api_response *response)
 {
+    static const char digits[] = "0123456789abcdef";
     unsigned char bytes[REM_API_REQUEST_ID / 2] = {0};
 
     if (response->request_id[0] != '\0')
         return;
     /* An id that repeats harms nobody, so a failure is let pass. */
     (void)!getrandom(bytes, sizeof(bytes), GRND_NONBLOCK);
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        (void)snprintf(response->request_id + 2 * i, 3, "%02x", bytes[i]);
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        response->request_id[2 * i] = digits[bytes[i] >> 4];
+        response->request_id[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    response->request_id[REM_API_REQUEST_ID] = '\0';
 }

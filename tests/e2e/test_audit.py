@@ -250,6 +250,13 @@ def test_a_collector_that_does_not_read(remora, tmp_path):
         os.close(reader)
 
 
+def test_a_full_disk(remora):
+    r = start(remora, audit="/dev/full")
+    for _ in range(20):
+        assert r.admin("PUT", SERVERS, BODY).status == 200
+    assert len(r.wait_log(r"audit: \d+ lines could not be written")) == 1, "once a minute"
+
+
 @pytest.mark.parametrize("text, message", [
     ("audit a; audit b;", '"audit" directive is duplicate'),
     ('audit "";', 'invalid value ""|invalid parameter ""'),
