@@ -167,7 +167,7 @@ static void answer_fault(const struct rem_fault *fault, struct rem_str path,
 static int find_route(struct rem_api_call *call, const struct rem_route **out)
 {
     static const struct rem_route versions = {
-        .pattern = "", .get = rem_plus_versions, .allow = "GET, HEAD"};
+        .pattern = "api", .get = rem_plus_versions, .allow = "GET, HEAD"};
     struct rem_route_path path;
     int rc = rem_route_split(call->request->path, &call->arena, &path);
 

@@ -254,5 +254,5 @@ void rem_route_endpoint(const struct rem_route *route, char *out, size_t size)
         (void)snprintf(out, size, "/api/*%s%s", route->pattern[0] != '\0' ? "/" : "",
                        route->pattern);
     else
-        (void)snprintf(out, size, "/%s", route->pattern[0] != '\0' ? route->pattern : "api");
+        (void)snprintf(out, size, "/%s", route->pattern);
 }

@@ -132,6 +132,40 @@ START_TEST(test_roles)
 }
 END_TEST
 
+START_TEST(test_endpoints)
+{
+    static const struct {
+        const char *path;
+        const char *endpoint;
+    } rows[] = {
+        {"/", "/"},
+        {"/metrics", "/metrics"},
+        {"/v1/http/upstreams/x", "/v1/http/upstreams/*"},
+        {"/api/9", "/api/*"},
+        {"/api/9/http/upstreams/x/servers/3", "/api/*/http/upstreams/*/servers/*"},
+        {"/nowhere", "other"},
+    };
+    struct rem_route_path path;
+    struct rem_str params[REM_CALL_PARAMS];
+    struct rem_arena arena;
+    char endpoint[64];
+
+    rem_arena_init(&arena, NULL);
+    for (size_t i = 0; i < REM_COUNT(rows); i++) {
+        const struct rem_route *route;
+
+        ck_assert_int_eq(rem_route_split(rem_str_from(rows[i].path), &arena, &path), 0);
+        if (path.count != 0 && rem_str_is(path.segments[0], "api"))
+            route = rem_route_plus(&path, 2, params);
+        else
+            route = rem_route_own(&path, params);
+        rem_route_endpoint(route, endpoint, sizeof(endpoint));
+        ck_assert_str_eq(endpoint, rows[i].endpoint);
+    }
+    rem_arena_reset(&arena);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("route");
@@ -143,6 +177,7 @@ int main(void)
     tcase_add_loop_test(tc, test_routes, 0, REM_COUNT(routes));
     tcase_add_loop_test(tc, test_nowhere, 0, REM_COUNT(nowhere));
     tcase_add_loop_test(tc, test_roles, 0, REM_COUNT(roles));
+    tcase_add_test(tcase, test_endpoints);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
