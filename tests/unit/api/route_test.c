@@ -177,7 +177,7 @@ int main(void)
     tcase_add_loop_test(tc, test_routes, 0, REM_COUNT(routes));
     tcase_add_loop_test(tc, test_nowhere, 0, REM_COUNT(nowhere));
     tcase_add_loop_test(tc, test_roles, 0, REM_COUNT(roles));
-    tcase_add_test(tcase, test_endpoints);
+    tcase_add_test(tc, test_endpoints);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
