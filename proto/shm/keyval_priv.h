@@ -3,6 +3,7 @@
  *
  * Layout:     head, entries, index, order (type prefix), networks (type ip), texts.
  *             All offsets are from the head.  The bytes are immutable once published.
+ *             Whoever changes this raises REM_SHM_LAYOUT, as binaries share it.
  * Room:       there is some left for entries, and texts may hold garbage, so that an edit of a few
  *             entries is a copy of the bytes and little more.
  * Files:      keyval.c reads, keyval_edit.c edits, keyval_build.c makes the bytes.  */

@@ -245,6 +245,29 @@ def test_streams_events(remora):
     wait_for(lambda: r.get("web", "/api/9/connections").json["active"] <= 2, "the end of the stream")
 
 
+def test_bodies_of_all_kinds(remora):
+    r = remora(CONF.replace("api write=on;", "api write=on; client_max_body_size 20m; client_body_buffer_size 8k;"))
+    body = json.dumps({"server": "127.0.0.1:8002", "route": "x" * 20}).encode()
+    with r.client() as c:
+        c.send(b"POST /api" + SERVERS.encode() + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+               b"Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n")
+        assert c.stream.until(b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+        for i in range(0, len(body), 7):
+            part = body[i:i + 7]
+            c.send(b"%x\r\n%s\r\n" % (len(part), part))
+        c.send(b"0\r\n\r\n")
+        assert c.response().status == 201
+        # more than the buffer: by way of a temporary file
+        servers = [{"server": "10.%d.%d.%d:80" % (i // 65536, i // 256 % 256, i % 256)} for i in range(5000)]
+        done = c.request("PUT", "/api/v1/http/upstreams/app/servers", {"Content-Type": "application/json"},
+                         json.dumps(servers).encode())
+        assert done.status == 200 and len(c.get("/api/v1/http/upstreams/app/servers").json) == 5000
+    huge = call(r, "PUT", "/api/v1/http/upstreams/app/servers", b"[" + b" " * (9 << 20) + b"]")
+    assert huge.status == 413 and huge.json["status"] == 413
+    assert len(r.get("web", "/api/v1/http/upstreams/app/servers").json) == 5000
+    assert r.request("web", "OPTIONS", "/api/9/nginx").status == 405
+
+
 def test_changes_are_put_down_to_the_location(remora):
     r = remora(CONF)
     assert call(r, "POST", "/api" + SERVERS, {"server": "127.0.0.1:8002"}).status == 201

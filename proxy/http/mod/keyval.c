@@ -45,7 +45,7 @@ static int get_keyval(struct rem_eval *e, const struct rem_var *v, struct rem_va
     if (rc != 0)
         return rc;
     table = rem_reader_table(&worker->reader, &keyval->zone->ref, &size);
-    if (table == NULL ||
+    if (table == NULL || !rem_keyval_valid(rem_str_make(table, size), keyval->zone->spec.type) ||
         !rem_keyval_lookup(table, key, (uint64_t)clock->wall_sec * 1000 + clock->wall_msec, &value))
         return rem_core_var_absent(out);
     return rem_core_var_copy(e, out, value);

@@ -68,7 +68,8 @@ static int get_split(struct rem_eval *e, const struct rem_var *v, struct rem_var
     if (rc != 0)
         return rc;
     table = rem_reader_table(&request->worker->reader, &split->ref, &size);
-    if (table == NULL) /* given up by a later configuration */
+    if (table == NULL ||
+        !rem_split_valid(rem_str_make(table, size))) /* given up by a later configuration */
         return rem_core_var_text(out, rem_split_lookup(split->bytes.p, rem_murmur2(text, 0)));
     return rem_core_var_copy(e, out, rem_split_lookup(table, rem_murmur2(text, 0)));
 }
