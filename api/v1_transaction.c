@@ -264,10 +264,14 @@ static void put_altered(struct rem_api_call *call, struct rem_sbuf *out)
     rem_sbuf_adds(out, between[0] == ',' ? "}" : "\"upstreams\":{}");
 }
 
-static size_t steps(const json_t *body)
+/* Are there several steps of the change in it, so that one may fail behind another?  A whole value
+ * is several by itself: an upstream and then its servers. */
+static bool has_several_steps(const json_t *body)
 {
-    return json_object_size(json_object_get(body, "upstreams")) +
-           json_array_size(json_object_get(body, "operations"));
+    const json_t *list = json_object_get(body, "operations");
+    size_t count = json_object_size(json_object_get(body, "upstreams")) + json_array_size(list);
+
+    return count > 1 || json_object_get(json_array_get(list, 0), "value") != NULL;
 }
 
 int rem_v1_transaction(struct rem_api_call *call)
@@ -276,7 +280,7 @@ int rem_v1_transaction(struct rem_api_call *call)
     json_t *body = NULL;
     int rc = rem_v1_body(call, &body);
 
-    if (rc == 0 && !fresh && steps(body) > 1) {
+    if (rc == 0 && !fresh && has_several_steps(body)) {
         /* What fails is taken back with the whole change, which must hold nothing else then. */
         call->flush = true;
         json_decref(body);

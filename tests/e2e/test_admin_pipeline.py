@@ -173,3 +173,22 @@ def test_large_answers_among_small_ones(remora):
     assert [a.status for a in answers] == [200] * 12
     assert [len(a.json) for a in answers[1::2]] == [499 - i for i in range(6)]
     assert [a.json["weight"] for a in answers[::2]] == [1 + i for i in range(6)]
+
+
+@pytest.mark.parametrize("operation", [
+    {"op": "create_upstream", "upstream": "ghost", "value": {"method": "least_conn", "servers": [{"server": "a name"}]}},
+    {"op": "put_upstream", "upstream": "ghost", "value": {"servers": [{"server": "127.0.0.1:1"}] * 2}},
+    {"op": "patch_upstream", "upstream": "app", "value": {"method": "ip_hash", "servers": [{"server": "nowhere"}]}}])
+def test_nothing_is_left_of_a_transaction_that_fails_among_others(remora, operation):
+    """One operation may be several steps of a change that others share."""
+    first = ids(remora)[0]
+
+    def state():
+        shown = remora.get("/v1/http/upstreams").json["upstreams"]
+        return [(u["name"], u["method"], [s["server"] for s in u["servers"]]) for u in shown]
+
+    before = state()
+    with remora.connect() as c:
+        c.send(patch(first, 9) + request("POST", "/v1/transactions", {"operations": [operation]}) + patch(first, 8))
+        assert [c.read().status, c.read().status // 100, c.read().status] == [200, 4, 200]
+    assert state() == before
