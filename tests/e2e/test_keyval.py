@@ -445,3 +445,32 @@ def test_plus_size(keyval):
     full = plus(r, "POST", "/small", {"a": "x" * 9000})
     assert (full.status, full.json["error"]["status"]) == (413, 413)
     assert plus(r, "GET", "/small").json == {}
+
+
+def test_plus_pipelined(keyval):
+    """Requests that are published together see those before them, and fail each for itself."""
+    r = keyval
+    bodies = [{"a": "1"}, {"a": "2"}, {"b": "1"}] + [{"k%d" % i: "v%d" % i} for i in range(40)] + [{"k7": "again"}]
+    with r.client(r.dir + "/admin.sock") as c:
+        for body in bodies:
+            data = json.dumps(body).encode()
+            c.send(b"POST /api/9/http/keyvals/plain HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                   b"Content-Length: %d\r\n\r\n" % len(data) + data)
+        answers = [c.response("POST").status for _ in bodies]
+    assert answers == [201, 409, 201] + [201] * 40 + [409]
+    assert plus(r, "GET", "/plain").json == {"a": "1", "b": "1", **{"k%d" % i: "v%d" % i for i in range(40)}}
+
+
+def test_a_region_that_is_too_small(remora):
+    r = remora("shared_memory 4m;\n" + CONF.replace("zone=plain:1m", "zone=plain:64m") % "")
+    added = 0
+    while added < 200:
+        answer = patch(r, "plain", {"k%d.%d" % (added, i): "x" * 60000 for i in range(5)})
+        if answer.status != 200:
+            break
+        added += 1
+    assert answer.status == 507 and 2 < added < 20, answer
+    before = entries(r, "plain")
+    assert len(before) == 5 * added and look(r, "k0.0")[0] == "x" * 60000
+    assert patch(r, "plain", {"k%d.%d" % (n, i): None for n in range(1, added) for i in range(5)}).status == 200
+    assert patch(r, "timed", {"a": "b"}).status == 200 and look(r, "a")[1] == "b"
