@@ -158,6 +158,18 @@ static bool is_of_interest(const struct rem_api_request *request, int status)
     return status != 429;
 }
 
+/* Whether one more who is not known may have his line in this second. */
+static bool has_quota(struct rem_audit *audit, const struct rem_api_request *request)
+{
+    if (request->role != REM_ROLE_NONE)
+        return true;
+    if (audit->unknown_sec != audit->clock->wall_sec) {
+        audit->unknown_sec = audit->clock->wall_sec;
+        audit->unknown = 0;
+    }
+    return audit->unknown++ < REM_AUDIT_UNKNOWN;
+}
+
 void rem_audit_note(struct rem_audit *audit, const struct rem_api_request *request,
                     struct rem_api_response *response, int status, uint64_t before, uint64_t after)
 {
@@ -165,6 +177,11 @@ void rem_audit_note(struct rem_audit *audit, const struct rem_api_request *reque
 
     if ((audit->file == NULL && audit->syslog == NULL) || !is_of_interest(request, status))
         return;
+    if (!has_quota(audit, request)) {
+        lose(audit);
+        tell_lost(audit);
+        return;
+    }
     rem_api_request_id(response);
     rem_sbuf_init(&line);
     make_line(audit, request, response, status, before, after, &line);

@@ -17,7 +17,11 @@
 #include "api/api.h"
 #include "proto/base/log.h"
 
-enum { REM_AUDIT_TEXT = 1024 }; /* bytes of a path, as written */
+enum {
+    REM_AUDIT_TEXT = 1024, /* bytes of a path, as written */
+    REM_AUDIT_UNKNOWN =
+        10, /* lines per second about people without a role: they shall fill no disk */
+};
 
 struct rem_api_counts;
 struct rem_shm_header;
@@ -31,6 +35,8 @@ struct rem_audit {
     bool regular;  /* a file, to be written without asking */
     uint64_t lost; /* lines since this was last told */
     int64_t told_sec;
+    int64_t unknown_sec; /* in which so many lines were about people without a role: */
+    unsigned unknown;
     int64_t stamp_sec;             /* `stamp` is of this second */
     char stamp[24];                /* "2026-11-20T07:40:00" */
     struct rem_api_counts *counts; /* of what is lost; NULL: nobody wants to know */

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import stat
+import time
 from signal import SIGKILL, SIGUSR1
 
 import pytest
@@ -248,6 +249,18 @@ def test_a_collector_that_does_not_read(remora, tmp_path):
         assert 'remora_log_dropped_total{log="audit"} %d\n' % (400 - len(data.splitlines())) in metrics
     finally:
         os.close(reader)
+
+
+def test_strangers_fill_no_disk(remora):
+    r = start(remora, more="peer uid=%d write;" % (os.getuid() + 1))
+    begin = time.monotonic()
+    with r.client(r.dir + "/admin.sock") as c:
+        for _ in range(200):
+            assert c.request("DELETE", "/api/9/http/requests").status == 403
+    took = time.monotonic() - begin
+    found = lines(r)
+    assert 10 <= len(found) <= 10 * (took + 2) and {line["role"] for line in found} == {"none"}
+    r.wait_log(r"audit: \d+ lines could not be written")
 
 
 def test_a_full_disk(remora):
