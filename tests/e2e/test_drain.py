@@ -106,7 +106,7 @@ def test_idempotent(start):
     assert longer["deadline_in_ms"] <= 60000 and longer["closing_in_ms"] <= 30000, "not put off"
     shorter = r.admin("POST", "/v1/drain?timeout=40s&delay=30s").json
     assert shorter["deadline_in_ms"] <= 40000
-    assert len(r.wait_log("draining: accepting for")) == 2
+    assert len(r.wait_log("draining: accepting for", count=2)) == 2
     assert r.admin("POST", "/v1/drain?delay=0").status == 202
     assert exit_code(r) == 0
 
