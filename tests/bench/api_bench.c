@@ -175,10 +175,11 @@ static size_t v1_weight(char *to, int number, const void *data)
     char body[256];
 
     (void)data;
-    snprintf(body, sizeof(body),
-             "{\"operations\":[{\"op\":\"update\",\"upstream\":\"app\",\"address\":\"127.0.0.1:81\","
-             "\"server\":{\"weight\":%d}}]}",
-             1 + number % 7);
+    snprintf(
+        body, sizeof(body),
+        "{\"operations\":[{\"op\":\"update\",\"upstream\":\"app\",\"address\":\"127.0.0.1:81\","
+        "\"server\":{\"weight\":%d}}]}",
+        1 + number % 7);
     return request(to, "POST", "/v1/transactions", body);
 }
 
@@ -193,7 +194,7 @@ static size_t plus_add(char *to, int number, const void *data)
 
 static const char servers[] = "/api/9/http/upstreams/app/servers";
 
-static char *large_body(int weight)
+static char *large_body(int net, int weight)
 {
     char *body = malloc(LARGE * 64 + 8), *at = body;
 
@@ -201,7 +202,7 @@ static char *large_body(int weight)
         die("memory");
     *at++ = '[';
     for (int i = 0; i < LARGE; i++)
-        at += sprintf(at, "%s{\"server\":\"10.0.%d.%d:80\",\"weight\":%d}", i != 0 ? "," : "",
+        at += sprintf(at, "%s{\"server\":\"10.%d.%d.%d:80\",\"weight\":%d}", i != 0 ? "," : "", net,
                       i / 250, 1 + i % 250, i == 0 ? weight : 1);
     sprintf(at, "]");
     return body;
@@ -261,11 +262,14 @@ static void small_cases(int depth)
 /* Puts the large set a number of times. */
 static void put_cases(int count)
 {
-    const char *bodies[2] = {large_body(1), large_body(2)};
+    const char *bodies[3] = {large_body(0, 1), large_body(0, 2), large_body(1, 1)};
+    const char *others[2] = {bodies[2], bodies[0]};
 
     run("PUT of 10,000 servers", count, 1, large_put, bodies);
-    free((char *)(uintptr_t)bodies[0]);
-    free((char *)(uintptr_t)bodies[1]);
+    if (count > 1)
+        run("PUT of 10,000 other servers", count, 1, large_put, others);
+    for (int i = 0; i < 3; i++)
+        free((char *)(uintptr_t)bodies[i]);
 }
 
 static void large_cases(void)
