@@ -46,17 +46,6 @@ static int open_path(struct rem_str path, struct rem_file *file)
     return error;
 }
 
-static int stat_path(struct rem_str path, struct stat *st)
-{
-    return stat(path.p, st) == 0 ? 0 : errno;
-}
-
-/* The system would see less of the path than was asked for. */
-static bool has_nul(struct rem_str path)
-{
-    return memchr(path.p, '\0', path.n) != NULL;
-}
-
 void rem_file_close(struct rem_file *file)
 {
     if (file->shared != NULL)
@@ -68,95 +57,97 @@ void rem_file_close(struct rem_file *file)
 
 /* ---- the cache ---- */
 
-/* The cache in force, with the settings of the request's location; NULL: none. */
-static struct rem_path_cache *cache_of(const struct rem_request *request,
-                                       const struct file_conf **conf)
-{
-    *conf = request->location_conf[rem_file_module.index];
-    if ((*conf)->cache == NULL)
-        return NULL;
-    (*conf)->cache->valid_ms = (uint64_t)(*conf)->valid_sec * 1000;
-    (*conf)->cache->min_uses = (uint32_t)(*conf)->min_uses;
-    return (*conf)->cache;
-}
+/* A path on its way through the cache. */
+struct look {
+    struct rem_path_cache *cache; /* NULL: off */
+    const struct file_conf *conf;
+    struct rem_timers *timers;
+    struct rem_str path;
+    struct rem_path_entry *entry; /* NULL: there is none */
+    bool believed;                /* what the entry says counts; else the file system is asked */
+};
 
-/* The path's entry with something known about it that may be believed; NULL: the file system must
- * be asked.  *entry: what there is. */
-static struct rem_path_entry *believed(struct rem_path_cache *cache, const struct file_conf *conf,
-                                       struct rem_timers *timers, struct rem_str path,
-                                       struct rem_path_entry **entry)
+/* The cache in force, with the settings of the request's location, and what it has.
+ * Returns: 0, or the errno of a path that cannot be. */
+static int look_up(struct rem_request *request, struct rem_str path, struct look *look)
 {
-    *entry = rem_path_cache_find(cache, timers, path);
-    if (*entry == NULL || !(*entry)->known)
-        return NULL;
-    if (!rem_path_is_fresh(cache, *entry))
-        rem_path_look(cache, *entry);
-    return (*entry)->error == 0 || conf->errors == 1 ? *entry : NULL;
+    const struct file_conf *conf = request->location_conf[rem_file_module.index];
+
+    *look = (struct look){
+        .cache = conf->cache, .conf = conf, .timers = &request->worker->loop.timers, .path = path};
+    /* The system would see less of it than was asked for. */
+    if (memchr(path.p, '\0', path.n) != NULL)
+        return ENOENT;
+    if (look->cache == NULL)
+        return 0;
+    look->cache->valid_ms = (uint64_t)conf->valid_sec * 1000;
+    look->cache->min_uses = (uint32_t)conf->min_uses;
+    look->entry = rem_path_cache_find(look->cache, look->timers, path);
+    if (look->entry == NULL || !look->entry->known)
+        return 0;
+    if (!rem_path_is_fresh(look->cache, look->entry))
+        rem_path_look(look->cache, look->entry);
+    look->believed = look->entry->error == 0 || conf->errors == 1;
+    return 0;
 }
 
 /* Notes what the file system said; failures only where they are wanted. */
-static struct rem_path_entry *learn(struct rem_path_cache *cache, const struct file_conf *conf,
-                                    struct rem_timers *timers, struct rem_str path,
-                                    struct rem_path_entry *entry, int error, const struct stat *st)
+static void learn(struct look *look, int error, const struct stat *st)
 {
-    if (entry == NULL && (error == 0 || conf->errors == 1))
-        entry = rem_path_cache_add(cache, timers, path);
-    if (entry != NULL)
-        rem_path_note(cache, entry, error, st);
-    return entry;
+    if (look->cache == NULL)
+        return;
+    if (look->entry == NULL && (error == 0 || look->conf->errors == 1))
+        look->entry = rem_path_cache_add(look->cache, look->timers, look->path);
+    if (look->entry != NULL)
+        rem_path_note(look->cache, look->entry, error, st);
+}
+
+/* Whether the entry does instead of opening the file; *file is filled in then. */
+static bool take(const struct look *look, struct rem_file *file)
+{
+    const struct rem_path_entry *entry = look->entry;
+
+    if (entry->file == NULL && !S_ISDIR(entry->st.st_mode))
+        return false;
+    file->st = entry->st;
+    if (entry->file != NULL) {
+        file->shared = rem_open_file_share(entry->file);
+        file->fd = entry->file->fd;
+    }
+    return true;
 }
 
 int rem_file_open(struct rem_request *request, struct rem_str path, struct rem_file *file)
 {
-    struct rem_timers *timers = &request->worker->loop.timers;
-    const struct file_conf *conf;
-    struct rem_path_cache *cache = cache_of(request, &conf);
-    struct rem_path_entry *entry, *known;
-    int error;
+    struct look look;
+    int error = look_up(request, path, &look);
 
     *file = (struct rem_file){.fd = -1};
-    if (has_nul(path))
-        return ENOENT;
-    if (cache == NULL)
-        return open_path(path, file);
-    known = believed(cache, conf, timers, path, &entry);
-    if (known != NULL && known->error != 0)
-        return known->error;
-    if (known != NULL && (known->file != NULL || S_ISDIR(known->st.st_mode))) {
-        file->st = known->st;
-        if (known->file != NULL) {
-            file->shared = rem_open_file_share(known->file);
-            file->fd = known->file->fd;
-        }
-        return 0;
-    }
+    if (error == 0 && look.believed)
+        error = look.entry->error;
+    if (error != 0 || (look.believed && take(&look, file)))
+        return error;
     error = open_path(path, file);
-    entry = learn(cache, conf, timers, path, entry, error, &file->st);
-    if (error == 0 && entry != NULL && S_ISREG(file->st.st_mode) &&
-        rem_path_keep(cache, entry, file->fd, &file->st))
-        file->shared = rem_open_file_share(entry->file);
+    learn(&look, error, &file->st);
+    if (error == 0 && look.entry != NULL && S_ISREG(file->st.st_mode) &&
+        rem_path_keep(look.cache, look.entry, file->fd, &file->st))
+        file->shared = rem_open_file_share(look.entry->file);
     return error;
 }
 
 int rem_file_stat(struct rem_request *request, struct rem_str path, struct stat *st)
 {
-    struct rem_timers *timers = &request->worker->loop.timers;
-    const struct file_conf *conf;
-    struct rem_path_cache *cache = cache_of(request, &conf);
-    struct rem_path_entry *entry, *known;
-    int error;
+    struct look look;
+    int error = look_up(request, path, &look);
 
-    if (has_nul(path))
-        return ENOENT;
-    if (cache == NULL)
-        return stat_path(path, st);
-    known = believed(cache, conf, timers, path, &entry);
-    if (known != NULL) {
-        *st = known->st;
-        return known->error;
+    if (error != 0)
+        return error;
+    if (look.believed) {
+        *st = look.entry->st;
+        return look.entry->error;
     }
-    error = stat_path(path, st);
-    (void)learn(cache, conf, timers, path, entry, error, st);
+    error = stat(path.p, st) == 0 ? 0 : errno;
+    learn(&look, error, st);
     return error;
 }
 
