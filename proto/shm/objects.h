@@ -7,10 +7,13 @@
 
 #include "proto/shm/reader.h"
 
+/* An odd number of cache lines: slots lie one behind the other, and the same line of all of them
+ * would fall into few sets of the cache otherwise. */
 static inline uint64_t rem_object_server_slot_size(const struct rem_region *region)
 {
-    return sizeof(struct rem_shm_server_slot) +
-           region->lines * (sizeof(struct rem_shm_line) + sizeof(struct rem_shm_codes));
+    return (sizeof(struct rem_shm_server_slot) +
+            region->lines * (sizeof(struct rem_shm_line) + sizeof(struct rem_shm_codes))) |
+           REM_SHM_UNIT;
 }
 
 static inline uint64_t rem_object_upstream_slot_size(const struct rem_region *region)
