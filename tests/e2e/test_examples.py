@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, free_port, ok, run_remora, wait_for
 
 EXAMPLES = ROOT + "/deploy/examples"
-NAMES = ("reverse-proxy.conf", "sidecar.conf", "distribution/nginx.conf")
+NAMES = ("reverse-proxy.conf", "sidecar.conf", "canary.conf", "distribution/nginx.conf")
 
 
 def moved(directory, name, ports):
@@ -20,6 +20,7 @@ def moved(directory, name, ports):
     shutil.copytree(EXAMPLES + "/distribution", directory + "/etc/nginx", dirs_exist_ok=True)
     shutil.copy(ROOT + "/deploy/mime.types", directory + "/etc/nginx/mime.types")
     os.chmod(directory, 0o755)
+    os.chmod(directory + "/var/lib/remora", 0o777)
     for base, _, files in os.walk(directory + "/etc"):
         for file in files:
             with open(f"{base}/{file}") as f:
@@ -37,21 +38,22 @@ def change(text, directory, ports):
     return re.sub(r"listen (\d+)(?=[ ;])", r"listen 127.0.0.1:\1", text)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_syntax(tmp_path, name):
-    (tmp_path / "x.conf").write_text(moved(str(tmp_path), name, {}))
-    result = run_remora("-t", "-p", f"{tmp_path}/", "-c", str(tmp_path / "x.conf"))
-    assert result.returncode == 0, result.stderr
-    warned = set(re.findall(r'\[warn\] the "(\w+)" directive has no effect', result.stderr))
-    assert warned == ({"types_hash_max_size"} if "nginx" in name else set()), result.stderr
-
-
 @pytest.fixture
 def place():
     """A directory that workers may look into, whoever they are."""
     with tempfile.TemporaryDirectory(prefix="remora-example-") as directory:
         os.chmod(directory, 0o755)
         yield directory
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_syntax(place, name):
+    with open(place + "/x.conf", "w") as f:
+        f.write(moved(place, name, {}))
+    result = run_remora("-t", "-p", place + "/", "-c", place + "/x.conf")
+    assert result.returncode == 0, result.stderr
+    warned = set(re.findall(r'\[warn\] the "(\w+)" directive has no effect', result.stderr))
+    assert warned == ({"types_hash_max_size"} if "nginx" in name else set()), result.stderr
 
 
 def instance(remora, place, name, ports):
@@ -107,6 +109,29 @@ def test_sidecar(remora, backend, place):
                            b'[{"server":"%s"}]' % stock.addr.encode())
         assert answer.status == 200, answer
     assert {r.request(out, "GET", "/", {"Host": "orders"}).body.split(b"\n")[0] for _ in range(4)} == {b"stock"}
+
+
+def test_canary(remora, backend, place):
+    stable, canary = backend(ok(b"stable")), backend(ok(b"canary"))
+    ports = {8080: free_port(), 8081: int(stable.addr.split(":")[1]), 8082: int(canary.addr.split(":")[1])}
+    r = instance(remora, place, "canary.conf", ports)
+    web = ("127.0.0.1", ports[8080])
+    json_type = {"Content-Type": "application/json"}
+
+    def versions():
+        return [r.request(web, "GET", "/", {"X-User": "user-%d" % i}).body for i in range(200)]
+
+    before = versions()
+    assert 0 < before.count(b"canary") < 30
+    assert r.request(web, "PUT", "/api/v1/http/splits/by_share", json_type, b'{"stable": 50, "canary": 50}').status == 200
+    after = versions()
+    assert 70 < after.count(b"canary") < 130
+    assert all(a == b"canary" for b, a in zip(before, after) if b == b"canary")
+    user = after.index(b"stable")
+    assert r.request(web, "POST", "/api/9/http/keyvals/pins", json_type,
+                     b'{"user-%d": "canary"}' % user).status == 201
+    assert r.request(web, "GET", "/", {"X-User": "user-%d" % user}).body == b"canary"
+    assert b"user-%d" % user in open(place + "/var/lib/remora/pins.json", "rb").read()
 
 
 def test_distribution(remora, backend, place):
