@@ -48,10 +48,22 @@ static void audit(struct rem_agent *agent, struct rem_admin_call *call, int stat
     rem_audit_note(&agent->audit, &call->request, &call->response, status, before, after);
 }
 
+/* A change that waits has those that came later wait behind it, or one that its own client sent
+ * later would be in effect before it. */
+static bool must_wait(const struct rem_agent *agent, const struct rem_admin_call *call)
+{
+    return !rem_list_empty(&agent->deferred) && call->request.method != REM_METHOD_GET &&
+           call->request.method != REM_METHOD_HEAD;
+}
+
 static void handle(struct rem_agent *agent, struct rem_admin_call *call)
 {
     enum rem_api_outcome outcome;
 
+    if (must_wait(agent, call)) {
+        rem_list_append(&agent->deferred, &call->node);
+        return;
+    }
     agent->api.streams = agent->server.stream_count;
     outcome = rem_api_handle(&agent->api, &call->request, &call->response, &call->staged);
     if (call->request.body.n > REM_AGENT_LARGE || call->response.body.n > REM_AGENT_LARGE)

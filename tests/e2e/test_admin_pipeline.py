@@ -192,3 +192,21 @@ def test_nothing_is_left_of_a_transaction_that_fails_among_others(remora, operat
         c.send(patch(first, 9) + request("POST", "/v1/transactions", {"operations": [operation]}) + patch(first, 8))
         assert [c.read().status, c.read().status // 100, c.read().status] == [200, 4, 200]
     assert state() == before
+
+
+def test_changes_stay_in_order_around_one_that_is_alone(remora):
+    """A whole upstream, a dry run: they need a change of their own, and what is behind them waits for it."""
+    first = ids(remora)[0]
+
+    def own(weight, query=""):
+        return request("PATCH", "/v1/http/upstreams/app/servers/%d%s" % (first, query), {"weight": weight})
+
+    whole = request("PUT", "/v1/http/upstreams/app", {"servers": [{"server": "127.0.0.1:8001", "weight": 5}]})
+    with remora.connect() as c:
+        c.send(own(7) + whole + own(9) + own(11, "?dry_run=true") + own(12) + patch(first, 13))
+        answers = [c.read() for _ in range(6)]
+    assert [a.status for a in answers] == [200] * 6
+    revisions = [answers[i].json["revision"] for i in (0, 1, 2, 4)]
+    assert revisions == sorted(revisions)
+    assert answers[3].json["upstreams"]["app"]["servers"]["changed"][0]["before"] == {"weight": 9}
+    assert [s["weight"] for s in remora.servers("app")] == [13]
