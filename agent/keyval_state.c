@@ -23,58 +23,51 @@ static uint64_t wall_ms(const struct rem_keyval_states *states)
 
 /* ---- text ---- */
 
-static int on_bytes(const char *p, size_t n, void *data)
+static bool lives(const struct rem_keyval_entry *entry, uint64_t now)
 {
-    rem_sbuf_add(data, rem_str_make(p, n));
-    return 0;
+    return entry->expires_ms == 0 || entry->expires_ms > now;
 }
 
-static int add_member(json_t *object, struct rem_str key, json_t *value)
+/* Appends "key":value for each living entry: its value, or when it goes if it does. */
+static void put_members(struct rem_str bytes, uint64_t now, bool expires, struct rem_sbuf *out)
 {
-    return json_object_setn_new(object, key.p, key.n, value);
-}
+    const char *between = "\n";
 
-/* {"entries": {"k":"v"}, "expires": {"k":MS}} of what lives.  NULL without memory. */
-static json_t *zone_json(struct rem_str bytes, uint64_t now)
-{
-    json_t *entries = json_object(), *expires = json_object();
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < rem_keyval_count(bytes); i++) {
+    for (size_t i = 0; i < rem_keyval_count(bytes); i++) {
         struct rem_keyval_entry entry;
 
         rem_keyval_at(bytes, i, &entry);
-        if (entry.expires_ms != 0 && entry.expires_ms <= now)
+        if (!lives(&entry, now) || (expires && entry.expires_ms == 0))
             continue;
-        rc = add_member(entries, entry.key, rem_json_text(entry.value));
-        if (rc == 0 && entry.expires_ms != 0)
-            rc = add_member(expires, entry.key, json_integer((json_int_t)entry.expires_ms));
+        rem_sbuf_adds(out, between);
+        rem_json_put(out, entry.key);
+        rem_sbuf_addc(out, ':');
+        if (expires)
+            rem_json_put_number(out, entry.expires_ms);
+        else
+            rem_json_put(out, entry.value);
+        between = ",\n";
     }
-    if (rc != 0) {
-        json_decref(entries);
-        json_decref(expires);
-        return NULL;
-    }
-    return json_pack("{s:o,s:o}", "entries", entries, "expires", expires);
 }
 
+/* Made on the loop, so that it is written here rather than out of a tree. */
 static int make_text(void *data, struct rem_sbuf *out)
 {
     const struct rem_keyval_job *job = data;
+    uint64_t now = wall_ms(job->owner);
     struct rem_table table;
-    json_t *zone;
     int rc = rem_writer_table(job->owner->writer, REM_TABLE_KEYVAL, job->spec->name, &table);
 
     if (rc != 0)
         return rc;
-    zone = rem_keyval_valid(table.bytes, job->spec->type)
-               ? zone_json(table.bytes, wall_ms(job->owner))
-               : NULL;
-    if (zone == NULL || json_dump_callback(zone, on_bytes, out, JSON_INDENT(1)) != 0)
-        rc = REM_ENOMEM;
-    rem_sbuf_addc(out, '\n');
-    json_decref(zone);
-    return rc;
+    if (!rem_keyval_valid(table.bytes, job->spec->type))
+        return REM_EPROTO;
+    rem_sbuf_adds(out, "{\"entries\":{");
+    put_members(table.bytes, now, false, out);
+    rem_sbuf_adds(out, "},\n\"expires\":{");
+    put_members(table.bytes, now, true, out);
+    rem_sbuf_adds(out, "}}\n");
+    return out->failed ? REM_ENOMEM : 0;
 }
 
 /* ---- reading ---- */
@@ -102,7 +95,7 @@ static int read_file(const char *path, struct rem_sbuf *out)
 }
 
 /* The file's JSON.  Errors: those of read_file, REM_EPROTO (not such a file, `err` says why). */
-static int load(const char *path, uint64_t *hash, json_t **out, struct rem_err *err)
+static int load(const char *path, json_t **out, struct rem_err *err)
 {
     struct rem_sbuf text;
     json_error_t error;
@@ -114,7 +107,6 @@ static int load(const char *path, uint64_t *hash, json_t **out, struct rem_err *
     if (rc == REM_EIO)
         (void)rem_err_set(err, rc, "%s", strerror(errno));
     if (rc == 0) {
-        *hash = rem_hash(text.p, text.n);
         zone = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &error);
         if (zone == NULL)
             rc = rem_err_set(err, REM_EPROTO, "line %d: %s", error.line, error.text);
@@ -158,36 +150,53 @@ static int fill(const struct rem_keyval_states *states, struct rem_keyval_edit *
     return 0;
 }
 
+static void tell_broken(const struct rem_keyval_states *states, const struct rem_keyval_spec *spec,
+                        const struct rem_err *err)
+{
+    REM_LOG(states->log, REM_LOG_ERROR, 0,
+            "state file \"%s\" of keyval zone \"%.*s\" is broken: %s; it is kept as \"%s.broken\" "
+            "when it is written again",
+            spec->state.p, REM_STR_ARG(spec->name), err->text, spec->state.p);
+}
+
+/* The zone that the JSON tells of.  *out is the caller's (free).  Errors: REM_ENOMEM, REM_EFULL. */
+static int build(const struct rem_keyval_states *states, const struct rem_keyval_spec *spec,
+                 json_t *zone, struct rem_str *out)
+{
+    struct rem_keyval_edit edit;
+    size_t skipped = 0;
+    int rc = rem_keyval_edit_init(&edit, spec->type, REM_STR(""), 0);
+
+    if (rc == 0)
+        rc = fill(states, &edit, zone, &skipped);
+    if (rc == 0)
+        rc = rem_keyval_edit_build(&edit, out);
+    rem_keyval_edit_fini(&edit);
+    if (rc == 0 && skipped != 0)
+        REM_LOG(states->log, REM_LOG_ERROR, 0,
+                "%zu entries of the state file \"%s\" cannot be in keyval zone \"%.*s\"", skipped,
+                spec->state.p, REM_STR_ARG(spec->name));
+    return rc;
+}
+
 /* The zone that a file tells of, as a table's bytes in `arena`; `out` stays as it is when there is
- * nothing to be had. */
+ * nothing to be had: what is wrong with a file is told when its job starts.  Errors: REM_ENOMEM. */
 static int zone_from_file(const struct rem_keyval_states *states,
                           const struct rem_keyval_spec *spec, struct rem_arena *arena,
                           struct rem_str *out)
 {
-    struct rem_keyval_edit edit;
     struct rem_str bytes;
     struct rem_err err;
     json_t *zone;
-    uint64_t hash;
-    size_t skipped = 0;
     char *copy;
-    int rc = load(spec->state.p, &hash, &zone, &err);
+    int rc = load(spec->state.p, &zone, &err);
 
     if (rc != 0)
-        return rc == REM_ENOMEM ? rc : 0; /* what is wrong is told when its job starts */
-    rc = rem_keyval_edit_init(&edit, spec->type, REM_STR(""), 0);
-    if (rc == 0)
-        rc = fill(states, &edit, zone, &skipped);
-    if (rc == 0)
-        rc = rem_keyval_edit_build(&edit, &bytes);
-    rem_keyval_edit_fini(&edit);
+        return rc == REM_ENOMEM ? rc : 0;
+    rc = build(states, spec, zone, &bytes);
     json_decref(zone);
     if (rc != 0)
         return rc == REM_ENOMEM ? rc : 0;
-    if (skipped != 0)
-        REM_LOG(states->log, REM_LOG_ERROR, 0,
-                "%zu entries of the state file \"%s\" cannot be in keyval zone \"%.*s\"", skipped,
-                spec->state.p, REM_STR_ARG(spec->name));
     copy = rem_arena_alloc(arena, bytes.n);
     if (copy != NULL) {
         memcpy(copy, bytes.p, bytes.n);
@@ -234,13 +243,39 @@ int rem_keyval_states_inherit(const struct rem_keyval_states *states, struct rem
 
 /* ---- beginning and end ---- */
 
+/* Looks at the file that is there: whether it says what the registry does, and, if it does not,
+ * whether it is one that may be lost: another agent wrote it before it was killed. */
+static void look_at_file(const struct rem_keyval_states *states, struct rem_keyval_job *job)
+{
+    struct rem_sbuf there, ours;
+    struct rem_err err;
+    json_t *zone;
+    int rc;
+
+    rem_sbuf_init(&there);
+    rem_sbuf_init(&ours);
+    rc = read_file(job->spec->state.p, &there);
+    if (rc == 0) {
+        job->file.known = true;
+        job->file.hash = rem_hash(there.p, there.n);
+        if (make_text(job, &ours) == 0 && rem_str_eq(rem_sbuf_str(&there), rem_sbuf_str(&ours)))
+            rc = REM_ENOTFOUND; /* nothing to be found out about it */
+    }
+    if (rc == 0 || rc == REM_EIO) {
+        rc = load(job->spec->state.p, &zone, &err);
+        json_decref(zone);
+        job->file.aside = rc == REM_EPROTO || rc == REM_EIO;
+        if (job->file.aside)
+            tell_broken(states, job->spec, &err);
+    }
+    rem_sbuf_fini(&there);
+    rem_sbuf_fini(&ours);
+}
+
 static void start_job(struct rem_keyval_states *states, const struct rem_keyval_spec *spec)
 {
     struct rem_keyval_job *job = &states->jobs[states->job_count++];
-    struct rem_err err;
-    uint64_t hash = 0;
-    json_t *zone;
-    int n, rc;
+    int n;
 
     *job = (struct rem_keyval_job){.owner = states, .spec = spec};
     n = snprintf(job->subject, sizeof(job->subject), "the entries of keyval zone \"%.*s\"",
@@ -249,18 +284,9 @@ static void start_job(struct rem_keyval_states *states, const struct rem_keyval_
                                           .subject = rem_str_make(job->subject, (size_t)n),
                                           .make = make_text,
                                           .data = job};
-    rc = load(spec->state.p, &hash, &zone, &err);
-    json_decref(zone);
-    job->file.aside = rc == REM_EPROTO || rc == REM_EIO;
-    if (job->file.aside)
-        REM_LOG(states->log, REM_LOG_ERROR, 0,
-                "state file \"%s\" of keyval zone \"%.*s\" is broken: %s; it is kept as "
-                "\"%s.broken\" when it is written again",
-                spec->state.p, REM_STR_ARG(spec->name), err.text, spec->state.p);
+    look_at_file(states, job);
     rem_persist_add(states->persist, &job->file);
-    job->file.known = rc == 0;
-    job->file.hash = hash;
-    if (!job->file.aside)
+    if (!job->file.aside) /* else it stays until the first change */
         rem_persist_want(states->persist, &job->file);
 }
 

@@ -7,8 +7,8 @@
  * Lifecycle:  inherit (before the registry is reconciled) -> start -> per publish of API changes:
  *             note (before); the rest is done by persist.h -> stop.
  * Rule:       a file is read when the registry does not know the zone yet; from then on the
- * registry says what it holds.  One that cannot be read is left alone until the first change of its
- * zone, and moved aside then.  */
+ *             registry says what it holds.  One that cannot be read is left alone until the first
+ *             change of its zone, and moved aside then.  */
 #ifndef REM_AGENT_KEYVAL_STATE_H
 #define REM_AGENT_KEYVAL_STATE_H
 

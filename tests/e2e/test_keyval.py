@@ -300,6 +300,8 @@ def test_a_broken_state_file_is_kept(remora, state_dir, text):
     r = remora(CONF % "state=@DIR@/state/plain.json", directory=state_dir)
     r.wait_log("state file .* of keyval zone \"plain\" is broken")
     assert entries(r, "plain") == {} and open(path).read() == text
+    r.reload()  # no other agent writes over it either
+    assert entries(r, "plain") == {} and open(path).read() == text
     assert patch(r, "plain", {"a": "b"}).status == 200
     assert json.load(open(path))["entries"] == {"a": "b"}
     assert open(path + ".broken").read() == text
