@@ -176,7 +176,7 @@ const struct rem_ctl_command rem_ctl_commands[] = {
      .words = "",
      .summary = "revisions, health, ejections and restarts, as they happen",
      .details = "The first word of a line is the event's number, for --since.\n",
-     .examples = "remoractl events\nremoractl events --since 0 --count 20\n"
+     .examples = "remoractl events\nremoractl events --since 1795160997000002 --count 20\n"
                  "remoractl events --json | jq -c 'select(.event == \"health\")'\n"},
     {.name = "keyvals",
      .max_words = 1,

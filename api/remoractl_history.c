@@ -26,6 +26,9 @@ static void causes_text(const json_t *record, const char *key, char *out, size_t
             continue;
         n += (size_t)snprintf(out + n, size - n, "%s%s", n != 0 ? ", " : "", text);
     }
+    if (json_object_get(record, "more_causes") != NULL && n < size)
+        (void)snprintf(out + n, size - n, " and %" JSON_INTEGER_FORMAT " more",
+                       rem_ctl_number(record, "more_causes"));
 }
 
 /* ---- history ---- */
@@ -87,12 +90,21 @@ int rem_ctl_history(const struct rem_ctl_args *args)
     return rc;
 }
 
+/* What could not be brought back, and why. */
+static void print_refused(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+        const char *upstream = rem_ctl_text(one, "upstream"), *table = rem_ctl_text(one, "table");
+        (void)printf("not restored: %s%s: %s\n", upstream[0] != '\0' ? "upstream " : "table ",
+                     upstream[0] != '\0' ? upstream : table, rem_ctl_text(one, "reason"));
+    }
+}
+
 int rem_ctl_rollback(const struct rem_ctl_args *args)
 {
     char *path = rem_ctl_path(args, "/v1/rollback/%s", args->words[0]);
     json_t *answer;
-    size_t i;
-    json_t *one;
     int rc;
 
     if (path == NULL)
@@ -102,14 +114,7 @@ int rem_ctl_rollback(const struct rem_ctl_args *args)
     if (answer == NULL)
         return rc;
     rem_ctl_print_change(answer);
-    json_array_foreach(json_object_get(answer, "not_restored"), i, one)
-    {
-        char *text = json_dumps(one, JSON_COMPACT | JSON_ENCODE_ANY);
-        (void)printf("not restored: %s\n", json_is_string(one) ? json_string_value(one)
-                                           : text != NULL      ? text
-                                                               : "?");
-        free(text);
-    }
+    print_refused(json_object_get(answer, "not_restored"));
     json_decref(answer);
     return rc;
 }

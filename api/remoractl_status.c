@@ -119,6 +119,7 @@ static void print_parts(const char *heading, const json_t *list)
     }
     rem_ctl_table_print(&table, stdout);
     rem_ctl_table_fini(&table);
+    (void)fputc('\n', stdout);
 }
 
 static void print_changes(const json_t *list)
