@@ -284,7 +284,7 @@ static void world_init(bool loop)
         w->persist.base = w->base;
     }
     for (int i = 0; i < FILES; i++) {
-        snprintf(w->paths[i], sizeof(w->paths[i]), "%s/%d", w->dir, i);
+        snprintf(w->paths[i], sizeof(w->paths[i]), "%.60s/%d", w->dir, i);
         w->files[i] = (struct rem_persist_file){.path = w->paths[i],
                                                 .subject = REM_STR("they"),
                                                 .make = make_text,
@@ -405,7 +405,7 @@ START_TEST(a_failure_is_told_to_those_it_is_about)
     char fresh[sizeof(w->paths[0]) + 8];
 
     world_init(_i == 1);
-    snprintf(fresh, sizeof(fresh), "%s.new", w->paths[0]);
+    snprintf(fresh, sizeof(fresh), "%.400s.new", w->paths[0]);
     ck_assert_int_eq(mkdir(fresh, 0700), 0); /* in the way */
     publish(0, 1);
     publish(1, 2);
