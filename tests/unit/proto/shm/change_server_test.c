@@ -285,6 +285,33 @@ START_TEST(comes_to_the_same_as_whole_lists)
 }
 END_TEST
 
+START_TEST(texts_that_nobody_names_do_not_pile_up)
+{
+    struct rem_server_spec server;
+    struct rem_change *change;
+    struct rem_commit commit;
+    struct rem_reader reader;
+    struct rem_upstream_ref ref;
+    char route[1000];
+
+    fix_put(&fix, "app", 1, 3);
+    for (int i = 0; i < 300; i++) {
+        ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
+        ck_assert_int_eq(rem_change_server_get(change, REM_STR("app"), 1, &server), REM_OK);
+        memset(route, 'a' + i % 26, sizeof(route));
+        server.route = rem_str_make(route, sizeof(route));
+        ck_assert_int_eq(rem_change_server_put(change, REM_STR("app"), &server, NULL), REM_OK);
+        ck_assert_int_eq(rem_change_commit(change, REM_REVISION_ANY, &commit, NULL), REM_OK);
+        rem_change_free(&change);
+        (void)rem_writer_reclaim(fix.writer);
+        const struct rem_shm_set *set = set_of(&fix, &reader, &ref);
+        ck_assert_uint_lt(set->size, 16384);
+        ck_assert(rem_str_eq(rem_set_text(set, rem_set_server(set, 1)->route), server.route));
+        leave(&fix, &reader, &ref);
+    }
+}
+END_TEST
+
 START_TEST(keeps_slots_and_counters)
 {
     struct rem_upstream_status before, after;
@@ -465,6 +492,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, comes_to_the_same_as_whole_lists, 0, (int)REM_COUNT(loads));
+    tcase_add_test(tcase, texts_that_nobody_names_do_not_pile_up);
     tcase_add_test(tcase, keeps_slots_and_counters);
     tcase_add_test(tcase, refuses_what_lists_refuse);
     tcase_add_test(tcase, says_what_it_is_about);
