@@ -157,6 +157,15 @@ static int check_inlet(struct rem_admin_conn *conn)
     return REM_EACCES;
 }
 
+/* Who may write nothing has nothing to say that takes much memory: a listener that is open to
+ * everybody must not be a way to use up the agent's. */
+static uint64_t body_limit(const struct rem_admin_conn *conn)
+{
+    bool small = conn->inlet == NULL && conn->x->call.request.role < REM_ROLE_WRITE;
+
+    return small ? REM_ADMIN_BODY_SMALL : REM_ADMIN_BODY_MAX;
+}
+
 /* Who asks?  Somebody unknown gets no more than a short answer: his body is not read. */
 static int check_access(struct rem_admin_conn *conn)
 {
@@ -169,6 +178,8 @@ static int check_access(struct rem_admin_conn *conn)
 
     if (status == 0 && request->role == REM_ROLE_NONE && body)
         status = request->hopeless ? 403 : 401;
+    if (status == 0 && conn->body_left > body_limit(conn))
+        status = conn->body_left > REM_ADMIN_BODY_MAX ? 413 : 403;
     if (status == 0)
         return REM_OK;
     fail(conn, status);
@@ -289,7 +300,7 @@ static int take_body(struct rem_admin_conn *conn)
             return rc;
         rem_sbuf_add(&conn->x->body, data);
         consume(conn, used);
-        if (conn->x->body.n > REM_ADMIN_BODY_MAX)
+        if (conn->x->body.n > body_limit(conn))
             return REM_ETOOBIG;
         if (rc == 0 && data.n == 0)
             break;

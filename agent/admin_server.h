@@ -31,6 +31,7 @@ struct rem_admin_listener_event {
 enum {
     REM_ADMIN_HEAD_MAX = 16384,
     REM_ADMIN_BODY_MAX = 8 << 20,
+    REM_ADMIN_BODY_SMALL = 16384,    /* of clients that may not write */
     REM_ADMIN_CONNECTIONS_MAX = 256, /* of a listener */
     REM_ADMIN_STREAMS_MAX = 64,
 };

@@ -131,6 +131,21 @@ def test_the_scheme_has_any_case(secured):
         assert ask(r, "GET", "/v1/status", Authorization=scheme + " " + READER).status == 200
 
 
+def test_who_may_not_write_sends_no_large_bodies(secured):
+    """Or a listener that is open to all would be a way to the agent's memory."""
+    r = secured()
+    large = b" " * 20000 + json.dumps(BODY).encode()
+    assert ask(r, "PUT", SERVERS, WRITER, large).status == 200
+    assert ask(r, "PUT", SERVERS, READER, large).status == 403
+    assert ask(r, "GET", "/metrics", SCRAPER, large).status == 403
+    assert ask(r, "GET", "/metrics", SCRAPER, b"x" * 16384).status == 200
+    chunk = b"4000\r\n" + b"x" * 16384 + b"\r\n"
+    with r.client("admin") as c:
+        c.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + SCRAPER.encode() +
+               b"\r\nTransfer-Encoding: chunked\r\n\r\n" + 2 * chunk + b"0\r\n\r\n")
+        assert c.response().status == 413
+
+
 def test_a_token_is_read_again(secured):
     r = secured("auth_failures off;")
     path = secured.directory + "/r"
