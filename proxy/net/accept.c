@@ -252,7 +252,9 @@ static void free_set(struct rem_listener_set *set)
  * master, clients are to learn that nobody accepts any more. */
 static void close_all(struct rem_listener_set *set)
 {
-    REM_LIST_EACH(node, &set->worker->setup->listeners)
+    struct rem_worker *worker = set->worker;
+
+    REM_LIST_EACH(node, &worker->setup->listeners)
     {
         struct rem_listener *l = REM_LIST_ENTRY(node, struct rem_listener, node);
 
@@ -263,6 +265,7 @@ static void close_all(struct rem_listener_set *set)
         }
     }
     free_set(set);
+    rem_loop_post(&worker->loop, &worker->idle);
 }
 
 /* Does a worker of a later configuration live, for which what waits is meant? */
@@ -306,6 +309,17 @@ static void on_timer(struct rem_timer *timer)
     close_all(set);
 }
 
+/* Sockets of other workers: connections go on coming in by them for as long as anybody holds them,
+ * so that their owner could not end without losing some. */
+static void close_others(struct rem_listener *listener, int index)
+{
+    for (int i = 0; i < listener->fd_count; i++)
+        if (i != index && listener->fds[i] >= 0) {
+            close(listener->fds[i]);
+            listener->fds[i] = -1;
+        }
+}
+
 static int enable_one(struct rem_listener_set *set, struct rem_listener *listener)
 {
     struct rem_worker *worker = set->worker;
@@ -313,6 +327,8 @@ static int enable_one(struct rem_listener_set *set, struct rem_listener *listene
     bool own = listener->fd_count > 1; /* a socket that no other worker accepts from */
     int index = own ? worker->index % listener->fd_count : 0;
 
+    if (worker->setup->master_process)
+        close_others(listener, index);
     *one = (struct rem_accept){worker, listener, &listener->fds[index], !own, NULL};
     one->event = event_new(worker->loop.base, *one->fd, EV_READ | EV_PERSIST, on_waiting, one);
     if (one->event == NULL)

@@ -19,12 +19,13 @@ static void on_turn_end(void *data)
         atomic_store_explicit(&worker->counters->conn_active, clients, memory_order_relaxed);
 }
 
-/* The last connection of a draining worker has gone; one that was opened since keeps it running. */
+/* The last connection of a draining worker has gone, or its listeners have, which may have brought
+ * more until then; one that was opened since keeps it running. */
 static void on_idle(struct rem_post *post)
 {
     struct rem_worker *worker = REM_CONTAINER(post, struct rem_worker, idle);
 
-    if (worker->draining && worker->connections == 0)
+    if (worker->draining && worker->connections == 0 && worker->accepting == NULL)
         rem_loop_stop(&worker->loop);
 }
 

@@ -380,6 +380,35 @@ def test_no_request_fails(start):
     assert exit_code(r) == 0
 
 
+@pytest.mark.parametrize("options", ["", "reuseport"])
+def test_connections_are_served_or_refused(remora, options):
+    """Whoever comes while listeners are being closed finds nobody, or somebody who answers."""
+    r = remora("worker_processes 2; http { server { listen 127.0.0.1:@PORT:web@ %s; location / { return 200 answer; } } }"
+               % options)
+    wait_for(lambda: r.admin("GET", "/readyz").status == 200, "readiness")
+    served, failures = [], []
+
+    def come():
+        while True:
+            try:
+                served.append(r.get().status)
+            except ConnectionRefusedError:
+                return
+            except Exception as e:  # noqa: BLE001
+                failures.append(e)
+                return
+
+    crowd = [threading.Thread(target=come) for _ in range(6)]
+    for one in crowd:
+        one.start()
+    wait_for(lambda: len(served) > 100, "the crowd")
+    r.admin("POST", "/v1/drain?delay=200ms")
+    for one in crowd:
+        one.join(20)
+    assert not failures and set(served) == {200}
+    assert exit_code(r) == 0
+
+
 # ---- who may, and how ----
 
 def test_roles(remora, backend):
