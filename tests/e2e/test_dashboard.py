@@ -271,6 +271,7 @@ def test_names_are_text(remora, browser):
     urllib.request.urlopen(request).close()
     page = Page(browser, made.url)
     page.wait("#state", "^serving$")
+    page.wait("#events", "revision 2")
     browser.execute_script("add_event('revision', {revision: 1, causes: [{what: arguments[0], who: arguments[0]}]})", name)
     assert name in page.text("#events")
     assert page.all("#events img") == [] and browser.title == "remora"
