@@ -121,7 +121,7 @@ FIELDS = [("Server", "theirs"), ("Date", "theirs"), ("X-Pad", "x"), ("X-Accel-Ex
 def test_response_fields():
     got, _, _ = answered(FIELDS)
     assert got.get("server").startswith("remora") and got.get("date") != "theirs"
-    assert got.get("content-type") == "text/x" and got.all("set-cookie") == ["a=1", "b=2"]
+    assert got.get("content-type") == "text/x; charset=x" and got.all("set-cookie") == ["a=1", "b=2"]
     assert got.get("x-custom") == "1" and got.get("etag") == '"e"'
     for name in ("x-pad", "x-accel-expires", "x-accel-limit-rate",
                  "x-accel-buffering", "x-accel-charset", "x-hop", "keep-alive"):
