@@ -307,6 +307,22 @@ def test_a_broken_state_file_is_kept(remora, state_dir, text):
     assert open(path + ".broken").read() == text
 
 
+def test_a_state_file_of_another_type(remora, state_dir):
+    """What cannot be in the zone is told of; what is dead by now is not missed."""
+    path = state_dir + "/state/plain.json"
+    later = int(time.time() * 1000) + 3600000
+    with open(path, "w") as f:
+        json.dump({"entries": {"10.0.0.0/8": "net", "name": "x", "10.9.9.9": 7, "10.1.1.1": "dead", "::1": "one"},
+                   "expires": {"10.0.0.0/8": later, "10.1.1.1": 1000}}, f)
+    os.chmod(path, 0o666)
+    r = remora(CONF % "state=@DIR@/state/plain.json type=ip", directory=state_dir)
+    r.wait_log('2 entries of the state file .* cannot be in keyval zone "plain"')
+    assert look(r, "10.1.1.1")[0] == "net" and look(r, "::1")[0] == "one"
+    shown = entries(r, "plain")
+    assert set(shown) == {"10.0.0.0/8", "::1"} and 3500000 < shown["10.0.0.0/8"]["expire"] <= 3600000
+    assert set(json.load(open(path))["entries"]) == {"10.0.0.0/8", "::1"}
+
+
 def test_an_empty_state_file_is_an_empty_zone(remora, state_dir):
     path = state_dir + "/state/plain.json"
     open(path, "w").close()
