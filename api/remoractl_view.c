@@ -15,6 +15,13 @@ static int count_state(const json_t *servers, const char *state)
     return n;
 }
 
+/* That get no requests for a reason of their own. */
+static int count_unwell(const json_t *servers)
+{
+    return count_state(servers, "unavail") + count_state(servers, "unhealthy") +
+           count_state(servers, "checking") + count_state(servers, "ejected");
+}
+
 static json_int_t sum(const json_t *servers, const char *key)
 {
     json_int_t n = 0;
@@ -55,18 +62,18 @@ void rem_ctl_view_upstreams(const json_t *upstreams, const json_t *before, doubl
     struct rem_ctl_table table;
 
     rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table, json_pack("[s,s,s,s,s,s,s,s]", "UPSTREAM", "ZONE", "SERVERS", "UP",
-                                        "DRAINING", "DOWN", "ACTIVE", "REQUESTS"));
+    rem_ctl_table_add(&table, json_pack("[s,s,s,s,s,s,s,s,s]", "UPSTREAM", "ZONE", "SERVERS", "UP",
+                                        "UNWELL", "DRAINING", "DOWN", "ACTIVE", "REQUESTS"));
     if (before != NULL)
         (void)json_array_append_new(json_array_get(table.rows, 0), json_string("PER SECOND"));
     for (size_t i = 0; i < json_array_size(upstreams); i++) {
         const json_t *upstream = json_array_get(upstreams, i);
         const json_t *servers = json_object_get(upstream, "servers");
-        json_t *row = json_pack("[s,s,i,i,i,i,I,I]", rem_ctl_text(upstream, "name"),
+        json_t *row = json_pack("[s,s,i,i,i,i,i,I,I]", rem_ctl_text(upstream, "name"),
                                 rem_ctl_text(upstream, "zone"), (int)json_array_size(servers),
-                                count_state(servers, "up"), count_state(servers, "draining"),
-                                count_state(servers, "down"), sum(servers, "active"),
-                                rem_ctl_number(upstream, "requests"));
+                                count_state(servers, "up"), count_unwell(servers),
+                                count_state(servers, "draining"), count_state(servers, "down"),
+                                sum(servers, "active"), rem_ctl_number(upstream, "requests"));
         if (before != NULL)
             (void)json_array_append_new(row,
                                         rate(upstream, find(before, "name", upstream), seconds));

@@ -16,7 +16,7 @@ def ok(done):
 
 def test_list(remora):
     lines = ok(remora.ctl("list")).splitlines()
-    assert lines[0].split() == ["UPSTREAM", "ZONE", "SERVERS", "UP", "DRAINING", "DOWN", "ACTIVE",
+    assert lines[0].split() == ["UPSTREAM", "ZONE", "SERVERS", "UP", "UNWELL", "DRAINING", "DOWN", "ACTIVE",
                                 "REQUESTS"]
     assert lines[1].split()[:4] == ["app", "app", "2", "2"]
     assert [line.split()[0] for line in lines[1:]] == ["app", "fixed", "empty"]

@@ -245,9 +245,18 @@ def test_completion(remora, tmp_path):
     assert complete(remora, f"remoractl apply -f {tmp_path}/so") == [f"{tmp_path}/some.json"]
 
 
-def test_zsh_script_parses():
+def test_zsh_completion(remora):
     out = subprocess.run([REMORACTL, "completion", "zsh"], capture_output=True, text=True, check=True).stdout
     assert out.startswith("#compdef remoractl\n")
-    if subprocess.run(["sh", "-c", "command -v zsh"], capture_output=True).returncode != 0:
+    if shutil.which("zsh") is None:
         pytest.skip("no zsh here")
-    assert subprocess.run(["zsh", "-n"], input=out, capture_output=True, text=True).stderr == ""
+    env = dict(os.environ, REMORA_ADMIN="unix:" + remora.unix)
+    for line, found in ((["sh"], "show"), (["show", ""], "app fixed empty"), (["set", "app", "1", "we"], "weight="),
+                        (["set", "app", "1", "d"], "down drain"), (["drain", "app", "127.0.0.1:80"],
+                        "127.0.0.1:8001 127.0.0.1:8002"), (["show", "x"], ""), (["apply", "-f", "x"], "files")):
+        script = """compdef() { :; }; compadd() { print -r -- ${(P)@[-1]}; }; _files() { print files; }
+            %s
+            words=(%s %s); CURRENT=$#words; PREFIX=$words[-1]; _remoractl""" % (
+                out, REMORACTL, " ".join("'%s'" % w for w in line))
+        done = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True, env=env, timeout=30)
+        assert done.stderr == "" and done.stdout.split() == found.split(), (line, done)

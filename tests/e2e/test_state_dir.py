@@ -10,6 +10,7 @@ import time
 
 import pytest
 from conftest import ok, run_remora, wait_for
+from test_process_upgrade import new_master
 from test_resolve import NAME, A, Dns
 from test_state import restart
 
@@ -385,3 +386,20 @@ def test_reads_go_on_while_the_disk_is_slow(remora):
     finally:
         p.terminate()
         p.wait()
+
+
+def test_another_binary_goes_on_with_it(remora):
+    r = remora("worker_processes 2; " + conf())
+    change(r, server="127.0.0.9:1")
+    last = revision(r)
+    r.signal(signal.SIGUSR2)
+    pid = new_master(r)
+    r.signal(signal.SIGQUIT)
+    assert r.process.wait(30) == 0
+    wait_for(lambda: r.admin("GET", "/readyz").status == 200, "readiness")
+    assert "127.0.0.9:1" in names(r) and revision(r) in (last, last + 1)
+    change(r, server="127.0.0.8:1")
+    assert [s["server"] for s in file(r)["upstreams"][0]["servers"]][-2:] == ["127.0.0.9:1", "127.0.0.8:1"]
+    r.pid = pid
+    r.signal(signal.SIGQUIT)
+    wait_for(lambda: not os.path.exists(r.pid_file), "the end of the new one")
