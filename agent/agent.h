@@ -22,7 +22,8 @@
 
 enum {
     REM_AGENT_APPLIED_MS = 100,       /* a writer waits no longer for the workers */
-    REM_AGENT_APPLIED_POLL_US = 200,  /* how often they are looked at: a busy worker's turn */
+    REM_AGENT_APPLIED_FIRST_US = 25,  /* when they are looked at; doubled until... */
+    REM_AGENT_APPLIED_POLL_US = 200,  /* a busy worker's turn */
     REM_AGENT_APPLIED_REST_US = 2000, /* and when the first tries were in vain */
     REM_AGENT_APPLIED_TRIES = 10,     /* that many */
     REM_AGENT_RECLAIM_MIN_MS = 5,     /* between two attempts to free memory, doubled each time */

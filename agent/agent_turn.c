@@ -266,6 +266,18 @@ static void publish(struct rem_agent *agent)
 
 /* ---- waiting for workers ---- */
 
+/* Most turns of a worker are short: microseconds count where a client waits for each change. */
+static suseconds_t applied_delay(unsigned tries)
+{
+    suseconds_t us = REM_AGENT_APPLIED_FIRST_US;
+
+    if (tries >= REM_AGENT_APPLIED_TRIES)
+        return REM_AGENT_APPLIED_REST_US;
+    while (tries-- > 0 && us < REM_AGENT_APPLIED_POLL_US)
+        us *= 2;
+    return us;
+}
+
 static void answer_applied(struct rem_agent *agent)
 {
     struct rem_list calls;
@@ -287,8 +299,7 @@ static void answer_applied(struct rem_agent *agent)
         rem_admin_call_reply(call);
     }
     if (!rem_list_empty(&agent->waiting) && !evtimer_pending(agent->applied, NULL)) {
-        bool soon = agent->applied_tries++ < REM_AGENT_APPLIED_TRIES;
-        const struct timeval tv = {0, soon ? REM_AGENT_APPLIED_POLL_US : REM_AGENT_APPLIED_REST_US};
+        const struct timeval tv = {0, applied_delay(agent->applied_tries++)};
         (void)evtimer_add(agent->applied, &tv);
     }
 }
