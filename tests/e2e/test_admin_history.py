@@ -2,7 +2,9 @@
 """/v1/history, /v1/rollback and the revisions in /v1/events."""
 import os
 import random
+import select
 import signal
+import threading
 
 import pytest
 
@@ -275,6 +277,63 @@ def test_history_outlives_the_agent():
         own.stop()
 
 
+def test_kills_leave_no_holes():
+    """The agent is killed again and again while it publishes: each revision has its record, and what the records
+    say leads back to the first."""
+    own = Remora(allow=["exited on signal 9"])
+    try:
+        start, first = sets(own), own.revision()
+        rng, stop = random.Random(3), threading.Event()
+
+        def write():
+            n = 0
+            while not stop.is_set():
+                try:
+                    with own.connect(timeout=5) as c:
+                        while not stop.is_set():
+                            n += 1
+                            c.request("PUT", SERVERS + "?return=minimal",
+                                      [{"server": "127.0.0.1:%d" % (1 + (n * k) % 97)} for k in (1, 2, 3)])
+                except (OSError, EOFError, AssertionError):
+                    pass
+
+        for _ in range(8):
+            writer = threading.Thread(target=write)
+            begin = own.revision()
+            stop.clear()
+            writer.start()
+            wait_for(lambda: (revision_of(own) or 0) > begin + rng.randrange(3, 30), what="changes")
+            pid = agent_pid(own)
+            os.kill(pid, signal.SIGKILL)
+            stop.set()
+            writer.join()
+            wait_for(lambda: agent_pid(own) not in (None, pid), what="another agent")
+            now = own.revision()
+            history = own.get("/v1/history").json["history"]
+            assert [r["revision"] for r in history] == list(range(now, max(now - 100, 0), -1))[:len(history)]
+            assert len(history) == min(now, 100)
+            back = max(now - 60, first)
+            wanted = sets(own)
+            assert rollback(own, back)["not_restored"] == []
+            if back == first:
+                assert sets(own) == start
+            rollback(own, now)
+            assert sets(own) == wanted
+    finally:
+        own.stop()
+
+
+def sets(remora):
+    return {name: remora.servers(name) for name in ("app", "fixed", "empty")}
+
+
+def revision_of(remora):
+    try:
+        return remora.revision()
+    except (OSError, EOFError):
+        return None
+
+
 # ---- revisions as they happen ----
 
 def test_events(remora):
@@ -309,6 +368,30 @@ def test_many_clients(remora):
         for client in clients:
             client.conn.close()
     wait_for(lambda: remora.call("HEAD", "/v1/events").status == 200, what="room")
+
+
+def test_a_client_that_never_reads():
+    """It is closed when its socket has been full for a while (10 s), and costs nothing until then."""
+    own = Remora()
+    try:
+        dead, live = (Events(own, timeout=30, address=own.unix) for _ in range(2))
+        with dead, live:
+            servers = [[{"server": "10.%d.%d.1:80" % (a, n)} for n in range(250)] for a in range(2)]
+            with own.connect() as c:
+                for n in range(60):
+                    assert c.request("PUT", SERVERS + "?return=minimal", servers[n % 2]).status == 200
+                    while live.next()[0] != "revision":
+                        pass
+            poll = select.poll()
+            poll.register(dead.conn.sock, select.POLLRDHUP)  # seen without reading
+            assert poll.poll(40000), "it was not closed"
+            with pytest.raises((EOFError, ConnectionResetError)):
+                while True:
+                    dead.next()
+            revision = own.call("PUT", SERVERS, []).json["revision"]
+            assert live.until("revision")[2]["revision"] == revision
+    finally:
+        own.stop()
 
 
 def test_a_client_that_does_not_read(remora):

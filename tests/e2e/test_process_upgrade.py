@@ -88,7 +88,8 @@ def new_master(r):
 
 def test_upgrade_under_load(instance):
     r = instance
-    assert r.admin("PUT", "/v1/http/upstreams/app/servers", [{"server": "127.0.0.1:9"}]).status == 200
+    put = r.admin("PUT", "/v1/http/upstreams/app/servers", [{"server": "127.0.0.1:9"}])
+    assert put.status == 200
     load = Load(r.address("web"))
     calls = Load(r.address("web"), 1, "/api/9/http/upstreams/app/servers")  # to whichever agent there is
     wait_for(lambda: load.answers > 50 and calls.answers, "load")
@@ -109,6 +110,9 @@ def test_upgrade_under_load(instance):
     # what was changed at run time is still so: the region came along
     servers = r.admin("GET", "/api/9/http/upstreams/app/servers").json
     assert [s["server"] for s in servers] == ["127.0.0.1:9"]
+    # and so did its history
+    record = r.admin("GET", "/v1/history/%d" % put.json["revision"]).json
+    assert record["upstreams"]["app"]["servers"]["added"][0]["server"] == "127.0.0.1:9"
     assert r.get(r.dir + "/web.sock").status == 200
     r.pid = pid
     r.signal(signal.SIGQUIT)
