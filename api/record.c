@@ -62,6 +62,8 @@ static void on_before(void *data, struct rem_change *change, uint64_t revision)
     struct rem_sbuf *body = &api->record;
     int rc = compose(api, change, false, body, &record.head);
 
+    if (rem_writer_revision(api->writer) == 0)
+        rem_journal_set_mark(api->journal, REM_JOURNAL_MARK_START, revision);
     rem_journal_cancel(api->journal);
     if (rc == REM_OK)
         rc = rem_journal_prepare(api->journal, &record, rem_sbuf_str(body));

@@ -127,6 +127,19 @@ static int revert(struct rem_api_call *call, struct rem_undo *undo, uint64_t rev
     return rem_undo_revert(undo, body);
 }
 
+/* What a start made of configuration and state file differs from nothing, not from what there was
+ * before the end: undone, it would take away all that was made at run time. */
+static int check_start(struct rem_api_call *call, uint64_t target)
+{
+    const struct rem_journal *journal = call->api->journal;
+    uint64_t start = journal != NULL ? rem_journal_mark(journal, REM_JOURNAL_MARK_START) : 0;
+
+    if (target >= start)
+        return 0;
+    return rem_fault_set(&call->fault, REM_FAULT_REVISION_GONE,
+                         "the instance was started with revision %llu", (unsigned long long)start);
+}
+
 static int roll_back(struct rem_api_call *call, struct rem_undo *undo, uint64_t target)
 {
     json_t *restored = NULL;
@@ -149,6 +162,8 @@ int rem_v1_rollback(struct rem_api_call *call)
     uint64_t target;
     int rc = read_revision(call, &target);
 
+    if (rc == 0)
+        rc = check_start(call, target);
     if (rc == 0)
         rc = rem_undo_init(&undo, call);
     if (rc != 0)

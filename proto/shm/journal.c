@@ -10,7 +10,7 @@
 
 #define MAGIC UINT64_C(0x6c6e6a61726f6d72)
 
-enum { LAYOUT = 1, UNIT = 8, DEFLATED = 1, SEQUENCES_PER_SECOND = 1000000 };
+enum { LAYOUT = 2, UNIT = 8, DEFLATED = 1, SEQUENCES_PER_SECOND = 1000000 };
 
 /* Positions only grow; where a position lies is its remainder.  The first is not zero. */
 struct ring {

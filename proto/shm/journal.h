@@ -46,6 +46,7 @@ enum {
 /* Numbers that the agent keeps for the next agent. */
 enum rem_journal_mark {
     REM_JOURNAL_MARK_AGENT_RESPAWNS = 0, /* as many have been told */
+    REM_JOURNAL_MARK_START,              /* the revision that found nothing before it */
     REM_JOURNAL_MARKS,
 };
 

@@ -310,6 +310,22 @@ def test_upstreams_made_at_run_time(remora, backend):
     assert drop["changes"] == f"+{app.addr} weight=2"
 
 
+def test_no_way_back_over_a_start(remora):
+    """The record of a start has all that is there as added: undone, nothing would be left of it."""
+    r = remora(conf())
+    v1(r, "PUT", "/made", {"servers": [{"server": "127.0.0.9:1"}]})
+    v1(r, "PATCH", "/u", {"method": "least_conn"})
+    before = revision(r)
+    restart(r, "stop")
+    start = revision(r)
+    v1(r, "PUT", "/later", {"servers": []})
+    answer = r.admin("POST", f"/v1/rollback/{before}")
+    assert answer.status == 410 and f"started with revision {start}" in answer.json["detail"]
+    assert r.admin("POST", f"/v1/rollback/{start}").json["upstreams"] == ["later"]
+    listed = {u["name"]: u["method"] for u in r.admin("GET", "/v1/http/upstreams").json["upstreams"]}
+    assert listed == {"u": "least_conn", "v": "round_robin", "made": "round_robin"}
+
+
 def test_settings(remora):
     r = remora(conf())
     v1(r, "PATCH", "/u", {"method": "random", "keepalive": {"connections": 3}, "outlier_detection": {"consecutive_5xx": 4}})
