@@ -16,6 +16,9 @@
  *                           (writer, so that a zombie's counters are complete at zero)
  *               worker.state  seq_cst everywhere: master and agent each store their own claim on a
  *                           line and then look for the other's
+ *               health      the bit EJECTED: or release (who ejects), after the store of until
+ *                           when - load acquire (who finds it set)
+ *               stats_end   store release (master) - load acquire (all)
  *               counters    relaxed: each stands alone  */
 #ifndef REM_SHM_LAYOUT_H
 #define REM_SHM_LAYOUT_H
