@@ -22,7 +22,8 @@ static struct rem_save *save_at(struct rem_list *node)
 
 void rem_persist_init(struct rem_persist *persist, const struct rem_log *log)
 {
-    *persist = (struct rem_persist){.calls = &rem_persist_system, .log = log};
+    *persist = (struct rem_persist){
+        .calls = &rem_persist_system, .log = log, .retry_ms = REM_PERSIST_RETRY_MS};
     rem_list_init(&persist->files);
     rem_list_init(&persist->saves);
 }
@@ -215,6 +216,31 @@ static bool is_held(struct rem_persist *persist)
     return persist->hold != NULL && evtimer_add(persist->hold, &tv) == 0;
 }
 
+/* ---- trying again ---- */
+
+static void on_retry(evutil_socket_t fd, short what, void *data)
+{
+    struct rem_persist *persist = data;
+
+    (void)fd;
+    (void)what;
+    persist->wanted = persist->wanted || persist->failed; /* the turn's end does it */
+}
+
+/* Where there is no memory for a timer, the next change tries. */
+static void retry_later(struct rem_persist *persist)
+{
+    const struct timeval tv = {persist->retry_ms / 1000,
+                               (suseconds_t)(persist->retry_ms % 1000) * 1000};
+
+    if (!persist->failed || persist->base == NULL)
+        return;
+    if (persist->retry == NULL)
+        persist->retry = evtimer_new(persist->base, on_retry, persist);
+    if (persist->retry != NULL)
+        (void)evtimer_add(persist->retry, &tv);
+}
+
 void rem_persist_finish(struct rem_persist *persist)
 {
     for (size_t i = 0; i < persist->write_count; i++)
@@ -225,6 +251,7 @@ void rem_persist_finish(struct rem_persist *persist)
     persist->written = NULL;
     persist->write_count = 0;
     persist->busy = false;
+    retry_later(persist);
     hold(persist, answer(persist));
 }
 
@@ -282,7 +309,9 @@ void rem_persist_stop(struct rem_persist *persist)
     rem_persist_thread_stop(persist);
     if (persist->hold != NULL)
         event_free(persist->hold);
-    persist->hold = NULL;
+    if (persist->retry != NULL)
+        event_free(persist->retry);
+    persist->hold = persist->retry = NULL;
     free(persist->writes);
     free(persist->written);
     persist->writes = NULL;

@@ -9,6 +9,8 @@
  *             just answered often have another change: when others wait already, the next batch
  *             holds back for an eighth of what the last one took, a millisecond at most, or until
  *             as many wait as there were.  A client that is alone never waits so.
+ * Failure:    what could not be written is tried again with the next batch, and by a timer for as
+ *             long as it fails.
  * Lifecycle:  init -> add files -> per publish: note (before), queue (after) -> run, at the end of
  *             the turn -> on_saved -> drain, stop.
  * Contract:   a save is answered with 0 when all that it noted is on the disk as it was published,
@@ -25,6 +27,8 @@
 struct event;
 struct event_base;
 struct rem_persist_thread;
+
+enum { REM_PERSIST_RETRY_MS = 10000 };
 
 /* A file, owned by whoever knows what it shall say. */
 struct rem_persist_file {
@@ -74,7 +78,8 @@ struct rem_persist {
     struct rem_persist_file **written; /* owned; whose they are */
     size_t write_count;
     struct rem_persist_thread *thread; /* NULL: not started */
-    struct event *hold;                /* owned; NULL: not needed yet */
+    struct event *hold, *retry;        /* owned; NULL: not needed yet */
+    uint32_t retry_ms;                 /* between two attempts at what failed */
     uint64_t began_us;                 /* the batch under way, monotonic */
     uint64_t hold_until_us;            /* 0: the next batch may begin */
     size_t waiting, expected; /* calls: for the next batch, and before it is held no more */

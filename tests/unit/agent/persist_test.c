@@ -427,6 +427,34 @@ START_TEST(a_failure_is_told_to_those_it_is_about)
 }
 END_TEST
 
+START_TEST(what_failed_is_tried_again)
+{
+    struct world *w = &world;
+    char fresh[sizeof(w->paths[0]) + 8];
+
+    world_init(true);
+    w->persist.retry_ms = 5;
+    snprintf(fresh, sizeof(fresh), "%.400s.new", w->paths[0]);
+    ck_assert_int_eq(mkdir(fresh, 0700), 0); /* in the way */
+    publish(0, 1);
+    rem_persist_run(&w->persist);
+    while (w->answered < 1)
+        event_base_loop(w->base, EVLOOP_ONCE);
+    ck_assert_int_eq(w->rc[0], REM_EIO);
+    for (int tries = 0; tries < 3; tries++) {
+        event_base_loop(w->base, EVLOOP_ONCE); /* the timer, or the thread */
+        rem_persist_run(&w->persist);
+    }
+    ck_assert(w->persist.failed || w->persist.busy);
+    ck_assert_int_eq(rmdir(fresh), 0);
+    while (value_on_disk(0) != 1) {
+        event_base_loop(w->base, EVLOOP_ONCE);
+        rem_persist_run(&w->persist);
+    }
+    world_fini();
+}
+END_TEST
+
 START_TEST(a_text_that_cannot_be_made_fails)
 {
     struct world *w = &world;
@@ -496,6 +524,7 @@ int main(void)
     tcase_add_test(tc, turns_share_a_batch);
     tcase_add_test(tc, who_was_answered_is_waited_for);
     tcase_add_loop_test(tc, a_failure_is_told_to_those_it_is_about, 0, 2);
+    tcase_add_test(tc, what_failed_is_tried_again);
     tcase_add_test(tc, a_text_that_cannot_be_made_fails);
     tcase_add_test(tc, drained_at_the_end);
     tcase_add_test(tc, cancelled);
