@@ -198,21 +198,24 @@ def write_secret(directory, name, text):
     return path
 
 
+def sign_in(browser, instance, token):
+    page = Page(browser, instance.url)
+    wait_for(lambda: page.all("#login")[0].is_displayed(), "the question for a token")
+    page.all("#token")[0].send_keys(token)
+    page.all("#login button")[0].click()
+    return page
+
+
 def test_a_token_is_asked_for(remora, browser, secrets):
     secret = write_secret(secrets, "boss", "s3cret-token-0123456789")
     viewer = write_secret(secrets, "eye", "viewer-token-0123456789")
     made = Instance(remora, f"write on; token boss write {secret}; token eye read {viewer};")
-    page = Page(browser, made.url)
-    wait_for(lambda: page.all("#login")[0].is_displayed(), "the question for a token")
-    page.all("#token")[0].send_keys("viewer-token-0123456789")
-    page.all("#login button")[0].click()
+    page = sign_in(browser, made, "viewer-token-0123456789")
     page.wait("#who", r"token:eye \(read\)")
     page.unfold("app")
     assert page.all("details[data-name=app] tbody button") == []
     browser.execute_script("sessionStorage.clear()")
-    page = Page(browser, made.url)
-    page.all("#token")[0].send_keys("s3cret-token-0123456789")
-    page.all("#login button")[0].click()
+    page = sign_in(browser, made, "s3cret-token-0123456789")
     page.wait("#who", r"token:boss \(write\)")
     page.unfold("app")
     assert len(page.all("details[data-name=app] tbody button")) == 4
