@@ -4,9 +4,11 @@
  *   ninja bench_api_bench && tests/bench/api_bench.py     (a Release build; starts a remora, and
  * wrk)
  *
- * By hand: bench_api_bench SOCKET AGENT_PID [CASE...], against a running remora that has a writable
- * upstream "app" with two servers and a method without tables of its own.  */
+ * By hand: bench_api_bench SOCKET|PORT AGENT_PID [CASE...], against a running remora that has a
+ * writable upstream "app" with two servers and a method without tables of its own.  */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -33,14 +35,22 @@ static void die(const char *what)
     exit(1);
 }
 
-static void dial(const char *path)
+/* A path, or a port on the loopback. */
+static void dial(const char *where)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct sockaddr_un path = {.sun_family = AF_UNIX};
+    struct sockaddr_in port = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const int on = 1;
+    bool is_path = where[0] == '/';
 
-    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-    sock = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (sock < 0 || connect(sock, (struct sockaddr *)&addr, sizeof(addr)) != 0)
-        die(path);
+    snprintf(path.sun_path, sizeof(path.sun_path), "%s", where);
+    port.sin_port = htons((uint16_t)atoi(where));
+    sock = socket(is_path ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
+    if (sock < 0 || connect(sock, is_path ? (struct sockaddr *)&path : (struct sockaddr *)&port,
+                            is_path ? sizeof(path) : sizeof(port)) != 0)
+        die(where);
+    if (!is_path && setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
+        die("setsockopt");
 }
 
 static void send_all(const char *p, size_t n)
@@ -289,7 +299,8 @@ int main(int argc, char **argv)
     bool all = argc == 3;
 
     if (argc < 3) {
-        fprintf(stderr, "usage: bench_api_bench SOCKET AGENT_PID [small|pipelined|put|large...]\n");
+        fprintf(stderr,
+                "usage: bench_api_bench SOCKET|PORT AGENT_PID [small|pipelined|put|large...]\n");
         return 2;
     }
     agent_pid = atol(argv[2]);
