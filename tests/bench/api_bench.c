@@ -92,7 +92,7 @@ static int response(void)
 static size_t request(char *to, const char *method, const char *path, const char *body)
 {
     return (size_t)sprintf(to,
-                           "%s %s HTTP/1.1\r\nHost: remora\r\nContent-Type: application/json\r\n"
+                           "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                            "Content-Length: %zu\r\n\r\n%s",
                            method, path, strlen(body), body);
 }
