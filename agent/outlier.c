@@ -21,6 +21,8 @@ struct memory {
     uint32_t ejections;      /* as of the last look */
     bool ejected;
     bool by_rate; /* of the last ejection */
+    int32_t said; /* upstream: how many its count said were ejected, at the last look */
+    int32_t seen; /* and how many were */
 };
 
 /* A hash table that is made anew with each look, so that servers that are gone are forgotten. */
@@ -181,12 +183,29 @@ static struct memory *remember_server(const struct look *look, struct rem_shm_se
     return memory;
 }
 
+/* The count and the servers' bits are not changed in one step.  Who died in between, or counted
+ * anew in between, left them apart; two looks tell that from somebody who is just at it. */
+static void mend_count(const struct look *look, const struct rem_shm_set *set,
+                       struct memory *memory, int32_t seen)
+{
+    struct rem_shm_upstream_slot *upstream = rem_health_upstream(look->outliers->writer, set);
+    int32_t said = LOAD(upstream->ejected), expected = said;
+
+    if (said != seen && said == memory->said && seen == memory->seen) {
+        /* relaxed: a hint, which nobody has changed meanwhile */
+        (void)atomic_compare_exchange_strong_explicit(&upstream->ejected, &expected, seen,
+                                                      memory_order_relaxed, memory_order_relaxed);
+        said = seen;
+    }
+    memory->said = said;
+    memory->seen = seen;
+}
+
 /* Whether an interval of the upstream ends with this look. */
-static bool interval_ends(const struct look *look, const struct rem_shm_set *set)
+static bool interval_ends(const struct look *look, const struct rem_shm_set *set,
+                          struct memory *memory, bool fresh)
 {
     uint64_t now = look->outliers->clock->mono_ms;
-    bool fresh;
-    struct memory *memory = remember(look, set->upstream_uid, &fresh);
 
     if (!fresh && now < memory->due_ms)
         return false;
@@ -249,7 +268,10 @@ static bool close_interval(const struct look *look, const struct rem_shm_set *se
 static void look_at(const struct look *look, const struct rem_shm_set *set,
                     struct candidate *candidates, double *rates)
 {
-    bool ends = interval_ends(look, set);
+    bool fresh;
+    struct memory *upstream = remember(look, set->upstream_uid, &fresh);
+    bool ends = interval_ends(look, set, upstream, fresh);
+    int32_t ejected = 0;
     size_t count = 0;
 
     for (uint32_t i = 0; i < set->count; i++) {
@@ -257,11 +279,13 @@ static void look_at(const struct look *look, const struct rem_shm_set *set,
             rem_health_slot(look->outliers->writer, rem_set_server(set, i));
         struct memory *memory = remember_server(look, slot);
         follow(look, set, slot, memory);
+        ejected += (LOAD(slot->health) & REM_HEALTH_EJECTED) != 0;
         if (!ends || !close_interval(look, set, slot, memory, &rates[count]))
             continue;
         candidates[count].slot = slot;
         candidates[count++].memory = memory;
     }
+    mend_count(look, set, upstream, ejected);
     if (set->outlier.success_rate_min_hosts != 0 && count >= set->outlier.success_rate_min_hosts)
         eject_below(look, set, candidates, rates, count);
 }

@@ -7,14 +7,14 @@
 #define LOAD(field)   atomic_load_explicit(&(field), memory_order_relaxed)
 #define ADD(field, n) atomic_fetch_add_explicit(&(field), (n), memory_order_relaxed)
 
-static bool may_eject(const struct rem_shm_set *set, struct rem_shm_upstream_slot *upstream)
+/* One may be ejected whatever the share of one server is, but never the only one. */
+static int32_t most_ejected(const struct rem_shm_set *set)
 {
-    int64_t ejected = LOAD(upstream->ejected);
+    int64_t share = (int64_t)set->count * set->outlier.max_ejection_percent / 100;
 
     if (set->outlier.max_ejection_percent == 0 || set->count < 2)
-        return false;
-    return ejected <= 0 ||
-           (ejected + 1) * 100 <= (int64_t)set->count * set->outlier.max_ejection_percent;
+        return 0;
+    return share > 1 ? (int32_t)share : 1;
 }
 
 bool rem_outlier_eject(const struct rem_shm_set *set, struct rem_shm_upstream_slot *upstream,
@@ -24,7 +24,7 @@ bool rem_outlier_eject(const struct rem_shm_set *set, struct rem_shm_upstream_sl
 
     if (ms > set->outlier.max_ejection_ms)
         ms = set->outlier.max_ejection_ms;
-    if (!may_eject(set, upstream) || !rem_server_eject(upstream, slot, now_ms + ms))
+    if (!rem_server_eject(upstream, slot, most_ejected(set), now_ms + ms))
         return false;
     ADD(slot->ejection_level, 1);
     return true;

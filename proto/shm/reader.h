@@ -215,11 +215,10 @@ rem_reader_upstream_slot(const struct rem_reader *reader, const struct rem_shm_s
 }
 
 /* Puts a server of the upstream aside until `until_ms`, as an outlier; any process.  Who finds it
- * ejected after that time lets it in again (rem_server_available).  Whether so many may be ejected
- * at a time is the caller's to look at (upstream->ejected).
- * Returns: false if it is ejected already. */
+ * ejected after that time lets it in again (rem_server_available).
+ * Returns: false if it is ejected already, or `most` of the upstream's servers are. */
 bool rem_server_eject(struct rem_shm_upstream_slot *upstream, struct rem_shm_server_slot *slot,
-                      uint64_t until_ms);
+                      int32_t most, uint64_t until_ms);
 
 /* Ends an ejection, at its time or before; slow_start begins.
  * Returns: false if the server is not ejected. */

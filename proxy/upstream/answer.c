@@ -21,6 +21,20 @@ static enum rem_upstream_step head_bad(struct rem_upstream_exchange *x, const ch
     return rem_upstream_fail(x, REM_FAULT_INVALID_HEADER);
 }
 
+/* Gives the request to another server, if that may be and there is one. */
+static bool try_another(struct rem_upstream_exchange *x)
+{
+    bool retried = x->holds & REM_HOLD_RETRY;
+
+    if (!rem_limits_retry(x))
+        return false;
+    if (rem_next_swap(x, x->outcome) == 0)
+        return true;
+    if (!retried)
+        rem_limits_stay(x);
+    return false;
+}
+
 /* The server's answer is a fault that another server might not have. */
 static bool head_is_fault(struct rem_upstream_exchange *x)
 {
@@ -32,8 +46,7 @@ static bool head_is_fault(struct rem_upstream_exchange *x)
         x->outcome = REM_OUTCOME_FAIL;
     else
         x->outcome = REM_OUTCOME_NEUTRAL;
-    if (!rem_next_allowed(x, (enum rem_upstream_fault)fault) || !rem_limits_retry(x) ||
-        rem_next_swap(x, x->outcome) != 0)
+    if (!rem_next_allowed(x, (enum rem_upstream_fault)fault) || !try_another(x))
         return false;
     rem_next_count_retry(x, (enum rem_upstream_fault)fault);
     x->peer->exchange = NULL;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/upstream/limits.h"
 
+#include "proxy/net/setup.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/upstream.h"
+
+enum { TRIES = 8 }; /* for a place */
 
 enum gauge { REQUESTS, PENDING, RETRYING, CONNECTIONS };
 
@@ -68,17 +71,22 @@ static void let_go(struct rem_upstream_exchange *x, enum rem_limits_hold hold, e
     count(x->group, x->holds_uid, which, -1);
 }
 
-/* Counts the exchange, and has it stay counted unless that is more than `max` (0: no limit). */
+/* Counts the exchange, and has it stay counted unless that is more than `max` (0: no limit).  Two
+ * workers that reach for the last place at once both step back; a few tries later one has it. */
 static bool hold(struct rem_upstream_exchange *x, const struct rem_shm_set *set,
                  enum rem_limits_hold what, enum gauge which, int64_t max)
 {
-    if (x->holds == 0)
-        x->holds_uid = set->upstream_uid;
-    x->holds |= (uint8_t)what;
-    count(x->group, x->holds_uid, which, 1);
-    if (max == 0 || sum(x->group, set, which) <= max)
-        return true;
-    let_go(x, what, which);
+    for (int tries = 0; tries < TRIES; tries++) {
+        if (max != 0 && sum(x->group, set, which) >= max)
+            return false;
+        if (x->holds == 0)
+            x->holds_uid = set->upstream_uid;
+        x->holds |= (uint8_t)what;
+        count(x->group, x->holds_uid, which, 1);
+        if (max == 0 || sum(x->group, set, which) <= max)
+            return true;
+        let_go(x, what, which);
+    }
     return false;
 }
 
@@ -119,18 +127,29 @@ bool rem_limits_connect(struct rem_upstream_exchange *x)
 
     if (REM_LIKELY(set == NULL) || set->limits.max_connections == 0)
         return true;
-    while (sum(x->group, set, CONNECTIONS) >= set->limits.max_connections)
+    while (!hold(x, set, REM_HOLD_CONNECTION, CONNECTIONS, set->limits.max_connections))
         if (!rem_pool_evict(x->group))
             return overflow(x, REM_OVERFLOW_CONNECTIONS);
     return true;
 }
 
-void rem_limits_opened(struct rem_upstream_conn *uc, struct rem_upstream_group *group,
-                       uint64_t upstream_uid)
+void rem_limits_unopened(struct rem_upstream_exchange *x)
 {
-    uc->counted = group;
-    uc->counted_uid = upstream_uid;
-    count(group, upstream_uid, CONNECTIONS, 1);
+    let_go(x, REM_HOLD_CONNECTION, CONNECTIONS);
+}
+
+void rem_limits_opened(struct rem_upstream_exchange *x)
+{
+    struct rem_upstream_conn *uc = x->peer;
+
+    uc->counted = x->group;
+    uc->counted_uid = x->upstream_uid;
+    if (x->holds & REM_HOLD_CONNECTION) { /* counted already */
+        x->holds &= (uint8_t)~REM_HOLD_CONNECTION;
+        uc->counted_uid = x->holds_uid;
+    } else {
+        count(uc->counted, uc->counted_uid, CONNECTIONS, 1);
+    }
 }
 
 void rem_limits_closed(struct rem_upstream_conn *uc)
@@ -143,9 +162,14 @@ void rem_limits_closed(struct rem_upstream_conn *uc)
 bool rem_limits_may_idle(struct rem_upstream_group *group)
 {
     const struct rem_shm_set *set = limited(group);
+    int64_t max, open;
 
-    return REM_LIKELY(set == NULL) || set->limits.max_connections == 0 ||
-           sum(group, set, CONNECTIONS) * 2 <= (int64_t)set->limits.max_connections + 1;
+    if (REM_LIKELY(set == NULL) || set->limits.max_connections == 0)
+        return true;
+    max = set->limits.max_connections;
+    open = sum(group, set, CONNECTIONS);
+    /* The last of all connections would be one worker's alone. */
+    return open * 2 <= max + 1 && (open < max || group->owner->worker->setup->worker_processes < 2);
 }
 
 /* How many retries a budget allows of the requests there are. */
@@ -176,6 +200,11 @@ bool rem_limits_retry(struct rem_upstream_exchange *x)
     return false;
 }
 
+void rem_limits_stay(struct rem_upstream_exchange *x)
+{
+    let_go(x, REM_HOLD_RETRY, RETRYING);
+}
+
 void rem_limits_leave(struct rem_upstream_exchange *x)
 {
     if (REM_LIKELY(x->holds == 0))
@@ -183,6 +212,7 @@ void rem_limits_leave(struct rem_upstream_exchange *x)
     let_go(x, REM_HOLD_REQUEST, REQUESTS);
     let_go(x, REM_HOLD_PENDING, PENDING);
     let_go(x, REM_HOLD_RETRY, RETRYING);
+    let_go(x, REM_HOLD_CONNECTION, CONNECTIONS);
 }
 
 const char *rem_limits_text(enum rem_overflow which)

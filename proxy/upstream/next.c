@@ -190,7 +190,7 @@ int rem_next_swap(struct rem_upstream_exchange *x, enum rem_outcome outcome)
     struct rem_pin held = x->balance.pin, fresh;
     struct rem_addr addr = x->addr;
     struct rem_str text = x->addr_text;
-    uint64_t key = x->key;
+    uint64_t key = x->key, held_uid = x->upstream_uid, fresh_uid;
     int rc;
 
     memset(&x->balance.pin, 0, sizeof(x->balance.pin));
@@ -202,10 +202,14 @@ int rem_next_swap(struct rem_upstream_exchange *x, enum rem_outcome outcome)
         x->key = key;
         return rc;
     }
+    /* What comes of the old one counts on the upstream it was picked from. */
     fresh = x->balance.pin;
+    fresh_uid = x->upstream_uid;
     x->balance.pin = held;
+    x->upstream_uid = held_uid;
     rem_record_done(x, outcome);
     x->balance.pin = fresh;
+    x->upstream_uid = fresh_uid;
     x->picked = true;
     return 0;
 }

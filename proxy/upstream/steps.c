@@ -161,7 +161,8 @@ static enum rem_upstream_step connect_open(struct rem_upstream_exchange *x)
         return limit_reached(x, REM_OVERFLOW_CONNECTIONS);
     rc = rem_pool_open(x->request->worker->upstreams, &x->addr, x->local, x->key,
                        x->policy->socket_keepalive != 0, &x->peer);
-
+    if (rc != 0)
+        rem_limits_unopened(x);
     if (rc == REM_EACCES) { /* no server would be reached from there */
         rem_record_log(x, REM_LOG_CRIT, errno, "bind() failed", "connecting to upstream");
         return rem_upstream_end(x, 500);
@@ -172,7 +173,7 @@ static enum rem_upstream_step connect_open(struct rem_upstream_exchange *x)
         return rem_upstream_end(x, rc == REM_EBUSY ? 503 : 500);
     peer_attach(x);
     if (x->group != NULL)
-        rem_limits_opened(x->peer, x->group, x->upstream_uid);
+        rem_limits_opened(x);
     if (rem_next_line(x) != NULL)
         rem_upstream_count(&rem_next_line(x)->opened);
     return x->peer->connected ? REM_STEP_NEXT : REM_STEP_WAIT;

@@ -3,10 +3,11 @@
 import json
 import os
 import signal
+import threading
 
 import pytest
 from conftest import free_port, wait_for
-from proxy_lab import Backend, Proxy, ask, reply
+from proxy_lab import Backend, Client, Proxy, ask, reply
 from test_swap import admin
 from test_upstream_counters import peers
 
@@ -186,3 +187,47 @@ def test_the_plus_api_knows_no_such_word(servers):
     seen, _ = peers(admin(proxy))
     assert seen[servers[0].addr]["state"] == "unavail"
     proxy.stop()
+
+
+def test_a_late_failure_of_an_upstream_that_was_made_again(servers):
+    """The server of the deleted one is nobody's to eject, least of all the new one's of the same name."""
+    opened, seen = threading.Event(), threading.Event()
+
+    def script(conn, reader, request):
+        seen.set()
+        opened.wait(20)
+        reply(conn, b"late", "500 X")
+
+    late = Backend(script)
+    proxy = Proxy("""server { listen 127.0.0.1:{port}; location / { set $name made; proxy_pass http://$name;
+                     proxy_next_upstream http_500; } }""", main="admin { listen unix:{dir}/admin.sock; write on; }")
+    api = admin(proxy)
+
+    def call(method, target, body=None):
+        api.request(method, "/v1/http/upstreams" + target, json.dumps(body) if body else None,
+                    {"Content-Type": "application/json"})
+        answer = api.getresponse()
+        text = answer.read()
+        assert answer.status in (200, 201), text
+        return json.loads(text)
+
+    def made(*backends):
+        return {"name": "made", "outlier_detection": {"consecutive_5xx": 1, "max_ejection_percent": 50},
+                "servers": [{"server": b.addr, "max_fails": 0} for b in backends]}
+
+    call("POST", "", made(late))
+    client = Client(proxy)
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert seen.wait(20)
+    call("DELETE", "/made")
+    call("POST", "", made(*servers[:2]))
+    opened.set()
+    assert client.response().status == 200
+    assert call("GET", "/made")["counters"]["ejected"] == 0
+    servers[0].status = "500 X"
+    for _ in range(4):
+        assert ask(proxy).status == 200
+    assert call("GET", "/made")["counters"]["ejected"] == 1
+    client.close()
+    proxy.stop()
+    late.close()

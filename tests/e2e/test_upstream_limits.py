@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`limits` of an upstream: what is refused, what is not, and that everything is given back."""
+import json
 import threading
 
 import pytest
@@ -105,6 +106,43 @@ def test_an_idle_connection_makes_room():
         b.close()
 
 
+def test_no_worker_keeps_the_only_connection():
+    """An idle connection of one worker is out of reach of the others."""
+    backend = Backend(lambda conn, reader, request: reply(conn, b"ok"))
+    proxy = proxy_of("connections=1", backend.addr, upstream="keepalive 10;", location="add_header X-Pid $pid;", workers=2)
+    of_worker, spare = {}, []
+    while len(of_worker) < 2:
+        client = Client(proxy)
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        response = client.response()
+        spare.append(client)
+        if response.status == 200:
+            of_worker.setdefault(response.get("x-pid"), client)
+        assert len(spare) < 100, "one worker has it all"
+    for _ in range(3):
+        for client in of_worker.values():
+            def answered():
+                client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                return client.response().status == 200
+            wait_for(answered, "the connection of the other worker to go", 5)
+    for client in spare:
+        client.close()
+    proxy.stop()
+    backend.close()
+
+
+def test_places_are_given_back_by_connections_that_fail():
+    """Sockets that cannot be made, or are refused, count no longer than they are."""
+    good = Backend(lambda conn, reader, request: reply(conn, b"ok"))
+    proxy = proxy_of("connections=1", f"127.0.0.1:{free_port()} max_fails=0", "unix:/nonexistent max_fails=0", good.addr,
+                     upstream="keepalive 1;")
+    for _ in range(12):
+        assert ask(proxy).status == 200
+    assert "connections reached" not in proxy.log()
+    proxy.stop()
+    good.close()
+
+
 def test_pending():
     """A server that does not accept: its queue of connections is full."""
     import socket
@@ -156,6 +194,38 @@ def test_retries(gate, limits, allowed):
     proxy.stop()
 
 
+def test_who_finds_no_second_server_is_not_retried(gate):
+    """The only server's 500 is passed on, which takes its time; others may be retried meanwhile."""
+    def script(conn, reader, request):
+        if request.target == "/slow":
+            conn.sendall(b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\n")
+            gate.seen.release()
+            gate.open.wait(20)
+            conn.sendall(b"no")
+        else:
+            reply(conn, b"ok", "500 X" if request.target == "/bad" else "200 OK")
+
+    one = Backend(script)
+    two = Backend(lambda conn, reader, request: reply(conn, b"two"))
+    proxy = Proxy(f"""upstream app {{ zone app 64k; server {one.addr} max_fails=0; limits retries=1; }}
+        server {{ listen 127.0.0.1:{{port}}; location / {{ proxy_pass http://app; proxy_buffering off;
+            proxy_next_upstream http_500; }} }}""", main="admin { listen unix:{dir}/admin.sock; write on; }")
+    client = hang(proxy, "/slow")
+    gate.arrived()
+    api = admin(proxy)
+    wait_for(lambda: b"HTTP/1.1 500" in client.sock.recv(4096), "the head")
+    api.request("GET", "/v1/http/upstreams/app")
+    assert json.loads(api.getresponse().read())["counters"]["overflows"]["retries"] == 0
+    api.request("POST", "/api/9/http/upstreams/app/servers", json.dumps({"server": two.addr, "weight": 1, "max_fails": 0}))
+    answer = api.getresponse()
+    assert answer.read() and answer.status == 201
+    for _ in range(6):
+        assert ask(proxy, "/bad").body == b"two"
+    gate.open.set()
+    client.close()
+    proxy.stop()
+    for backend in (one, two):
+        backend.close()
 
 
 def test_changed_limits_and_counts(gate):

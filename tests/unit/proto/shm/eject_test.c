@@ -3,6 +3,8 @@
 
 #include "tests/unit/proto/shm/fixture.h"
 
+#include <pthread.h>
+
 static struct fixture fix;
 static struct rem_reader reader;
 static struct rem_upstream_ref ref;
@@ -50,8 +52,8 @@ START_TEST(ends_by_itself)
     uint64_t retry_ms = 0;
 
     ck_assert(available(1, 10, &retry_ms));
-    ck_assert(rem_server_eject(upstream, slot, 5000));
-    ck_assert(!rem_server_eject(upstream, slot, 6000)); /* but once */
+    ck_assert(rem_server_eject(upstream, slot, 99, 5000));
+    ck_assert(!rem_server_eject(upstream, slot, 99, 6000)); /* but once */
     ck_assert_int_eq(atomic_load(&upstream->ejected), 1);
     ck_assert(!available(1, 4999, &retry_ms));
     ck_assert_uint_eq(retry_ms, 5000);
@@ -66,6 +68,57 @@ START_TEST(ends_by_itself)
     ck_assert(!rem_server_uneject(upstream, slot, 5001));
     status = fix_status(&fix, "app", &arena);
     ck_assert(rem_str_is(status.servers[1].state, "up") && status.servers[1].ejections == 1);
+}
+END_TEST
+
+START_TEST(no_more_than_may)
+{
+    struct rem_shm_upstream_slot *upstream;
+    const struct rem_shm_set *set = set_now(&upstream);
+    struct rem_shm_server_slot *slots[3];
+
+    for (uint32_t i = 0; i < 3; i++)
+        slots[i] = rem_reader_slot(&reader, rem_set_server(set, i));
+    ck_assert(!rem_server_eject(upstream, slots[0], 0, 5000));
+    ck_assert(rem_server_eject(upstream, slots[0], 2, 5000));
+    ck_assert(rem_server_eject(upstream, slots[1], 2, 5000));
+    ck_assert(!rem_server_eject(upstream, slots[2], 2, 5000));
+    ck_assert_uint_eq(atomic_load(&slots[2]->health), REM_HEALTH_UNKNOWN);
+    ck_assert_int_eq(atomic_load(&upstream->ejected), 2);
+    ck_assert(rem_server_uneject(upstream, slots[0], 100));
+    ck_assert(rem_server_eject(upstream, slots[2], 2, 5000));
+    ck_assert_int_eq(atomic_load(&upstream->ejected), 2);
+}
+END_TEST
+
+static void *eject_own(void *data)
+{
+    struct rem_shm_upstream_slot *upstream;
+    const struct rem_shm_set *set = set_now(&upstream);
+    struct rem_shm_server_slot *slot =
+        rem_reader_slot(&reader, rem_set_server(set, (uint32_t)(uintptr_t)data));
+
+    for (int i = 0; i < 20000; i++) {
+        if (rem_server_eject(upstream, slot, 1, 5000)) {
+            /* with the place goes the right to be the only one */
+            ck_assert_int_eq(atomic_load(&upstream->ejected), 1);
+            ck_assert(rem_server_uneject(upstream, slot, 0));
+        }
+    }
+    return NULL;
+}
+
+START_TEST(of_several_at_once_no_more_than_may)
+{
+    struct rem_shm_upstream_slot *upstream;
+    pthread_t threads[3];
+
+    set_now(&upstream);
+    for (uintptr_t i = 0; i < 3; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, eject_own, (void *)i), 0);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    ck_assert_int_eq(atomic_load(&upstream->ejected), 0);
 }
 END_TEST
 
@@ -112,14 +165,14 @@ START_TEST(a_removed_server_is_not_counted)
     struct rem_change *change;
     struct rem_commit commit;
 
-    ck_assert(rem_server_eject(upstream, gone, 5000));
+    ck_assert(rem_server_eject(upstream, gone, 99, 5000));
     fix_put(&fix, "app", 2, 2); /* 2 and 3 stay */
     ck_assert_int_eq(atomic_load(&upstream->ejected), 0);
     ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
     ck_assert_int_eq(rem_change_server_remove(change, REM_STR("app"), 1), REM_OK);
     ck_assert_int_eq(rem_change_commit(change, REM_REVISION_ANY, &commit, NULL), REM_OK);
     rem_change_free(&change);
-    ck_assert(rem_server_eject(upstream, late, 5000)); /* by a worker that still sees it */
+    ck_assert(rem_server_eject(upstream, late, 99, 5000)); /* by a worker that still sees it */
     ck_assert_int_eq(atomic_load(&upstream->ejected), 1);
     rem_reader_quiesce(&reader);
     fix_settle(&fix);
@@ -135,7 +188,8 @@ START_TEST(a_count_that_a_death_left_wrong_is_mended)
     struct rem_reader other;
     unsigned slot = fix_worker(&fix, &other);
 
-    ck_assert(rem_server_eject(upstream, rem_reader_slot(&reader, rem_set_server(set, 0)), 5000));
+    ck_assert(
+        rem_server_eject(upstream, rem_reader_slot(&reader, rem_set_server(set, 0)), 99, 5000));
     atomic_store(&upstream->ejected, 5);
     rem_reader_quiesce(&reader);
     rem_region_worker_gone(&fix.region, slot);
@@ -181,6 +235,8 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, ends_by_itself);
+    tcase_add_test(tcase, no_more_than_may);
+    tcase_add_test(tcase, of_several_at_once_no_more_than_may);
     tcase_add_test(tcase, health_goes_before);
     tcase_add_test(tcase, a_removed_server_is_not_counted);
     tcase_add_test(tcase, a_count_that_a_death_left_wrong_is_mended);
