@@ -50,12 +50,10 @@ int rem_events_json(const struct rem_journal_record *record, bool whole, struct 
     rem_sbuf_addf(out, "{\"sequence\":%llu,\"at\":\"%s\",\"revision\":%llu",
                   (unsigned long long)record->sequence, at, (unsigned long long)record->revision);
     rem_sbuf_init(&body);
-    rc = rem_journal_body(record, &body);
+    rc = whole ? rem_journal_body(record, &body) : rem_journal_head(record, &body);
     text = rem_sbuf_str(&body);
     /* The head is an object up to, but without, its closing brace. */
-    if (rc == REM_OK && !whole && record->head < text.n)
-        text.n = record->head;
-    else if (rc == REM_OK && text.n != 0)
+    if (rc == REM_OK && (whole || record->head == record->raw) && text.n != 0)
         text.n--;
     if (rc == REM_OK && text.n > 1) {
         rem_sbuf_addc(out, ',');

@@ -453,25 +453,49 @@ int rem_journal_revision(const struct rem_journal *journal, uint64_t revision,
     return REM_ENOTFOUND;
 }
 
-int rem_journal_body(const struct rem_journal_record *record, struct rem_sbuf *out)
+/* Inflates the first `size` bytes. */
+static int unpack(const struct rem_journal_record *record, char *out, size_t size)
 {
-    uLongf size = record->raw;
-    Bytef *raw;
+    z_stream stream = {
+        .next_in = (Bytef *)(uintptr_t)record->body.p,
+        .avail_in = (uInt)record->body.n,
+        .next_out = (Bytef *)out,
+        .avail_out = (uInt)size,
+    };
+    int rc;
+
+    if (inflateInit(&stream) != Z_OK)
+        return REM_ENOMEM;
+    rc = inflate(&stream, Z_SYNC_FLUSH);
+    (void)inflateEnd(&stream);
+    return (rc == Z_OK || rc == Z_STREAM_END) && stream.avail_out == 0 ? REM_OK : REM_EPROTO;
+}
+
+static int read_first(const struct rem_journal_record *record, size_t size, struct rem_sbuf *out)
+{
+    char *raw;
     int rc;
 
     if (!record->deflated) {
-        rem_sbuf_add(out, record->body);
+        rem_sbuf_add(out, rem_str_make(record->body.p, size));
         return out->failed ? REM_ENOMEM : REM_OK;
     }
     raw = malloc(size != 0 ? size : 1);
     if (raw == NULL)
         return REM_ENOMEM;
-    rc = uncompress(raw, &size, (const Bytef *)record->body.p, record->body.n) == Z_OK &&
-                 size == record->raw
-             ? REM_OK
-             : REM_EPROTO;
+    rc = unpack(record, raw, size);
     if (rc == REM_OK)
-        rem_sbuf_add(out, rem_str_make((const char *)raw, size));
+        rem_sbuf_add(out, rem_str_make(raw, size));
     free(raw);
     return rc == REM_OK && out->failed ? REM_ENOMEM : rc;
+}
+
+int rem_journal_body(const struct rem_journal_record *record, struct rem_sbuf *out)
+{
+    return read_first(record, record->raw, out);
+}
+
+int rem_journal_head(const struct rem_journal_record *record, struct rem_sbuf *out)
+{
+    return read_first(record, record->head < record->raw ? record->head : record->raw, out);
 }

@@ -127,4 +127,7 @@ int rem_journal_revision(const struct rem_journal *journal, uint64_t revision,
 /* Appends the raw body to `out`.  Errors: REM_EPROTO (damaged), REM_ENOMEM. */
 int rem_journal_body(const struct rem_journal_record *record, struct rem_sbuf *out) REM_MUST_CHECK;
 
+/* The same with its first part alone, body[0, head), which costs no more than that is long. */
+int rem_journal_head(const struct rem_journal_record *record, struct rem_sbuf *out) REM_MUST_CHECK;
+
 #endif

@@ -126,6 +126,15 @@ START_TEST(test_large_bodies)
     ck_assert(record.deflated);
     ck_assert_uint_eq(record.raw, REM_JOURNAL_RAW_MAX);
     check_body(&record, text);
+    for (uint32_t head = 0; head < REM_JOURNAL_RAW_MAX; head = head * 3 + 1) {
+        struct rem_sbuf first;
+        rem_sbuf_init(&first);
+        record.head = head;
+        ck_assert_int_eq(rem_journal_head(&record, &first), REM_OK);
+        ck_assert_uint_eq(first.n, head);
+        ck_assert(head == 0 || memcmp(first.p, flat, head) == 0);
+        rem_sbuf_fini(&first);
+    }
     text.n++;
     ck_assert_int_eq(rem_journal_append(&journal, &record, text), REM_ETOOBIG);
     ck_assert_int_eq(
