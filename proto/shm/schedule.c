@@ -30,12 +30,12 @@ static uint64_t reduce(uint32_t *weights, uint32_t count)
     uint32_t divisor = 0;
     uint64_t sum = 0;
 
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count && divisor != 1; i++)
         divisor = gcd(weights[i], divisor);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && divisor != 1; i++)
         weights[i] /= divisor;
+    for (uint32_t i = 0; i < count; i++)
         sum += weights[i];
-    }
     return sum;
 }
 
