@@ -349,7 +349,7 @@ void rem_outliers_sync(struct rem_outliers *outliers)
     if (outliers->timer == NULL || outliers->epoch == rem_writer_epoch(outliers->writer))
         return;
     outliers->epoch = rem_writer_epoch(outliers->writer);
-    if (!evtimer_pending(outliers->timer, NULL) && rem_outliers_look(outliers))
+    if (!evtimer_pending(outliers->timer, NULL)) /* not now: publishes may come thick and fast */
         arm(outliers);
 }
 

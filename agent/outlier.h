@@ -5,7 +5,7 @@
  * What:       once an interval, of the servers that were asked often enough in it, those far below
  *             the mean are ejected; what ejections are over is ended, for those that no request
  *             comes to; and workers' ejections are told.
- * Idle cost:  none unless an upstream has outlier_detection; then one look a second.
+ * Idle cost:  one look after publishes; one a second while an upstream has outlier_detection.
  * Not here:   failures in a row (proxy/upstream/outlier.h), which workers count.  */
 #ifndef REM_AGENT_OUTLIER_H
 #define REM_AGENT_OUTLIER_H
@@ -42,7 +42,7 @@ struct rem_outliers {
 int rem_outliers_start(struct rem_outliers *outliers, struct event_base *base) REM_MUST_CHECK;
 void rem_outliers_stop(struct rem_outliers *outliers);
 
-/* After a publish: begins to look if there is something to look at now. */
+/* After a publish: a look in a while, and on from there if there is something to look at. */
 void rem_outliers_sync(struct rem_outliers *outliers);
 
 /* Looks once, as the timer does.  Returns: whether any upstream has outlier_detection. */
