@@ -103,21 +103,39 @@ static void *alloc_large(struct rem_arena *arena, size_t size)
     return (char *)block + ARENA_ALIGN;
 }
 
+/* Whether something large goes into a block of the pool, which is there already as a rule. */
+static bool fits_block(const struct rem_arena *arena, size_t size)
+{
+#ifdef REM_ASAN
+    (void)arena; /* one by one the sanitizer sees where each ends */
+    (void)size;
+    return false;
+#else
+    return arena->pool != NULL && size <= (arena->pool->block_size / ARENA_ALIGN - 1) * ARENA_ALIGN;
+#endif
+}
+
 void *rem_arena_alloc_more(struct rem_arena *arena, size_t size)
 {
     size_t block_size = arena->pool != NULL ? arena->pool->block_size : ARENA_BLOCK_SIZE;
     struct rem_block *block;
+    char *p;
 
-    if (size > (block_size - ARENA_ALIGN) / 4)
+    if (size > (block_size - ARENA_ALIGN) / 4 && !fits_block(arena, size))
         return alloc_large(arena, size);
     block = arena->pool != NULL ? rem_block_get(arena->pool) : malloc(block_size);
     if (block == NULL)
         return NULL;
     block->next = arena->blocks;
     arena->blocks = block;
-    arena->at = (char *)block + ARENA_ALIGN;
-    arena->end = (char *)block + block_size;
-    return rem_arena_alloc(arena, size);
+    p = (char *)block + ARENA_ALIGN;
+    size = (size + ARENA_ALIGN - (size != 0)) & ~(size_t)(ARENA_ALIGN - 1);
+    /* What comes next goes where more is left. */
+    if (block_size - ARENA_ALIGN - size >= (size_t)(arena->end - arena->at)) {
+        arena->at = p + size;
+        arena->end = (char *)block + block_size;
+    }
+    return p;
 }
 
 void *rem_arena_zalloc(struct rem_arena *arena, size_t size)

@@ -132,6 +132,43 @@ START_TEST(cleanups_run_newest_first)
 END_TEST
 
 /* Blocks come back, up to the number a pool keeps (a sanitizer build keeps none). */
+/* What fits a block is no reason to malloc, and what is left of it is used. */
+START_TEST(large_ones_are_recycled)
+{
+#if !defined(__SANITIZE_ADDRESS__)
+    enum { SIZE = 1024, FULL = SIZE - 16 };
+    static const struct {
+        size_t sizes[4];
+        unsigned blocks;
+    } rows[] = {
+        {{400, 400, 10}, 1},                                 /* both in one */
+        {{600, 600, 200, 100}, 2},     {{100, 950, 800}, 2}, /* the first is the roomier one still
+                                                              */
+        {{FULL, FULL, FULL, FULL}, 4}, {{FULL, 16}, 2},      {{FULL - 15, 0}, 1},
+    };
+
+    for (size_t i = 0; i < REM_COUNT(rows); i++) {
+        struct rem_block_pool pool;
+        struct rem_arena arena;
+
+        rem_block_pool_init(&pool, SIZE, 8);
+        rem_arena_init(&arena, &pool);
+        for (size_t k = 0; k < 4; k++)
+            if (rows[i].sizes[k] != 0)
+                memset(rem_arena_alloc(&arena, rows[i].sizes[k]), 1, rows[i].sizes[k]);
+        ck_assert_ptr_null(arena.large);
+        rem_arena_reset(&arena);
+        ck_assert_msg(pool.free_count == rows[i].blocks, "row %zu: %u", i,
+                      (unsigned)pool.free_count);
+        ck_assert_ptr_nonnull(rem_arena_alloc(&arena, FULL + 1));
+        ck_assert_ptr_nonnull(arena.large);
+        rem_arena_reset(&arena);
+        rem_block_pool_fini(&pool);
+    }
+#endif
+}
+END_TEST
+
 START_TEST(pool_recycles)
 {
     struct rem_block_pool pool;
@@ -168,6 +205,7 @@ int main(void)
     tcase_add_test(tc, impossible_sizes);
     tcase_add_test(tc, texts);
     tcase_add_test(tc, cleanups_run_newest_first);
+    tcase_add_test(tc, large_ones_are_recycled);
     tcase_add_test(tc, pool_recycles);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
