@@ -2,6 +2,7 @@
 #include "api/undo.h"
 
 #include "api/id_index.h"
+#include "api/names.h"
 #include "api/server_json.h"
 #include "api/upstream_json.h"
 #include "api/v1_tables.h"
@@ -339,6 +340,51 @@ static bool same(const struct rem_upstream_spec *now, const struct rem_upstream_
     return equal;
 }
 
+/* Is there a name, of the configuration or of the API, that has this number in the upstream? */
+static bool is_name(const struct rem_undo_upstream *u, const struct rem_upstream_spec *conf,
+                    const struct rem_names *names, uint32_t parent)
+{
+    if (conf != NULL && parent <= conf->resolve_count)
+        return true;
+    for (size_t i = 0; i < names->count; i++)
+        if (names->items[i].number + 1 == parent && rem_str_eq(names->items[i].upstream, u->name) &&
+            rem_names_holds(&names->items[i], conf))
+            return true;
+    return false;
+}
+
+/* Names of the API do not come back: what had been found for one that is gone comes back as servers
+ * of their own, or nobody would ever look after them and nobody could remove them. */
+static int release_orphans(struct rem_undo *undo, struct rem_undo_upstream *u)
+{
+    struct rem_api_call *call = undo->call;
+    const struct rem_upstream_spec *conf = rem_api_conf(call->api, u->name);
+    struct rem_table table = {.bytes = REM_STR("")};
+    struct rem_names names;
+    size_t first = 0;
+    int rc;
+
+    while (first < u->spec.server_count && u->spec.servers[first].parent == 0)
+        first++;
+    if (first == u->spec.server_count)
+        return 0;
+    (void)!rem_change_table_get(call->api->change, REM_TABLE_NAMES, REM_NAMES_TABLE, &table);
+    rc = rem_names_read(table.bytes, &call->arena, &names);
+    for (size_t i = first; rc == 0 && i < u->spec.server_count; i++) {
+        struct rem_server_spec *server = &u->spec.servers[i];
+        char text[REM_ADDR_TEXT];
+
+        if (server->parent == 0 || is_name(u, conf, &names, server->parent))
+            continue;
+        server->parent = 0;
+        server->name = rem_arena_dup(
+            &call->arena, rem_str_make(text, rem_addr_text(&server->addr, text, sizeof(text))));
+        server->server = server->name;
+        rc = server->name.p != NULL ? 0 : REM_ENOMEM;
+    }
+    return rc == 0 ? 0 : rem_call_fault(call, rc, NULL);
+}
+
 /* Stages one upstream.  *altered: whether it is another one then. */
 static int stage_one(struct rem_undo *undo, struct rem_undo_upstream *u, bool *altered)
 {
@@ -354,6 +400,8 @@ static int stage_one(struct rem_undo *undo, struct rem_undo_upstream *u, bool *a
         return refuse(undo, "upstream", u->name, "it is no longer in the configuration");
     if (!u->exists && !u->runtime)
         return refuse(undo, "upstream", u->name, "it is in the configuration now");
+    if (release_orphans(undo, u) != 0)
+        return REM_EINVAL;
     if (u->existed)
         rc = rem_change_get(change, u->name, &now);
     if (rc == REM_OK && u->existed && u->exists && same(now, &u->spec))

@@ -72,6 +72,25 @@ def test_a_name_and_what_was_found(start, dns, backend):  # noqa: F811
     assert len(dns.asked) > asked
 
 
+def test_a_rollback_does_not_bring_names_back(start, dns):  # noqa: F811
+    """What had been found for the name is a server of its own then, that can be removed."""
+    dns.records[("app.test", A)] = ["127.0.0.7"]
+    dns.records[("conf.test", A)] = ["127.0.0.8"]
+    r = start("server conf.test:1 resolve;")
+    name = post(r, server="app.test:1")
+    wait_found(r, "127.0.0.7:1", "127.0.0.8:1")
+    there = r.admin("GET", "/v1/revision").json["revision"]
+    assert r.admin("DELETE", f"{U}/{name['id']}").status == 200
+    r.admin("PUT", "/v1/http/upstreams/u/servers", [])
+    answer = r.admin("POST", f"/v1/rollback/{there}")
+    assert answer.status == 200 and [t["table"] for t in answer.json["not_restored"]] == ["names"]
+    wait_found(r, "127.0.0.7:1", "127.0.0.8:1")
+    own, conf = sorted((s for s in servers(r) if s["id"] < NAME), key=lambda s: s["server"])
+    assert "parent" not in own and conf["parent"] == str(NAME)
+    assert r.admin("DELETE", f"{U}/{own['id']}").status == 200
+    assert found(r) == ["127.0.0.8:1"]
+
+
 def test_without_a_port(start, dns):  # noqa: F811
     dns.records[("app.test", A)] = ["127.0.0.7"]
     r = start()
