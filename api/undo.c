@@ -28,8 +28,8 @@ static int no_memory(struct rem_undo *undo)
 
 int rem_undo_init(struct rem_undo *undo, struct rem_api_call *call)
 {
-    *undo = (struct rem_undo){.call = call, .kept = json_array(), .refused = json_array()};
-    if (undo->kept != NULL && undo->refused != NULL)
+    *undo = (struct rem_undo){.call = call, .refused = json_array()};
+    if (undo->refused != NULL)
         return rem_call_change(call);
     rem_undo_fini(undo);
     return no_memory(undo);
@@ -37,9 +37,8 @@ int rem_undo_init(struct rem_undo *undo, struct rem_api_call *call)
 
 void rem_undo_fini(struct rem_undo *undo)
 {
-    json_decref(undo->kept);
     json_decref(undo->refused);
-    undo->kept = undo->refused = NULL;
+    undo->refused = NULL;
 }
 
 /* The working copy, made of what is there now when it is first asked for. */
@@ -82,31 +81,58 @@ static uint32_t id_of(const json_t *object)
     return (uint32_t)json_integer_value(json_object_get(object, "id"));
 }
 
-/* Reads what a difference says of a server on top of *spec. */
-static int read_server(struct rem_undo *undo, const json_t *object, struct rem_server_spec *spec)
+/* Texts outlive the difference that they came with. */
+static bool own(struct rem_arena *arena, struct rem_str *text, struct rem_str was)
 {
+    if (text->n == 0)
+        *text = REM_STR("");
+    else if (text->p != was.p)
+        *text = rem_arena_dup(arena, *text);
+    return text->p != NULL;
+}
+
+static int own_texts(struct rem_undo *undo, struct rem_server_spec *spec,
+                     const struct rem_server_spec *was)
+{
+    struct rem_arena *arena = &undo->call->arena;
+
+    return own(arena, &spec->server, was->server) && own(arena, &spec->name, was->name) &&
+                   own(arena, &spec->route, was->route) &&
+                   own(arena, &spec->fail_timeout_text, was->fail_timeout_text) &&
+                   own(arena, &spec->slow_start_text, was->slow_start_text)
+               ? 0
+               : no_memory(undo);
+}
+
+/* Reads what a difference says of a server on top of *spec; takes out of `object` what only
+ * differences have. */
+static int read_server(struct rem_undo *undo, json_t *object, struct rem_server_spec *spec)
+{
+    static const char *const ours[] = {"id", "at", "backup", "parent", "host"};
     struct rem_api_call *call = undo->call;
+    const struct rem_server_spec was = *spec;
     const json_t *backup = json_object_get(object, "backup");
     const json_t *parent = json_object_get(object, "parent");
-    json_t *plain = json_copy((json_t *)(uintptr_t)object);
-    static const char *const ours[] = {"id", "at", "backup", "parent", "host"};
+    struct rem_str host = rem_json_str(json_object_get(object, "host"));
     int rc;
 
-    if (plain == NULL || json_array_append_new(undo->kept, plain) != 0)
-        return no_memory(undo);
-    for (size_t i = 0; i < REM_COUNT(ours); i++)
-        (void)json_object_del(plain, ours[i]);
-    rc = rem_server_json_parse(plain, REM_SERVER_JSON_PATCH, &call->arena, spec, &call->fault);
-    if (rc != 0)
-        return rc;
     if (backup != NULL)
         spec->flags = (spec->flags & ~(uint32_t)REM_SERVER_BACKUP) |
                       (json_is_true(backup) ? REM_SERVER_BACKUP : 0);
     if (parent != NULL)
         spec->parent = json_is_integer(parent) ? (uint32_t)json_integer_value(parent) + 1 : 0;
-    if (json_is_integer(parent))
-        spec->name = rem_json_str(json_object_get(object, "host"));
-    return 0;
+    if (json_is_integer(parent) && (host = rem_arena_dup(&call->arena, host)).p == NULL)
+        return no_memory(undo);
+    if (!json_is_integer(parent))
+        host.p = NULL;
+    for (size_t i = 0; i < REM_COUNT(ours); i++)
+        (void)json_object_del(object, ours[i]);
+    rc = rem_server_json_parse(object, REM_SERVER_JSON_PATCH, &call->arena, spec, &call->fault);
+    if (rc == 0)
+        rc = own_texts(undo, spec, &was);
+    if (rc == 0 && host.p != NULL)
+        spec->name = host;
+    return rc;
 }
 
 /* Takes those out that were added, and undoes what was changed in the others. */
@@ -148,14 +174,17 @@ static int insert_removed(struct rem_undo *undo, struct rem_upstream_spec *spec,
                           const json_t *removed)
 {
     size_t count = json_array_size(removed), total = spec->server_count + count, old = 0, next = 0;
-    struct rem_server_spec *servers =
-        rem_arena_alloc(&undo->call->arena, (total + 1) * sizeof(*servers));
+    struct rem_server_spec *servers;
 
+    if (count == 0)
+        return 0;
+    servers = rem_arena_alloc(&undo->call->arena, total * sizeof(*servers));
     if (servers == NULL)
         return no_memory(undo);
     for (size_t i = 0; i < total; i++) {
-        const json_t *one = next < count ? json_array_get(removed, next) : NULL;
+        json_t *one = next < count ? json_array_get(removed, next) : NULL;
         json_int_t at = json_integer_value(json_object_get(one, "at"));
+        uint32_t id = id_of(one);
         int rc;
         if (one == NULL || (old < spec->server_count && at > (json_int_t)i)) {
             servers[i] = spec->servers[old++];
@@ -165,7 +194,7 @@ static int insert_removed(struct rem_undo *undo, struct rem_upstream_spec *spec,
         rc = read_server(undo, one, &servers[i]);
         if (rc != 0)
             return rc;
-        servers[i].id = id_of(one);
+        servers[i].id = id;
         next++;
     }
     spec->servers = servers;
@@ -304,8 +333,6 @@ int rem_undo_revert(struct rem_undo *undo, json_t *body)
     size_t len, i;
     int rc = 0;
 
-    if (json_array_append_new(undo->kept, body) != 0)
-        return no_memory(undo);
     json_object_keylen_foreach(json_object_get(body, "upstreams"), key, len, value)
     {
         rc = revert_upstream(undo, rem_str_make(key, len), value);

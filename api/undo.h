@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* undo.h - makes what was there before a revision out of what is there now and the differences.
  *
+ * Memory:     one difference at a time; what it leaves lies in the call's arena.
  * Lifecycle:  init -> revert (from the latest revision backwards) -> stage -> fini.
  * What the configuration decides:  which upstreams it names.  One that it no longer names does not
  *             come back, one that it names since does not go; both are told.  */
@@ -14,7 +15,6 @@ struct rem_undo_upstream;
 struct rem_undo {
     struct rem_api_call *call;
     struct rem_undo_upstream *first; /* in the call's arena, as all else */
-    json_t *kept;                    /* values that texts borrow from */
     json_t *refused; /* what cannot be restored: [{"upstream" | "table", "reason"}] */
 };
 
@@ -22,7 +22,7 @@ struct rem_undo {
 int rem_undo_init(struct rem_undo *undo, struct rem_api_call *call) REM_MUST_CHECK;
 void rem_undo_fini(struct rem_undo *undo);
 
-/* `body` (taken) is the body of a revision's record. */
+/* `body` is the body of a revision's record; it is used up, and still the caller's to free. */
 int rem_undo_revert(struct rem_undo *undo, json_t *body) REM_MUST_CHECK;
 
 /* Takes the steps that lead there on the call's change, which holds nothing else.  *restored: an

@@ -124,7 +124,9 @@ static int revert(struct rem_api_call *call, struct rem_undo *undo, uint64_t rev
     rem_sbuf_fini(&text);
     if (body == NULL)
         return rem_call_fault(call, rc == REM_OK ? REM_ENOMEM : rc, NULL);
-    return rem_undo_revert(undo, body);
+    rc = rem_undo_revert(undo, body);
+    json_decref(body);
+    return rc;
 }
 
 /* What a start made of configuration and state file differs from nothing, not from what there was
