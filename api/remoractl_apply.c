@@ -3,7 +3,7 @@
  *
  *   {"upstreams": {"app":  {"servers": [...], "method": "least_conn"},   made or changed
  *                  "old":  null,                                          removed
- *                  "web":  [{"server": "10.0.0.1:80"}]},                  servers alone
+ *                  "web":  [{"server": "10.0.0.1:80"}, "10.0.0.2:80"]},   servers alone
  *    "splits": {"version": {"v1": 90, "v2": "*"}},                       shares
  *    "keyvals": {"routes": {"/a": "blue", "/b": null}}}                  entries; null removes one
  *
@@ -178,40 +178,30 @@ static int operations_for(const struct rem_ctl_args *args, const json_t *running
 /* ---- sending it ---- */
 
 /* The transaction that brings what is running to what is wanted, and the revision it is for. */
-static int build(const struct rem_ctl_args *args, json_t *wanted, char revision[32], char **out)
+static int build(const struct rem_ctl_args *args, json_t *wanted, char revision[32], json_t **out)
 {
-    json_t *running, *operations = json_array(), *body;
+    json_t *running, *operations = json_array();
     int rc = rem_ctl_ask_json(args, "GET", "/v1/http/upstreams", NULL, &running);
 
     if (rc == REM_CTL_OK)
         rc = operations_for(args, running, wanted, operations);
     (void)snprintf(revision, 32, "%" JSON_INTEGER_FORMAT, rem_ctl_number(running, "revision"));
     json_decref(running);
-    body = json_pack("{s:o}", "operations", operations);
-    *out = rc == REM_CTL_OK && body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    json_decref(body);
+    *out = json_pack("{s:o}", "operations", operations);
     return rc == REM_CTL_OK && *out == NULL ? rem_ctl_no_memory() : rc;
 }
 
 /* *status is that of an answer; 0: there was none, and that was told. */
 static int submit(const struct rem_ctl_args *args, bool dry_run, const char *revision,
-                  const char *text, int *status, struct rem_sbuf *body)
+                  const json_t *send, int *status, struct rem_sbuf *body)
 {
-    char token[REM_CTL_TOKEN_MAX];
-    struct rem_ctl_request request;
-    struct rem_err err = {0};
-    int rc = rem_ctl_request_init(args, &request, token);
+    struct rem_ctl_request request = {
+        .method = "POST",
+        .path = dry_run ? "/v1/transactions?dry_run=true" : "/v1/transactions",
+        .if_match = args->if_match != NULL ? args->if_match : revision,
+    };
 
-    *status = 0;
-    if (rc != REM_CTL_OK)
-        return rc;
-    request.method = "POST";
-    request.path = dry_run ? "/v1/transactions?dry_run=true" : "/v1/transactions";
-    request.if_match = args->if_match != NULL ? args->if_match : revision;
-    request.body = rem_str_from(text);
-    if (rem_ctl_http(&request, status, body, &err) != 0)
-        return rem_ctl_complain("%s", err.text);
-    return REM_CTL_OK;
+    return rem_ctl_send(args, &request, send, status, body);
 }
 
 /* *again: something has changed since it was looked at. */
@@ -220,24 +210,24 @@ static int send_once(const struct rem_ctl_args *args, json_t *wanted, bool dry_r
 {
     char revision[32];
     struct rem_sbuf body;
-    char *text = NULL;
+    json_t *transaction = NULL;
     int status = 0;
-    int rc = build(args, wanted, revision, &text);
+    int rc = build(args, wanted, revision, &transaction);
 
     *again = false;
     *answer = NULL;
     rem_sbuf_init(&body);
     if (rc == REM_CTL_OK)
-        rc = submit(args, dry_run, revision, text, &status, &body);
+        rc = submit(args, dry_run, revision, transaction, &status, &body);
     if (rc == REM_CTL_OK && status == 412 && args->if_match == NULL)
         *again = true;
     else if (rc == REM_CTL_OK && (status < 200 || status >= 300))
-        rc = rem_ctl_refused(status, rem_sbuf_str(&body));
+        rc = rem_ctl_refused(status, rem_sbuf_str(&body), transaction);
     else if (rc == REM_CTL_OK)
         *answer = json_loadb(body.n != 0 ? body.p : "", body.n, 0, NULL);
     if (rc == REM_CTL_OK && !*again && *answer == NULL)
         rc = rem_ctl_complain("the answer is not JSON");
-    free(text);
+    json_decref(transaction);
     rem_sbuf_fini(&body);
     return rc;
 }

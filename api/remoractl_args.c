@@ -370,6 +370,10 @@ void rem_ctl_args_strip(json_t *servers)
 
     json_array_foreach(servers, i, server)
     {
+        if (json_is_string(server)) {
+            (void)json_array_set_new(servers, i, json_pack("{s:O}", "server", server));
+            continue;
+        }
         json_object_foreach_safe(server, next, key, value)
         {
             if (!is_given(key) && is_shown(key))

@@ -141,17 +141,47 @@ int rem_ctl_request_init(const struct rem_ctl_args *args, struct rem_ctl_request
     return read_token(args->token_file, token);
 }
 
-int rem_ctl_refused(int status, struct rem_str body)
+/* Users know of upstreams, not of the operations that we made of their words: "operation 2: text"
+ * becomes "upstream "a": text".  *about: what to say of the name, or NULL.  Returns: the text. */
+static const char *explain(const char *detail, const json_t *sent, const char **about,
+                           const char **name)
+{
+    static const char *const kinds[] = {"upstream", "split", "keyval"};
+    const json_t *operation;
+    unsigned n;
+    int used = 0;
+
+    *about = NULL;
+    if (sscanf(detail, "operation %u: %n", &n, &used) != 1 || used == 0)
+        return detail;
+    operation = json_array_get(json_object_get(sent, "operations"), n);
+    for (size_t i = 0; i < REM_COUNT(kinds); i++) {
+        *name = json_string_value(json_object_get(operation, kinds[i]));
+        if (*name == NULL)
+            continue;
+        if (strstr(detail + used, *name) == NULL)
+            *about = kinds[i];
+        return detail + used;
+    }
+    return detail;
+}
+
+int rem_ctl_refused(int status, struct rem_str body, const json_t *sent)
 {
     json_t *problem = json_loadb(body.n != 0 ? body.p : "", body.n, 0, NULL);
     const json_t *plus = json_object_get(problem, "error");
     const char *detail = json_string_value(json_object_get(problem, "detail"));
     const char *code = rem_ctl_text(plus != NULL ? plus : problem, "code");
     const char *hint = status == 401 || status == 403 ? "; see --token-file" : "";
+    const char *about = NULL, *name = "";
 
     if (detail == NULL)
         detail = json_string_value(json_object_get(plus, "text"));
     if (detail != NULL)
+        detail = explain(detail, sent, &about, &name);
+    if (about != NULL)
+        (void)rem_ctl_complain("%s \"%s\": %s (%d %s)%s", about, name, detail, status, code, hint);
+    else if (detail != NULL)
         (void)rem_ctl_complain("%s (%d %s)%s", detail, status, code, hint);
     else
         (void)rem_ctl_complain("the API answered with status %d%s", status, hint);
@@ -159,16 +189,16 @@ int rem_ctl_refused(int status, struct rem_str body)
     return REM_CTL_REFUSED;
 }
 
-int rem_ctl_ask(const struct rem_ctl_args *args, const char *method, const char *path,
-                const json_t *send, struct rem_sbuf *body)
+int rem_ctl_send(const struct rem_ctl_args *args, struct rem_ctl_request *request,
+                 const json_t *send, int *status, struct rem_sbuf *body)
 {
+    const struct rem_ctl_request given = *request;
     char token[REM_CTL_TOKEN_MAX];
-    struct rem_ctl_request request;
     struct rem_err err = {0};
     char *text = NULL;
-    int status = 0;
-    int rc = rem_ctl_request_init(args, &request, token);
+    int rc = rem_ctl_request_init(args, request, token);
 
+    *status = 0;
     if (rc != REM_CTL_OK)
         return rc;
     if (send != NULL) {
@@ -176,19 +206,32 @@ int rem_ctl_ask(const struct rem_ctl_args *args, const char *method, const char 
         if (text == NULL)
             return rem_ctl_no_memory();
     }
-    request.method = method;
-    request.path = path;
-    request.if_match = strcmp(method, "GET") != 0 ? args->if_match : NULL;
-    request.body = rem_str_from(text);
-    rc = rem_ctl_http(&request, &status, body, &err);
+    request->method = given.method;
+    request->path = given.path;
+    request->if_match = given.if_match;
+    request->body = rem_str_from(text);
+    rc = rem_ctl_http(request, status, body, &err);
+    request->token = NULL;
     free(text);
     if (rc != 0)
         return rem_ctl_complain("%s", err.text);
-    if (body->failed)
-        return rem_ctl_no_memory();
-    if (status >= 200 && status < 300)
-        return REM_CTL_OK;
-    return rem_ctl_refused(status, rem_sbuf_str(body));
+    return body->failed ? rem_ctl_no_memory() : REM_CTL_OK;
+}
+
+int rem_ctl_ask(const struct rem_ctl_args *args, const char *method, const char *path,
+                const json_t *send, struct rem_sbuf *body)
+{
+    struct rem_ctl_request request = {
+        .method = method,
+        .path = path,
+        .if_match = strcmp(method, "GET") != 0 ? args->if_match : NULL,
+    };
+    int status;
+    int rc = rem_ctl_send(args, &request, send, &status, body);
+
+    if (rc != REM_CTL_OK || (status >= 200 && status < 300))
+        return rc;
+    return rem_ctl_refused(status, rem_sbuf_str(body), send);
 }
 
 int rem_ctl_ask_json(const struct rem_ctl_args *args, const char *method, const char *path,
@@ -219,6 +262,16 @@ int rem_ctl_ask_shown(const struct rem_ctl_args *args, const char *method, const
         json_decref(*out);
         *out = NULL;
     }
+    return rc;
+}
+
+int rem_ctl_ask_path(const struct rem_ctl_args *args, const char *method, char *path, json_t **out)
+{
+    int rc;
+
+    *out = NULL;
+    rc = path != NULL ? rem_ctl_ask_shown(args, method, path, NULL, out) : rem_ctl_no_memory();
+    free(path);
     return rc;
 }
 

@@ -23,8 +23,14 @@ enum { REM_CTL_TOKEN_MAX = 4096 };
 int rem_ctl_request_init(const struct rem_ctl_args *args, struct rem_ctl_request *request,
                          char token[REM_CTL_TOKEN_MAX]);
 
-/* Says why the API refused; returns REM_CTL_REFUSED. */
-int rem_ctl_refused(int status, struct rem_str body);
+/* Says why the API refused; returns REM_CTL_REFUSED.  `sent`: the request's body, or NULL; of a
+ * transaction it tells what the operation with the fault was about. */
+int rem_ctl_refused(int status, struct rem_str body, const json_t *sent);
+
+/* Sends a request of which method, path and if_match are given, `send` (or NULL) its body, and
+ * returns REM_CTL_OK with any answer; *status is 0 when there was none. */
+int rem_ctl_send(const struct rem_ctl_args *args, struct rem_ctl_request *request,
+                 const json_t *send, int *status, struct rem_sbuf *body);
 
 /* Sends a request; with REM_CTL_OK *body holds the answer of a success. */
 int rem_ctl_ask(const struct rem_ctl_args *args, const char *method, const char *path,
@@ -37,6 +43,9 @@ int rem_ctl_ask_json(const struct rem_ctl_args *args, const char *method, const 
 /* The same for a command that shows the answer: --json prints it, and leaves *out NULL. */
 int rem_ctl_ask_shown(const struct rem_ctl_args *args, const char *method, const char *path,
                       const json_t *send, json_t **out);
+
+/* The same without a body, for `path` (taken; NULL: out of memory). */
+int rem_ctl_ask_path(const struct rem_ctl_args *args, const char *method, char *path, json_t **out);
 
 /* Sends a change (taken; NULL: out of memory) and says what came of it; `path` is freed. */
 int rem_ctl_change(const struct rem_ctl_args *args, const char *method, char *path, json_t *send);

@@ -7,6 +7,8 @@
 
 #define WRITES (REM_CTL_IF_MATCH | REM_CTL_DRY_RUN)
 
+#define SERVER "SERVER is an id or an address (port 80 unless it says another).\n"
+
 #define SETTINGS                                                                                   \
     "SERVER is an id or an address (port 80 unless it says another). A SETTING is weight=N,\n"     \
     "max_conns=N, max_fails=N, fail_timeout=TIME, slow_start=TIME, route=TEXT, backup, down or\n"  \
@@ -16,7 +18,7 @@
     {                                                                                              \
         .name = name_, .min_words = 2, .max_words = 2, .run = run_,                                \
         .usage = name_ " UPSTREAM SERVER", .options = WRITES, .words = "us", .summary = summary_,  \
-        .details = SETTINGS, .examples = example_                                                  \
+        .details = SERVER, .examples = example_                                                    \
     }
 
 const struct rem_ctl_command rem_ctl_commands[] = {
@@ -136,10 +138,11 @@ const struct rem_ctl_command rem_ctl_commands[] = {
      .details =
          "FILE is JSON: {\"upstreams\": {NAME: {\"servers\": [...], ...}}, \"splits\": {NAME:\n"
          "{VALUE: PERCENT}}, \"keyvals\": {ZONE: {KEY: VALUE}}}. For an upstream, a list is the\n"
-         "servers alone, and null removes one made at run time. What list --json printed is a\n"
-         "document, too. What it does not say stays as it is. One transaction, sent again when "
-         "others\n"
-         "change something meanwhile, unless --if-match says for which revision it is.\n",
+         "servers alone, and null removes one made at run time; a server is an object or an\n"
+         "address. What list --json printed is a document, too. What it does not say stays as it\n"
+         "is. One transaction, sent again when others change something meanwhile, unless "
+         "--if-match\n"
+         "says for which revision it is.\n",
      .examples = "remoractl list --json > all.json\nremoractl apply -f all.json\n"
                  "remoractl apply -f all.json --dry-run\n"
                  "remoractl apply -f all.json --if-match 41 --prune\n"},
@@ -159,6 +162,7 @@ const struct rem_ctl_command rem_ctl_commands[] = {
      .options = REM_CTL_LIMIT,
      .words = "r",
      .summary = "the last revisions: when, who, what; or one in full",
+     .details = "CHANGED counts servers: + added, - removed, ~ changed.\n",
      .examples = "remoractl history --limit 10\nremoractl history 41\n"},
     {.name = "rollback",
      .min_words = 1,

@@ -26,7 +26,7 @@ int rem_ctl_events_open(const struct rem_ctl_args *args, const char *since, bool
     if (rem_ctl_stream_open(&request, &status, &body, &out->stream, &err) != 0)
         rc = quiet ? REM_CTL_FAILED : rem_ctl_complain("%s", err.text);
     else if (out->stream == NULL)
-        rc = quiet ? REM_CTL_REFUSED : rem_ctl_refused(status, rem_sbuf_str(&body));
+        rc = quiet ? REM_CTL_REFUSED : rem_ctl_refused(status, rem_sbuf_str(&body), NULL);
     rem_sbuf_fini(&body);
     return rc;
 }

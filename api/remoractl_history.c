@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAUSE = 256 };
+enum { CAUSE = 256, CHANGE = 80 };
 
 /* "who", or "what", of all that a revision was caused by; one that comes twice is told once. */
 static void causes_text(const json_t *record, const char *key, char *out, size_t size)
@@ -33,22 +33,60 @@ static void causes_text(const json_t *record, const char *key, char *out, size_t
 
 /* ---- history ---- */
 
-static void print_list(const json_t *list)
+/* A list that is no longer than a table bears. */
+static void cut(char *line)
+{
+    char *end = NULL;
+
+    if (strlen(line) <= CHANGE)
+        return;
+    for (char *comma = strchr(line, ','); comma != NULL && comma - line <= CHANGE - 5;
+         comma = strchr(comma + 1, ','))
+        end = comma;
+    if (end != NULL)
+        memcpy(end, ", ...", sizeof(", ..."));
+}
+
+/* What a revision changed, in a line.  Owns: the caller frees; NULL: that is no longer known. */
+static char *change_text(const struct rem_ctl_args *args, json_int_t revision)
+{
+    char path[64], *line = NULL;
+    struct rem_ctl_request request = {.method = "GET", .path = path};
+    struct rem_sbuf body;
+    json_t *record = NULL;
+    int status;
+
+    (void)snprintf(path, sizeof(path), "/v1/history/%" JSON_INTEGER_FORMAT, revision);
+    rem_sbuf_init(&body);
+    if (rem_ctl_send(args, &request, NULL, &status, &body) == REM_CTL_OK && status == 200)
+        record = json_loadb(body.n != 0 ? body.p : "", body.n, 0, NULL);
+    if (record != NULL)
+        line = rem_ctl_diff_line(record);
+    if (line != NULL)
+        cut(line);
+    json_decref(record);
+    rem_sbuf_fini(&body);
+    return line;
+}
+
+static void print_list(const struct rem_ctl_args *args, const json_t *list)
 {
     struct rem_ctl_table table;
 
-    rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table, json_pack("[s,s,s,s]", "REVISION", "AT", "WHO", "WHAT"));
+    rem_ctl_table_init(&table,
+                       json_pack("[s,s,s,s,s]", "REVISION", "AT", "WHO", "WHAT", "CHANGED"));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *one = json_array_get(list, i);
         char who[CAUSE], what[CAUSE];
+        char *change = change_text(args, rem_ctl_number(one, "revision"));
         causes_text(one, "who", who, sizeof(who));
         causes_text(one, "what", what, sizeof(what));
-        rem_ctl_table_add(&table, json_pack("[I,s,s,s]", rem_ctl_number(one, "revision"),
-                                            rem_ctl_text(one, "at"), who, what));
+        rem_ctl_table_add(&table, json_pack("[I,s,s,s,s]", rem_ctl_number(one, "revision"),
+                                            rem_ctl_text(one, "at"), who, what,
+                                            change != NULL ? change : ""));
+        free(change);
     }
-    rem_ctl_table_print(&table, stdout);
-    rem_ctl_table_fini(&table);
+    rem_ctl_table_finish(&table, stdout);
 }
 
 static int history_one(const struct rem_ctl_args *args)
@@ -56,12 +94,8 @@ static int history_one(const struct rem_ctl_args *args)
     char *path = rem_ctl_path(args, "/v1/history/%s", args->words[0]);
     char who[CAUSE], what[CAUSE];
     json_t *answer;
-    int rc;
+    int rc = rem_ctl_ask_path(args, "GET", path, &answer);
 
-    if (path == NULL)
-        return rem_ctl_no_memory();
-    rc = rem_ctl_ask_shown(args, "GET", path, NULL, &answer);
-    free(path);
     if (answer == NULL)
         return rc;
     causes_text(answer, "who", who, sizeof(who));
@@ -85,7 +119,7 @@ int rem_ctl_history(const struct rem_ctl_args *args)
         (void)snprintf(path, sizeof(path), "/v1/history?limit=%" PRIu64, args->limit);
     rc = rem_ctl_ask_shown(args, "GET", path, NULL, &answer);
     if (answer != NULL)
-        print_list(json_object_get(answer, "history"));
+        print_list(args, json_object_get(answer, "history"));
     json_decref(answer);
     return rc;
 }
@@ -105,12 +139,8 @@ int rem_ctl_rollback(const struct rem_ctl_args *args)
 {
     char *path = rem_ctl_path(args, "/v1/rollback/%s", args->words[0]);
     json_t *answer;
-    int rc;
+    int rc = rem_ctl_ask_path(args, "POST", path, &answer);
 
-    if (path == NULL)
-        return rem_ctl_no_memory();
-    rc = rem_ctl_ask_shown(args, "POST", path, NULL, &answer);
-    free(path);
     if (answer == NULL)
         return rc;
     rem_ctl_print_change(answer);
@@ -154,12 +184,12 @@ static void print_event(const struct rem_ctl_args *args, const struct rem_ctl_ev
         (void)fputc('\n', stdout);
         json_decref(whole);
     } else {
+        const char *at = rem_ctl_text(event->data, "at"); /* a gap has none */
         char who[CAUSE];
         causes_text(event->data, "who", who, sizeof(who));
         line = rem_ctl_diff_line(event->data);
-        (void)printf("%s %s %s revision=%" JSON_INTEGER_FORMAT, event->id,
-                     rem_ctl_text(event->data, "at"), event->kind,
-                     rem_ctl_number(event->data, "revision"));
+        (void)printf("%s %s %s revision=%" JSON_INTEGER_FORMAT, event->id, at[0] != '\0' ? at : "-",
+                     event->kind, rem_ctl_number(event->data, "revision"));
         if (who[0] != '\0')
             (void)printf(" by %s", who);
         print_rest(event->data);

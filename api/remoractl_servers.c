@@ -24,12 +24,8 @@ int rem_ctl_show(const struct rem_ctl_args *args)
 {
     char *path = rem_ctl_path(args, "/v1/http/upstreams/%s", args->words[0]);
     json_t *answer;
-    int rc;
+    int rc = rem_ctl_ask_path(args, "GET", path, &answer);
 
-    if (path == NULL)
-        return rem_ctl_no_memory();
-    rc = rem_ctl_ask_shown(args, "GET", path, NULL, &answer);
-    free(path);
     if (answer != NULL)
         rem_ctl_view_servers(json_object_get(answer, "servers"), NULL, 0, stdout);
     json_decref(answer);
@@ -113,10 +109,13 @@ static int drain_instance(const struct rem_ctl_args *args)
     if (args->word_count != 0)
         return rem_ctl_complain(
             "usage: remoractl drain --instance [--timeout TIME] [--delay TIME]");
-    (void)snprintf(path, sizeof(path), "/v1/drain?%s%.40s&%s%.40s",
-                   args->timeout != NULL ? "timeout=" : "",
-                   args->timeout != NULL ? args->timeout : "", args->delay != NULL ? "delay=" : "",
-                   args->delay != NULL ? args->delay : "");
+    (void)snprintf(path, sizeof(path), "/v1/drain%s%.40s%s%s%.40s",
+                   args->timeout != NULL ? "?timeout=" : "",
+                   args->timeout != NULL ? args->timeout : "",
+                   args->delay == NULL     ? ""
+                   : args->timeout != NULL ? "&"
+                                           : "?",
+                   args->delay != NULL ? "delay=" : "", args->delay != NULL ? args->delay : "");
     rc = rem_ctl_ask_shown(args, "POST", path, NULL, &answer);
     if (answer != NULL)
         (void)printf("draining: %" JSON_INTEGER_FORMAT " connections, %" JSON_INTEGER_FORMAT

@@ -16,9 +16,8 @@ static void print_workers(const json_t *workers)
 {
     struct rem_ctl_table table;
 
-    rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table,
-                      json_pack("[s,s,s,s,s]", "WORKER", "PID", "GENERATION", "REVISION", "IDLE"));
+    rem_ctl_table_init(&table,
+                       json_pack("[s,s,s,s,s]", "WORKER", "PID", "GENERATION", "REVISION", "IDLE"));
     for (size_t i = 0; i < json_array_size(workers); i++) {
         const json_t *w = json_array_get(workers, i);
         rem_ctl_table_add(
@@ -26,8 +25,7 @@ static void print_workers(const json_t *workers)
                               rem_ctl_number(w, "generation"), rem_ctl_number(w, "revision"),
                               json_is_true(json_object_get(w, "idle"))));
     }
-    rem_ctl_table_print(&table, stdout);
-    rem_ctl_table_fini(&table);
+    rem_ctl_table_finish(&table, stdout);
 }
 
 int rem_ctl_revision(const struct rem_ctl_args *args)
@@ -89,13 +87,20 @@ int rem_ctl_metrics(const struct rem_ctl_args *args)
 
 int rem_ctl_ready(const struct rem_ctl_args *args)
 {
+    struct rem_ctl_request request = {.method = "GET", .path = "/readyz"};
     struct rem_sbuf body;
-    int rc;
+    int status, rc;
 
     rem_sbuf_init(&body);
-    rc = rem_ctl_ask(args, "GET", "/readyz", NULL, &body);
-    if (rc == REM_CTL_OK)
+    rc = rem_ctl_send(args, &request, NULL, &status, &body);
+    while (body.n != 0 && body.p[body.n - 1] == '\n')
+        body.n--;
+    if (rc == REM_CTL_OK && status != 200) { /* the body says what is missing, a line each */
+        (void)rem_ctl_complain("not ready: %.*s", (int)body.n, body.n != 0 ? body.p : "");
+        rc = REM_CTL_REFUSED;
+    } else if (rc == REM_CTL_OK) {
         (void)puts("ready");
+    }
     rem_sbuf_fini(&body);
     return rc;
 }
@@ -108,8 +113,7 @@ static void print_parts(const char *heading, const json_t *list)
 
     if (json_array_size(list) == 0)
         return;
-    rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table, json_pack("[s,s,s,s]", heading, "IN EFFECT", "AT RESTART", "WHY"));
+    rem_ctl_table_init(&table, json_pack("[s,s,s,s]", heading, "IN EFFECT", "AT RESTART", "WHY"));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *one = json_array_get(list, i);
         rem_ctl_table_add(&table,
@@ -117,8 +121,7 @@ static void print_parts(const char *heading, const json_t *list)
                                     rem_ctl_text(one, "in_effect"), rem_ctl_text(one, "at_restart"),
                                     rem_ctl_text(one, "why")));
     }
-    rem_ctl_table_print(&table, stdout);
-    rem_ctl_table_fini(&table);
+    rem_ctl_table_finish(&table, stdout);
     (void)fputc('\n', stdout);
 }
 

@@ -3,14 +3,12 @@
 
 #include <string.h>
 
-void rem_ctl_table_init(struct rem_ctl_table *table)
+enum { CELL = 32 };
+
+void rem_ctl_table_init(struct rem_ctl_table *table, json_t *headings)
 {
     table->rows = json_array();
-}
-
-void rem_ctl_table_fini(struct rem_ctl_table *table)
-{
-    json_decref(table->rows);
+    rem_ctl_table_add(table, headings);
 }
 
 void rem_ctl_table_add(struct rem_ctl_table *table, json_t *row)
@@ -19,45 +17,99 @@ void rem_ctl_table_add(struct rem_ctl_table *table, json_t *row)
 }
 
 /* A cell's text; borrowed from the cell or `buf`. */
-static const char *cell_text(const json_t *cell, char buf[32])
+static const char *cell_text(const json_t *cell, char buf[CELL])
 {
     if (json_is_string(cell) && json_string_length(cell) != 0)
         return json_string_value(cell);
     if (json_is_integer(cell)) {
-        (void)snprintf(buf, 32, "%" JSON_INTEGER_FORMAT, json_integer_value(cell));
+        (void)snprintf(buf, CELL, "%" JSON_INTEGER_FORMAT, json_integer_value(cell));
+        return buf;
+    }
+    if (json_is_real(cell)) {
+        (void)snprintf(buf, CELL, "%.1f", json_real_value(cell));
         return buf;
     }
     return json_is_true(cell) ? "yes" : "-";
 }
 
-void rem_ctl_table_print(const struct rem_ctl_table *table, FILE *out)
+/* Keys and values of zones may hold anything: what a terminal would obey is shown as \xNN. */
+static bool is_control(char c)
 {
-    int widths[REM_CTL_COLUMNS] = {0};
+    return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+/* How many columns the text takes, a character each. */
+static int text_width(const char *text)
+{
+    int n = 0;
+
+    for (; *text != '\0'; text++) {
+        if (is_control(*text))
+            n += 4;
+        else if (((unsigned char)*text & 0xc0) != 0x80) /* else the rest of a UTF-8 character */
+            n++;
+    }
+    return n;
+}
+
+static void print_text(const char *text, FILE *out)
+{
+    for (; *text != '\0'; text++) {
+        if (is_control(*text))
+            (void)fprintf(out, "\\x%02x", (unsigned)(unsigned char)*text);
+        else
+            (void)fputc(*text, out);
+    }
+}
+
+static void measure(const struct rem_ctl_table *table, int widths[REM_CTL_COLUMNS])
+{
     size_t r, c;
     json_t *row, *cell;
-    char buf[32];
+    char buf[CELL];
 
     json_array_foreach(table->rows, r, row)
     {
         json_array_foreach(row, c, cell)
         {
-            int n = (int)strlen(cell_text(cell, buf));
+            int n = text_width(cell_text(cell, buf));
             if (c < REM_CTL_COLUMNS && n > widths[c])
                 widths[c] = n;
         }
     }
+}
+
+/* `numbers`: a row whose cells tell which columns are numbers. */
+static void print_row(const json_t *row, const json_t *numbers, const int widths[REM_CTL_COLUMNS],
+                      FILE *out)
+{
+    size_t last = json_array_size(row) - 1;
+    char buf[CELL];
+
+    for (size_t c = 0; c <= last; c++) {
+        const char *text = cell_text(json_array_get(row, c), buf);
+        int blanks = c < REM_CTL_COLUMNS ? widths[c] - text_width(text) : 0;
+        bool number = json_is_number(json_array_get(numbers, c));
+        if (number)
+            (void)fprintf(out, "%*s", blanks, "");
+        print_text(text, out);
+        if (!number && c != last) /* no blanks at the end of a line */
+            (void)fprintf(out, "%*s", blanks, "");
+        (void)fputs(c == last ? "\n" : "  ", out);
+    }
+}
+
+void rem_ctl_table_finish(struct rem_ctl_table *table, FILE *out)
+{
+    int widths[REM_CTL_COLUMNS] = {0};
+    size_t r;
+    json_t *row;
+
+    measure(table, widths);
     json_array_foreach(table->rows, r, row)
     {
-        size_t last = json_array_size(row) - 1;
-        const json_t *below = json_array_get(table->rows, r != 0 ? r : 1);
-        json_array_foreach(row, c, cell)
-        {
-            const char *text = cell_text(cell, buf);
-            int width = c < REM_CTL_COLUMNS ? widths[c] : 0;
-            bool number = json_is_integer(json_array_get(below, c));
-            if (c == last && !number)
-                width = 0; /* no blanks at the end of a line */
-            (void)fprintf(out, "%*s%s", number ? width : -width, text, c == last ? "\n" : "  ");
-        }
+        print_row(row, json_array_get(table->rows, r != 0 ? r : 1), widths, out);
     }
+    json_decref(table->rows);
+    table->rows = NULL;
 }

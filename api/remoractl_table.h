@@ -11,18 +11,19 @@
 
 enum { REM_CTL_COLUMNS = 12 };
 
-/* The first row is the headings.  Cells are texts, integers or booleans (yes, -). */
+/* The first row is the headings.  Cells are texts, numbers (reals with one decimal), booleans (yes,
+ * -) or null (-). */
 struct rem_ctl_table {
     json_t *rows; /* array of arrays */
 };
 
-void rem_ctl_table_init(struct rem_ctl_table *table);
-void rem_ctl_table_fini(struct rem_ctl_table *table);
+/* Takes `headings`, an array of texts (json_pack). */
+void rem_ctl_table_init(struct rem_ctl_table *table, json_t *headings);
 
-/* Takes `row`, an array (json_pack). */
+/* Takes `row`, an array. */
 void rem_ctl_table_add(struct rem_ctl_table *table, json_t *row);
 
-/* Numbers stand right, the rest left. */
-void rem_ctl_table_print(const struct rem_ctl_table *table, FILE *out);
+/* Prints the table, numbers right, the rest left, and frees it. */
+void rem_ctl_table_finish(struct rem_ctl_table *table, FILE *out);
 
 #endif

@@ -14,16 +14,14 @@ static void print_zones(const json_t *zones)
 {
     struct rem_ctl_table table;
 
-    rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table, json_pack("[s,s,s,s]", "ZONE", "TYPE", "USED", "SIZE"));
+    rem_ctl_table_init(&table, json_pack("[s,s,s,s]", "ZONE", "TYPE", "USED", "SIZE"));
     for (size_t i = 0; i < json_array_size(zones); i++) {
         const json_t *zone = json_array_get(zones, i);
         rem_ctl_table_add(
             &table, json_pack("[s,s,I,I]", rem_ctl_text(zone, "name"), rem_ctl_text(zone, "type"),
                               rem_ctl_number(zone, "used"), rem_ctl_number(zone, "size")));
     }
-    rem_ctl_table_print(&table, stdout);
-    rem_ctl_table_fini(&table);
+    rem_ctl_table_finish(&table, stdout);
 }
 
 /* "key  value", and how long it lives yet. */
@@ -33,8 +31,7 @@ static void print_entries(json_t *entries)
     const char *key;
     json_t *value;
 
-    rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table, json_pack("[s,s,s]", "KEY", "SECONDS LEFT", "VALUE"));
+    rem_ctl_table_init(&table, json_pack("[s,s,s]", "KEY", "SECONDS LEFT", "VALUE"));
     json_object_foreach(entries, key, value)
     {
         const char *text =
@@ -45,8 +42,7 @@ static void print_entries(json_t *entries)
                            (double)rem_ctl_number(value, "expire") / 1000);
         rem_ctl_table_add(&table, json_pack("[s,s,s]", key, left, text != NULL ? text : ""));
     }
-    rem_ctl_table_print(&table, stdout);
-    rem_ctl_table_fini(&table);
+    rem_ctl_table_finish(&table, stdout);
 }
 
 int rem_ctl_keyvals(const struct rem_ctl_args *args)
@@ -55,12 +51,8 @@ int rem_ctl_keyvals(const struct rem_ctl_args *args)
     char *path =
         rem_ctl_path(args, one ? "/v1/http/keyvals/%s" : "/v1/http/keyvals", args->words[0]);
     json_t *answer;
-    int rc;
+    int rc = rem_ctl_ask_path(args, "GET", path, &answer);
 
-    if (path == NULL)
-        return rem_ctl_no_memory();
-    rc = rem_ctl_ask_shown(args, "GET", path, NULL, &answer);
-    free(path);
     if (answer != NULL && one)
         print_entries(json_object_get(answer, "entries"));
     else if (answer != NULL)
@@ -130,22 +122,16 @@ int rem_ctl_splits(const struct rem_ctl_args *args)
     char *path = rem_ctl_path(args, one ? "/v1/http/splits/%s" : "/v1/http/splits", args->words[0]);
     struct rem_ctl_table table;
     json_t *answer;
-    int rc;
+    int rc = rem_ctl_ask_path(args, "GET", path, &answer);
 
-    if (path == NULL)
-        return rem_ctl_no_memory();
-    rc = rem_ctl_ask_shown(args, "GET", path, NULL, &answer);
-    free(path);
     if (answer == NULL)
         return rc;
-    rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table, json_pack("[s,s,s]", "SPLIT", "VALUE", "SHARE"));
+    rem_ctl_table_init(&table, json_pack("[s,s,s]", "SPLIT", "VALUE", "SHARE"));
     if (one)
         add_parts(&table, answer);
     for (size_t i = 0; !one && i < json_array_size(json_object_get(answer, "splits")); i++)
         add_parts(&table, json_array_get(json_object_get(answer, "splits"), i));
-    rem_ctl_table_print(&table, stdout);
-    rem_ctl_table_fini(&table);
+    rem_ctl_table_finish(&table, stdout);
     json_decref(answer);
     return rc;
 }

@@ -93,12 +93,8 @@ int rem_ctl_delete(const struct rem_ctl_args *args)
 {
     char *path = rem_ctl_path(args, "/v1/http/upstreams/%s", args->words[0]);
     json_t *answer;
-    int rc;
+    int rc = rem_ctl_ask_path(args, "DELETE", path, &answer);
 
-    if (path == NULL)
-        return rem_ctl_no_memory();
-    rc = rem_ctl_ask_shown(args, "DELETE", path, NULL, &answer);
-    free(path);
     if (answer != NULL)
         rem_ctl_print_change(answer);
     json_decref(answer);

@@ -31,11 +31,14 @@ static json_int_t sum(const json_t *servers, const char *key)
     return n;
 }
 
-/* The element of an earlier list with the same identity; NULL: it is new. */
-static const json_t *find(const json_t *list, const char *key, const json_t *like)
+/* The element of an earlier list with the same identity, most likely at the same place; NULL: it is
+ * new. */
+static const json_t *find(const json_t *list, const char *key, const json_t *like, size_t place)
 {
     const json_t *wanted = json_object_get(like, key);
 
+    if (json_equal(json_object_get(json_array_get(list, place), key), (json_t *)(uintptr_t)wanted))
+        return json_array_get(list, place);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *one = json_array_get(list, i);
         if (json_equal((json_t *)(uintptr_t)json_object_get(one, key), (json_t *)(uintptr_t)wanted))
@@ -44,16 +47,14 @@ static const json_t *find(const json_t *list, const char *key, const json_t *lik
     return NULL;
 }
 
-/* Requests a second, as text with one decimal. */
+/* Requests a second. */
 static json_t *rate(const json_t *now, const json_t *before, double seconds)
 {
-    char text[32];
     json_int_t more = rem_ctl_number(now, "requests") - rem_ctl_number(before, "requests");
 
     if (before == NULL || seconds <= 0 || more < 0)
-        return json_string("-");
-    (void)snprintf(text, sizeof(text), "%.1f", (double)more / seconds);
-    return json_string(text);
+        return json_null();
+    return json_real((double)more / seconds);
 }
 
 void rem_ctl_view_upstreams(const json_t *upstreams, const json_t *before, double seconds,
@@ -61,9 +62,8 @@ void rem_ctl_view_upstreams(const json_t *upstreams, const json_t *before, doubl
 {
     struct rem_ctl_table table;
 
-    rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table, json_pack("[s,s,s,s,s,s,s,s,s]", "UPSTREAM", "ZONE", "SERVERS", "UP",
-                                        "UNWELL", "DRAINING", "DOWN", "ACTIVE", "REQUESTS"));
+    rem_ctl_table_init(&table, json_pack("[s,s,s,s,s,s,s,s,s]", "UPSTREAM", "ZONE", "SERVERS", "UP",
+                                         "UNWELL", "DRAINING", "DOWN", "ACTIVE", "REQUESTS"));
     if (before != NULL)
         (void)json_array_append_new(json_array_get(table.rows, 0), json_string("PER SECOND"));
     for (size_t i = 0; i < json_array_size(upstreams); i++) {
@@ -76,20 +76,18 @@ void rem_ctl_view_upstreams(const json_t *upstreams, const json_t *before, doubl
                                 sum(servers, "active"), rem_ctl_number(upstream, "requests"));
         if (before != NULL)
             (void)json_array_append_new(row,
-                                        rate(upstream, find(before, "name", upstream), seconds));
+                                        rate(upstream, find(before, "name", upstream, i), seconds));
         rem_ctl_table_add(&table, row);
     }
-    rem_ctl_table_print(&table, out);
-    rem_ctl_table_fini(&table);
+    rem_ctl_table_finish(&table, out);
 }
 
 void rem_ctl_view_servers(const json_t *servers, const json_t *before, double seconds, FILE *out)
 {
     struct rem_ctl_table table;
 
-    rem_ctl_table_init(&table);
-    rem_ctl_table_add(&table, json_pack("[s,s,s,s,s,s,s,s,s]", "ID", "SERVER", "STATE", "WEIGHT",
-                                        "BACKUP", "ACTIVE", "REQUESTS", "5XX", "FAILS"));
+    rem_ctl_table_init(&table, json_pack("[s,s,s,s,s,s,s,s,s]", "ID", "SERVER", "STATE", "WEIGHT",
+                                         "BACKUP", "ACTIVE", "REQUESTS", "5XX", "FAILS"));
     if (before != NULL)
         (void)json_array_append_new(json_array_get(table.rows, 0), json_string("PER SECOND"));
     for (size_t i = 0; i < json_array_size(servers); i++) {
@@ -101,9 +99,8 @@ void rem_ctl_view_servers(const json_t *servers, const json_t *before, double se
             rem_ctl_number(s, "requests"), rem_ctl_number(json_object_get(s, "responses"), "5xx"),
             rem_ctl_number(s, "fails"));
         if (before != NULL)
-            (void)json_array_append_new(row, rate(s, find(before, "id", s), seconds));
+            (void)json_array_append_new(row, rate(s, find(before, "id", s, i), seconds));
         rem_ctl_table_add(&table, row);
     }
-    rem_ctl_table_print(&table, out);
-    rem_ctl_table_fini(&table);
+    rem_ctl_table_finish(&table, out);
 }

@@ -102,6 +102,21 @@ def test_tables_in_documents(start):
     assert "/b" not in ok(ctl(r, "keyvals", "routes"))
 
 
+def test_refusals_name_what_they_are_about(remora, tmp_path):
+    """Not the operations that a command, or a document, was sent as."""
+    refused(remora.ctl("set", "app", "99", "weight=1"), 'remoractl: server not found in upstream "app" (404')
+    refused(remora.ctl("add", "app", "bad"), 'remoractl: upstream "app": no resolver')
+    document = {"upstreams": {"empty": {"servers": ["127.0.0.1:1"]}, "app": {"method": "foo"}}}
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps(document))
+    refused(remora.ctl("apply", "-f", str(file)), 'remoractl: upstream "app": unknown method "foo"')
+    document["upstreams"]["app"] = [{"server": "127.0.0.1:8001", "weight": 4}, "127.0.0.1:8009"]
+    file.write_text(json.dumps(document))
+    ok(remora.ctl("apply", "-f", str(file)))
+    assert [(s["server"], s["weight"]) for s in remora.servers("app")] == [("127.0.0.1:8001", 4), ("127.0.0.1:8009", 1)]
+    assert [s["server"] for s in remora.servers("empty")] == ["127.0.0.1:1"]
+
+
 # ---- history ----
 
 def test_history_and_rollback(remora):
@@ -109,9 +124,12 @@ def test_history_and_rollback(remora):
     ok(remora.ctl("set", "app", "127.0.0.1:8001", "weight=9"))
     ok(remora.ctl("remove", "app", "127.0.0.1:8002"))
     lines = ok(remora.ctl("history", "--limit", "2")).splitlines()
-    assert lines[0].split() == ["REVISION", "AT", "WHO", "WHAT"]
+    assert lines[0].split() == ["REVISION", "AT", "WHO", "WHAT", "CHANGED"]
     assert [line.split()[0] for line in lines[1:]] == [str(before + 2), str(before + 1)]
-    assert all(re.search(r"uid:\d+\S* .*POST /v1/transactions$", line) for line in lines[1:])
+    for line, change in zip(lines[1:], ("app -1", "app ~1")):
+        assert re.search(rf"uid:\d+.*  POST /v1/transactions  {change}$", line), line
+    first = ok(remora.ctl("history")).splitlines()[-1]
+    assert "app added +2" in first and len(first[first.index("generation"):]) < 120
     one = ok(remora.ctl("history", str(before + 1)))
     assert one.startswith(f"revision {before + 1} at 20") and "weight: 1 -> 9" in one
     assert "+ server 127.0.0.1:8002" in ok(remora.ctl("rollback", str(before), "--dry-run"))
@@ -161,5 +179,5 @@ def test_ready_and_drain(start):
     refused(ctl(r, "drain", "app", "127.0.0.1:1", "--timeout", "3s"), "usage", 2)
     refused(ctl(r, "drain", "--instance", "--timeout", "soon"), "400")
     assert ok(ctl(r, "drain", "--instance", "--timeout", "10s", "--delay", "300ms")).startswith("draining: ")
-    refused(ctl(r, "ready"), "503")
+    refused(ctl(r, "ready"), "not ready: not_draining")
     r.process.wait(20)

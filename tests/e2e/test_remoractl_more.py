@@ -102,6 +102,12 @@ def test_keyvals_and_splits(start):
     assert list(json.loads(ok(ctl(r, "keyvals", "routes", "--json")))["entries"]) == ["/c"]
     refused(ctl(r, "keyval-set", "routes", "/a"), "KEY=VALUE is meant", 2)
     refused(ctl(r, "keyvals", "nope"), "404")
+    # columns are characters wide, and nothing that a terminal would obey gets through
+    ok(ctl(r, "keyval-set", "routes", "/\u00e9=two", "/\n\x1b[2J=one"))
+    lines = ok(ctl(r, "keyvals", "routes")).splitlines()
+    assert "\x1b" not in "".join(lines) and any(line.startswith(r"/\x0a\x1b[2J ") for line in lines), lines
+    assert len({line.index(value) for line in lines for value in ("two", "one", "VALUE") if value in line}) == 1, lines
+    ok(ctl(r, "keyval-delete", "routes", "/\u00e9", "/\n\x1b[2J"))
 
     [name] = [s["name"] for s in json.loads(ok(ctl(r, "splits", "--json")))["splits"]]
     assert [line.split() for line in ok(ctl(r, "splits", name)).splitlines()] == [
