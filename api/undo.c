@@ -9,7 +9,8 @@
 
 /* An upstream on its way back. */
 struct rem_undo_upstream {
-    struct rem_undo_upstream *next;
+    struct rem_undo_upstream *next;    /* of all */
+    struct rem_undo_upstream *chained; /* of those whose names have much the same hash */
     struct rem_str name;
     struct rem_upstream_spec spec; /* .servers: in the arena */
     bool existed, exists;          /* now, and then */
@@ -46,10 +47,11 @@ static int get(struct rem_undo *undo, struct rem_str name, struct rem_undo_upstr
 {
     struct rem_api_call *call = undo->call;
     const struct rem_upstream_spec *now;
-    struct rem_undo_upstream *u;
+    struct rem_undo_upstream *u, **chain;
     int rc;
 
-    for (u = undo->first; u != NULL; u = u->next) {
+    chain = &undo->by_name[rem_hash(name.p, name.n) % REM_UNDO_CHAINS];
+    for (u = *chain; u != NULL; u = u->chained) {
         if (rem_str_eq(u->name, name)) {
             *out = u;
             return 0;
@@ -70,6 +72,8 @@ static int get(struct rem_undo *undo, struct rem_str name, struct rem_undo_upstr
         return rem_call_fault(call, rc, NULL);
     u->next = undo->first;
     undo->first = u;
+    u->chained = *chain;
+    *chain = u;
     *out = u;
     return 0;
 }

@@ -12,9 +12,12 @@
 
 struct rem_undo_upstream;
 
+enum { REM_UNDO_CHAINS = 1024 };
+
 struct rem_undo {
     struct rem_api_call *call;
     struct rem_undo_upstream *first; /* in the call's arena, as all else */
+    struct rem_undo_upstream *by_name[REM_UNDO_CHAINS];
     json_t *refused; /* what cannot be restored: [{"upstream" | "table", "reason"}] */
 };
 

@@ -35,6 +35,7 @@ void rem_change_free(struct rem_change **change)
     freed->writer->change = NULL;
     rem_arena_reset(&freed->arena);
     free(freed->items);
+    free(freed->by_name);
     for (size_t i = 0; i < freed->table_count; i++)
         free(freed->tables[i].owned);
     free(freed->tables);
@@ -43,13 +44,49 @@ void rem_change_free(struct rem_change **change)
     *change = NULL;
 }
 
+/* The place of an item, or the empty one where it would be.  There is room. */
+static uint32_t *place_of(const struct rem_change *change, struct rem_str name, uint64_t hash)
+{
+    size_t mask = 2 * change->room - 1, at = hash & mask;
+
+    for (; change->by_name[at] != 0; at = (at + 1) & mask) {
+        const struct rem_change_item *item = &change->items[change->by_name[at] - 1];
+        if (item->name_hash == hash && rem_str_eq(item->spec.name, name))
+            break;
+    }
+    return &change->by_name[at];
+}
+
 static struct rem_change_item *known_item(const struct rem_change *change, struct rem_str name,
                                           uint64_t hash)
 {
+    uint32_t number = change->room != 0 ? *place_of(change, name, hash) : 0;
+
+    return number != 0 ? &change->items[number - 1] : NULL;
+}
+
+/* Room for one more. */
+static int make_room(struct rem_change *change)
+{
+    size_t room = change->room != 0 ? change->room * 2 : 8; /* a power of two */
+    struct rem_change_item *grown;
+    uint32_t *by_name;
+
+    if (change->count < change->room)
+        return REM_OK;
+    by_name = calloc(2 * room, sizeof(*by_name));
+    grown = by_name != NULL ? realloc(change->items, room * sizeof(*grown)) : NULL;
+    if (grown == NULL) {
+        free(by_name);
+        return REM_ENOMEM;
+    }
+    free(change->by_name);
+    change->items = grown;
+    change->by_name = by_name;
+    change->room = room;
     for (size_t i = 0; i < change->count; i++)
-        if (change->items[i].name_hash == hash && rem_str_eq(change->items[i].spec.name, name))
-            return &change->items[i];
-    return NULL;
+        *place_of(change, grown[i].spec.name, grown[i].name_hash) = (uint32_t)i + 1;
+    return REM_OK;
 }
 
 bool rem_change_names(const struct rem_change *change, struct rem_str name)
@@ -90,17 +127,12 @@ int rem_change_item(struct rem_change *change, struct rem_str name, struct rem_c
     *out = known_item(change, name, item.name_hash);
     if (*out != NULL)
         return REM_OK;
-    if (change->count == change->room) {
-        size_t room = change->room != 0 ? change->room * 2 : 8;
-        struct rem_change_item *grown = realloc(change->items, room * sizeof(*grown));
-        if (grown == NULL)
-            return REM_ENOMEM;
-        change->items = grown;
-        change->room = room;
-    }
-    rc = begin_item(change, name, &item);
+    rc = make_room(change);
+    if (rc == REM_OK)
+        rc = begin_item(change, name, &item);
     if (rc != REM_OK)
         return rc;
+    *place_of(change, item.spec.name, item.name_hash) = (uint32_t)change->count + 1;
     change->items[change->count] = item;
     *out = &change->items[change->count++];
     return REM_OK;

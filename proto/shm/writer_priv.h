@@ -278,6 +278,7 @@ struct rem_change {
     struct rem_arena arena;
     struct rem_change_item *items; /* owned */
     size_t count, room;
+    uint32_t *by_name; /* owned; 2 * room places, by hash: 1 + an item's number, 0: none */
     struct rem_change_table_item *tables; /* owned */
     size_t table_count, table_room;
     uint64_t config_generation;
