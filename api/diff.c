@@ -452,6 +452,17 @@ static void put_parts(const char *name, int rc, const struct rem_table *table, s
         put_object(out, name, rem_v1_split_parts(table->bytes));
 }
 
+/* Put again as it was: nothing that anybody would call a change. */
+static bool is_same_table(const struct rem_change *change, const struct rem_touched *touched)
+{
+    struct rem_table before, after;
+
+    return touched->existed && touched->exists &&
+           rem_change_table_before(change, touched->table_kind, touched->name, &before) == REM_OK &&
+           rem_change_table_after(change, touched->table_kind, touched->name, &after) == REM_OK &&
+           rem_str_eq(before.bytes, after.bytes);
+}
+
 static void put_table(const struct rem_change *change, const struct rem_touched *touched,
                       struct rem_sbuf *out)
 {
@@ -500,7 +511,8 @@ int rem_diff_write(const struct rem_writer *writer, struct rem_change *change, b
     rem_sbuf_addc(out, '}');
     start = 0;
     for (cursor = 0; rc == 0 && rem_change_next(change, &cursor, &touched);) {
-        if (touched.kind != REM_TOUCHED_TABLE || touched.table_kind == REM_TABLE_RESET)
+        if (touched.kind != REM_TOUCHED_TABLE || touched.table_kind == REM_TABLE_RESET ||
+            is_same_table(change, &touched))
             continue;
         rem_sbuf_adds(out, start++ == 0 ? ",\"tables\":[" : ",");
         put_table(change, &touched, out);

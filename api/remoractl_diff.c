@@ -112,6 +112,34 @@ bool rem_ctl_diff_any(const json_t *difference)
     return json_array_size(json_object_get(difference, "tables")) != 0;
 }
 
+/* "v1 90%, v2 10%" */
+static void print_parts(const json_t *parts)
+{
+    for (size_t i = 0; i < json_array_size(parts); i++) {
+        const json_t *part = json_array_get(parts, i);
+        (void)printf("%s%s %.4g%%", i != 0 ? ", " : "", rem_ctl_text(part, "value"),
+                     json_number_value(json_object_get(part, "percent")));
+    }
+    if (json_array_size(parts) == 0)
+        (void)fputs("none", stdout);
+}
+
+static void print_table(const json_t *table)
+{
+    const json_t *before = json_object_get(table, "before"),
+                 *after = json_object_get(table, "after");
+
+    (void)printf("%s %s: %s\n", rem_ctl_text(table, "kind"), rem_ctl_text(table, "name"),
+                 rem_ctl_text(table, "change"));
+    if (before == NULL && after == NULL)
+        return;
+    (void)fputs("  ~ shares: ", stdout);
+    print_parts(before);
+    (void)fputs(" -> ", stdout);
+    print_parts(after);
+    (void)fputc('\n', stdout);
+}
+
 bool rem_ctl_diff_print(const json_t *difference)
 {
     json_t *upstreams = json_object_get(difference, "upstreams"), *upstream;
@@ -129,11 +157,8 @@ bool rem_ctl_diff_print(const json_t *difference)
                       json_object_get(upstream, "after"));
         print_servers(json_object_get(upstream, "servers"));
     }
-    for (size_t i = 0; i < json_array_size(tables); i++) {
-        const json_t *table = json_array_get(tables, i);
-        (void)printf("%s %s: %s\n", rem_ctl_text(table, "kind"), rem_ctl_text(table, "name"),
-                     rem_ctl_text(table, "change"));
-    }
+    for (size_t i = 0; i < json_array_size(tables); i++)
+        print_table(json_array_get(tables, i));
     return rem_ctl_diff_any(difference);
 }
 

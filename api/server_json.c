@@ -137,7 +137,9 @@ static int read_server(struct reading *in, const char *key, const json_t *value)
     }
     if (parts.kind == REM_ADDR_NAME)
         return rem_fault_set(in->fault, REM_FAULT_NO_RESOLVER,
-                             "no resolver defined to resolve %.*s", REM_STR_ARG(parts.host));
+                             "%.*s is a name, not an address; names are taken from the "
+                             "configuration and from the NGINX Plus API",
+                             REM_STR_ARG(parts.host));
     if (rem_addr_parse(text, SERVER_DEFAULT_PORT, &spec->addr) != 0)
         return rem_fault_set(in->fault, REM_FAULT_BAD_ADDRESS, "invalid \"server\" argument");
     if (!parts.has_port && parts.kind != REM_ADDR_UNIX)

@@ -301,7 +301,7 @@ function diff_text(body) {
       if (Array.isArray(list) && list.length) said.push(`${word} ${names(list.map((s) => s.server || "#" + s.id))}`);
     parts.push(`${name}: ${said.join("; ") || "settings changed"}`);
   }
-  for (const kind of ["splits", "keyvals"]) if (body[kind]) parts.push(`${kind} ${names(Object.keys(body[kind]))}`);
+  for (const table of body.tables || []) parts.push(`${table.kind} ${table.name}: ${table.change}`);
   return parts.join(" | ");
 }
 

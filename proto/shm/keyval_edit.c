@@ -230,6 +230,20 @@ static int add(struct rem_keyval_edit *edit, const struct rem_keyval_id *id,
     return 0;
 }
 
+/* Is the entry in the base as it is, and untouched?  What is put again need not be written again,
+ * and a zone that is what it was has the bytes that it had. */
+static bool is_there(const struct rem_keyval_edit *edit, const struct rem_keyval_id *id,
+                     const struct rem_keyval_entry *entry)
+{
+    struct rem_keyval_entry now;
+    uint32_t item = find_slot(edit, id) == NULL ? find_base(edit, id) : REM_KEYVAL_NONE;
+
+    if (item == REM_KEYVAL_NONE)
+        return false;
+    rem_keyval_at(edit->base, item, &now);
+    return now.expires_ms == entry->expires_ms && rem_str_eq(now.value, entry->value);
+}
+
 int rem_keyval_edit_put(struct rem_keyval_edit *edit, const struct rem_keyval_entry *entry)
 {
     struct rem_keyval_slot *slot;
@@ -240,6 +254,8 @@ int rem_keyval_edit_put(struct rem_keyval_edit *edit, const struct rem_keyval_en
         return REM_EINVAL;
     if (entry->key.n > REM_KEYVAL_KEY_MAX || entry->value.n > REM_KEYVAL_VALUE_MAX)
         return REM_ETOOBIG;
+    if (is_there(edit, &id, entry))
+        return 0;
     rc = touch(edit, &id, &slot);
     if (rc == REM_ENOTFOUND)
         return add(edit, &id, entry, slot);

@@ -102,10 +102,26 @@ def test_tables_in_documents(start):
     assert "/b" not in ok(ctl(r, "keyvals", "routes"))
 
 
+def test_diff_of_what_is_there_is_empty(start):
+    """Or whoever applies a document as long as it differs never ends."""
+    r = start(TABLES % "")
+    ok(ctl(r, "keyval-set", "routes", "/a=b"))
+    [name] = [s["name"] for s in json.loads(ok(ctl(r, "splits", "--json")))["splits"]]
+    document = {"splits": {name: {"v1": 90, "v2": "*"}}, "keyvals": {"routes": {"/a": "b", "/none": None}},
+                "upstreams": {"app": ["127.0.0.1:1"]}}
+    assert ok(ctl(r, "diff", "-f", "-", input=json.dumps(document))) == ""
+    assert ok(ctl(r, "apply", "-f", "-", "--dry-run", input=json.dumps(document))) == "nothing would change\n"
+    document["splits"][name]["v1"] = 80
+    assert ok(ctl(r, "diff", "-f", "-", input=json.dumps(document)), 3) == (
+        f"split {name}: changed\n  ~ shares: v1 90%, v2 10% -> v1 80%, v2 20%\n")
+    document = {"keyvals": {"routes": {"/a": "c"}}}
+    assert ok(ctl(r, "diff", "-f", "-", input=json.dumps(document)), 3) == "keyval routes: changed\n"
+
+
 def test_refusals_name_what_they_are_about(remora, tmp_path):
     """Not the operations that a command, or a document, was sent as."""
     refused(remora.ctl("set", "app", "99", "weight=1"), 'remoractl: server not found in upstream "app" (404')
-    refused(remora.ctl("add", "app", "bad"), 'remoractl: upstream "app": no resolver')
+    refused(remora.ctl("add", "app", "bad"), 'remoractl: upstream "app": bad is a name')
     document = {"upstreams": {"empty": {"servers": ["127.0.0.1:1"]}, "app": {"method": "foo"}}}
     file = tmp_path / "x.json"
     file.write_text(json.dumps(document))

@@ -182,6 +182,34 @@ START_TEST(one_network_is_one_key)
 }
 END_TEST
 
+/* So that whoever compares bytes sees no change. */
+START_TEST(what_is_put_again_changes_nothing)
+{
+    const char *const *all[] = {strings, nets};
+
+    for (size_t i = 0; i < 2 * REM_COUNT(all); i++) {
+        enum rem_keyval_type type = i % 2 == 0 ? REM_KEYVAL_STRING : REM_KEYVAL_IP;
+        struct rem_str zone = zone_of(type, all[i % 2]), again;
+        struct rem_keyval_edit edit;
+        struct rem_keyval_entry entry;
+        ck_assert_int_eq(rem_keyval_edit_init(&edit, type, zone, 0), 0);
+        edit.max_size = REM_KEYVAL_SIZE_MIN;
+        for (size_t n = 0; n < rem_keyval_count(zone); n++) {
+            rem_keyval_at(zone, n, &entry);
+            ck_assert_int_eq(rem_keyval_edit_put(&edit, &entry), 0);
+        }
+        if (i >= REM_COUNT(all)) { /* but another time does */
+            entry.expires_ms++;
+            ck_assert_int_eq(rem_keyval_edit_put(&edit, &entry), 0);
+        }
+        again = build(&edit);
+        ck_assert_int_eq(rem_str_eq(zone, again), i < REM_COUNT(all));
+        release(zone);
+        release(again);
+    }
+}
+END_TEST
+
 START_TEST(bounds)
 {
     static char big[REM_KEYVAL_VALUE_MAX + 1];
@@ -340,6 +368,7 @@ int main(void)
     tcase_add_loop_test(tcase, looks_up, 0, REM_COUNT(look_cases));
     tcase_add_test(tcase, entries_die);
     tcase_add_test(tcase, one_network_is_one_key);
+    tcase_add_test(tcase, what_is_put_again_changes_nothing);
     tcase_add_test(tcase, bounds);
     tcase_add_loop_test(tcase, does_what_a_plain_array_does, 0, 2 * REM_KEYVAL_TYPES);
     tcase_add_test(tcase, what_is_full_is_laid_out_tightly);
