@@ -183,7 +183,7 @@ static bool fit_again(const struct rem_shm_set *set, const struct rem_shm_server
         return false;
     if (!(health & REM_HEALTH_EJECTED))
         return true;
-    if (now_ms < until) {
+    if (rem_ejection_holds(set, until, now_ms)) {
         *retry_ms = until;
         return false;
     }

@@ -214,6 +214,14 @@ rem_reader_upstream_slot(const struct rem_reader *reader, const struct rem_shm_s
     return (struct rem_shm_upstream_slot *)(void *)((char *)reader->header + set->upstream_slot);
 }
 
+/* Whether that ejection holds: an upstream without outlier detection has none, be it that it had
+ * some a moment ago. */
+static inline bool rem_ejection_holds(const struct rem_shm_set *set, uint64_t until_ms,
+                                      uint64_t now_ms)
+{
+    return now_ms < until_ms && set->set_flags & REM_SET_OUTLIER;
+}
+
 /* Puts a server of the upstream aside until `until_ms`, as an outlier; any process.  Who finds it
  * ejected after that time lets it in again (rem_server_available).
  * Returns: false if it is ejected already, or `most` of the upstream's servers are. */

@@ -63,14 +63,14 @@ static struct rem_str state_of(const struct rem_shm_set *set, const struct rem_s
         return REM_STR("checking");
     if (health == REM_HEALTH_DOWN)
         return REM_STR("unhealthy");
-    if (bits & REM_HEALTH_EJECTED && now_ms < LOAD(slot->ejected_until_ms))
+    if (bits & REM_HEALTH_EJECTED && rem_ejection_holds(set, LOAD(slot->ejected_until_ms), now_ms))
         return REM_STR("ejected");
     return rem_server_available(set, server, slot, now_ms, &retry_ms) ? REM_STR("up")
                                                                       : REM_STR("unavail");
 }
 
-static void health_status(struct rem_shm_server_slot *slot, uint64_t now_ms,
-                          struct rem_server_status *out)
+static void health_status(const struct rem_shm_set *set, struct rem_shm_server_slot *slot,
+                          uint64_t now_ms, struct rem_server_status *out)
 {
     uint32_t health = LOAD(slot->health);
 
@@ -81,7 +81,8 @@ static void health_status(struct rem_shm_server_slot *slot, uint64_t now_ms,
     out->last_passed = LOAD(slot->last_passed);
     out->checked_wall_ms = LOAD(slot->checked_wall_ms);
     out->ejected_until_ms = LOAD(slot->ejected_until_ms);
-    out->ejected = health & REM_HEALTH_EJECTED && now_ms < out->ejected_until_ms;
+    out->ejected =
+        health & REM_HEALTH_EJECTED && rem_ejection_holds(set, out->ejected_until_ms, now_ms);
     out->ejections = LOAD(slot->ejections);
 }
 
@@ -142,7 +143,7 @@ static int server_status(const struct rem_writer *writer, const struct rem_shm_s
         .downtime_ms = LOAD(slot->downtime_ms),
     };
     rem_writer_server_spec(set, server, &out->spec);
-    health_status(slot, now_ms, out);
+    health_status(set, slot, now_ms, out);
     rem_writer_slot_totals(writer, slot, &out->totals);
     add_server_lines(writer, slot, out);
     if (out->down_from_ms != 0 && now_ms > out->down_from_ms)

@@ -33,7 +33,7 @@ def proxy_of(servers, detection, workers=1, location=""):
     lines = "".join(f"server {s.addr} max_fails=0;" for s in servers)
     return Proxy(f"""upstream app {{ zone app 64k; {lines} outlier_detection {detection}; }}
         server {{ listen 127.0.0.1:{{port}}; location / {{ proxy_pass http://app; {location} }} }}""",
-                 main="admin {{ listen unix:{dir}/admin.sock; }}".format(dir="{dir}"), workers=workers)
+                 main="admin { listen unix:{dir}/admin.sock; write on; }", workers=workers)
 
 
 def states(proxy):
@@ -231,3 +231,20 @@ def test_a_late_failure_of_an_upstream_that_was_made_again(servers):
     client.close()
     proxy.stop()
     late.close()
+
+
+def test_switched_off(servers):
+    """Nobody waits for the end of an ejection that is not wanted any more."""
+    proxy = proxy_of(servers[:2], "consecutive_5xx=1 base_ejection_time=60s", workers=2)
+    servers[0].status = "500 X"
+    for _ in range(4):
+        ask(proxy)
+    assert states(proxy)[servers[0].addr] == "ejected"
+    servers[0].status = "200 OK"
+    api = admin(proxy)
+    api.request("PATCH", "/v1/http/upstreams/app", '{"outlier_detection": null}',
+                {"Content-Type": "application/merge-patch+json"})
+    assert api.getresponse().status == 200
+    assert states(proxy)[servers[0].addr] == "up"
+    assert {ask(proxy).body for _ in range(4)} == {b"s0", b"s1"}
+    proxy.stop()

@@ -10,10 +10,21 @@ static struct rem_reader reader;
 static struct rem_upstream_ref ref;
 static struct rem_arena arena;
 
+/* With outlier detection, or without. */
+static void publish(uint32_t first, uint32_t count, bool outlier)
+{
+    struct rem_upstream_spec spec = fix_upstream(&fix, "app", first, count);
+    struct rem_commit commit;
+
+    if (outlier)
+        spec.outlier = (struct rem_outlier_spec){.consecutive_5xx = 1, .interval_ms = 1000};
+    ck_assert_int_eq(fix_try_put(&fix, &spec, &commit), REM_OK);
+}
+
 static void setup(void)
 {
     fix_init(&fix, 2);
-    fix_put(&fix, "app", 1, 3);
+    publish(1, 3, true);
     fix_worker(&fix, &reader);
     rem_upstream_ref_init(&ref, REM_STR("app"));
     rem_arena_init(&arena, NULL);
@@ -166,7 +177,7 @@ START_TEST(a_removed_server_is_not_counted)
     struct rem_commit commit;
 
     ck_assert(rem_server_eject(upstream, gone, 99, 5000));
-    fix_put(&fix, "app", 2, 2); /* 2 and 3 stay */
+    publish(2, 2, true); /* 2 and 3 stay */
     ck_assert_int_eq(atomic_load(&upstream->ejected), 0);
     ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
     ck_assert_int_eq(rem_change_server_remove(change, REM_STR("app"), 1), REM_OK);
@@ -178,6 +189,29 @@ START_TEST(a_removed_server_is_not_counted)
     fix_settle(&fix);
     set_now(&upstream);
     ck_assert_int_eq(atomic_load(&upstream->ejected), 0);
+}
+END_TEST
+
+/* Nobody waits for the end of what is not wanted any more. */
+START_TEST(none_holds_without_outlier_detection)
+{
+    struct rem_shm_upstream_slot *upstream;
+    const struct rem_shm_set *set = set_now(&upstream);
+    struct rem_shm_server_slot *slot = rem_reader_slot(&reader, rem_set_server(set, 1));
+    struct rem_server_status *server;
+    struct rem_upstream_status status;
+    uint64_t retry_ms;
+
+    ck_assert(rem_server_eject(upstream, slot, 99, 5000));
+    rem_reader_quiesce(&reader);
+    publish(1, 3, false);
+    status = fix_status(&fix, "app", &arena); /* at 1000 */
+    server = &status.servers[1];
+    ck_assert(rem_str_is(server->state, "up") && !server->ejected);
+    ck_assert(available(1, 1000, &retry_ms));
+    set_now(&upstream);
+    ck_assert_int_eq(atomic_load(&upstream->ejected), 0);
+    ck_assert_uint_eq(atomic_load(&slot->health), REM_HEALTH_UNKNOWN);
 }
 END_TEST
 
@@ -239,6 +273,7 @@ int main(void)
     tcase_add_test(tcase, of_several_at_once_no_more_than_may);
     tcase_add_test(tcase, health_goes_before);
     tcase_add_test(tcase, a_removed_server_is_not_counted);
+    tcase_add_test(tcase, none_holds_without_outlier_detection);
     tcase_add_test(tcase, a_count_that_a_death_left_wrong_is_mended);
     tcase_add_test(tcase, new_servers_wait_for_their_first_check_where_that_is_mandatory);
     suite_add_tcase(suite, tcase);
