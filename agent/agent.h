@@ -70,6 +70,7 @@ struct rem_agent {
     struct event *signals[3];
     bool reloaded;         /* the registry was last reconciled with another configuration */
     bool turn_ends;        /* what has been staged is being published and answered */
+    bool held;             /* a change waits for the turn's end: later ones wait behind it */
     struct event *deflate; /* gives memory back when no more large requests come */
     bool swollen;          /* a large request or answer has passed through */
     bool quitting;

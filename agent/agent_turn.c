@@ -52,7 +52,7 @@ static void audit(struct rem_agent *agent, struct rem_admin_call *call, int stat
  * later would be in effect before it. */
 static bool must_wait(const struct rem_agent *agent, const struct rem_admin_call *call)
 {
-    return !rem_list_empty(&agent->deferred) && call->request.method != REM_METHOD_GET &&
+    return agent->held && call->request.method != REM_METHOD_GET &&
            call->request.method != REM_METHOD_HEAD;
 }
 
@@ -76,6 +76,7 @@ static void handle(struct rem_agent *agent, struct rem_admin_call *call)
         rem_list_append(&agent->staged, &call->node);
         break;
     case REM_API_FLUSH:
+        agent->held = true;
         rem_list_append(&agent->deferred, &call->node);
         break;
     }
@@ -412,6 +413,7 @@ void rem_agent_turn_end(struct rem_agent *agent)
     rem_checks_sync(&agent->checks);
     rem_outliers_sync(&agent->outliers);
     take(&agent->deferred, &calls);
+    agent->held = false;
     REM_LIST_EACH(node, &calls)
     {
         rem_list_remove(node);
