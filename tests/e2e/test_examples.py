@@ -1,39 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configurations of deploy/examples: as they are, `remora -t` takes them; moved into a directory of the test's own,
 with free ports, they do what they say."""
+import json
 import os
 import re
 import shutil
+import signal
 import tempfile
 
 import pytest
+import yaml
 from conftest import ROOT, free_port, ok, run_remora, wait_for
 
 EXAMPLES = ROOT + "/deploy/examples"
-NAMES = ("reverse-proxy.conf", "sidecar.conf", "canary.conf", "distribution/nginx.conf")
+NAMES = ("reverse-proxy.conf", "sidecar.conf", "canary.conf", "admin.conf", "health.conf", "plus-api.conf",
+         "kubernetes.yaml", "distribution/nginx.conf")
+
+
+def text_of(name):
+    """An example's configuration; of a document for Kubernetes, the one in its ConfigMap."""
+    with open(f"{EXAMPLES}/{name}") as f:
+        text = f.read()
+    return next(yaml.safe_load_all(text))["data"]["remora.conf"] if name.endswith(".yaml") else text
+
+
+def tokens(directory):
+    """The files that `token` names, as `admin.conf` tells to make them."""
+    os.makedirs(f"{directory}/etc/remora/tokens", exist_ok=True)
+    for name in ("deploy", "grafana"):
+        path = f"{directory}/etc/remora/tokens/{name}"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            f.write(f"the-token-of-{name}\n")
+        if os.geteuid() == 0:
+            shutil.chown(path, "nobody")
 
 
 def moved(directory, name, ports):
     """The example with its directories below `directory` and its ports replaced: files come along, too."""
-    for path in ("run/remora", "var/log/remora", "var/log/nginx", "var/lib/remora", "etc", "var/www"):
+    for path in ("run/remora", "tmp", "var/log/remora", "var/log/nginx", "var/lib/remora", "etc", "var/www"):
         os.makedirs(f"{directory}/{path}", exist_ok=True)
     shutil.copytree(EXAMPLES + "/distribution", directory + "/etc/nginx", dirs_exist_ok=True)
     shutil.copy(ROOT + "/deploy/mime.types", directory + "/etc/nginx/mime.types")
     os.chmod(directory, 0o755)
-    os.chmod(directory + "/var/lib/remora", 0o777)
+    for path in ("var/lib/remora", "tmp"):
+        os.chmod(f"{directory}/{path}", 0o777)
     for base, _, files in os.walk(directory + "/etc"):
         for file in files:
             with open(f"{base}/{file}") as f:
                 text = f.read()
             with open(f"{base}/{file}", "w") as f:
                 f.write(change(text, directory, ports))
-    with open(f"{EXAMPLES}/{name}") as f:
-        return change(f.read(), directory, ports)
+    tokens(directory)
+    return change(text_of(name), directory, ports)
 
 
 def change(text, directory, ports):
-    text = re.sub(r"(?<![\w.])/(run|var|etc)/", rf"{directory}/\1/", text)
+    text = re.sub(r"(?<![\w.])/(run|var|etc|tmp)/", rf"{directory}/\1/", text)
     text = text.replace("user www-data;", "user nobody;")
+    text = re.sub(r"\b(0\.0\.0\.0|10\.0\.0\.5):", "127.0.0.1:", text)
     text = re.sub(r"(?<=[:\s])(\d+)(?=[ ;])", lambda m: str(ports.get(int(m[1]), m[1])), text)
     return re.sub(r"listen (\d+)(?=[ ;])", r"listen 127.0.0.1:\1", text)
 
@@ -54,6 +78,7 @@ def test_syntax(place, name):
     assert result.returncode == 0, result.stderr
     warned = set(re.findall(r'\[warn\] the "(\w+)" directive has no effect', result.stderr))
     assert warned == ({"types_hash_max_size"} if "nginx" in name else set()), result.stderr
+    assert result.stderr.count("[warn]") == len(warned), result.stderr
 
 
 def instance(remora, place, name, ports):
@@ -132,6 +157,87 @@ def test_canary(remora, backend, place):
                      b'{"user-%d": "canary"}' % user).status == 201
     assert r.request(web, "GET", "/", {"X-User": "user-%d" % user}).body == b"canary"
     assert b"user-%d" % user in open(place + "/var/lib/remora/pins.json", "rb").read()
+
+
+def json_of(response, status=200):
+    assert response.status == status, response
+    return json.loads(response.body)
+
+
+def test_admin(remora, backend, place):
+    app, other = backend(ok(b"app")), backend(ok(b"other"))
+    ports = {port: free_port() for port in (8080, 9901, 9145)}
+    ports |= {8081: int(app.addr.split(":")[1]), 8082: int(other.addr.split(":")[1])}
+    r = instance(remora, place, "admin.conf", ports)
+    api, metrics = ("127.0.0.1", ports[9901]), ("127.0.0.1", ports[9145])
+    json_type = {"Content-Type": "application/json"}
+
+    def with_token(name):
+        return json_type | {"Authorization": f"Bearer the-token-of-{name}"}
+
+    body = b'[{"server":"%s"}]' % other.addr.encode()
+    path = "/v1/http/upstreams/app/servers"
+    assert r.request(api, "PUT", path, json_type, body).status == 401
+    assert r.request(api, "PUT", path, with_token("grafana"), body).status == 403
+    assert r.request(api, "PUT", path, with_token("deploy"), body).status == 200
+    assert r.request(api, "POST", "/v1/drain", with_token("deploy")).status == 403
+    assert r.request(metrics, "PUT", path, with_token("deploy"), body).status == 403
+    assert b'remora_http_requests_total{zone="app",code="2xx"} ' in r.request(metrics, "GET", "/metrics").body
+    assert {r.request(("127.0.0.1", ports[8080]), "GET", "/").body for _ in range(4)} == {b"other"}
+    assert '"who":"token:deploy"' in open(place + "/var/log/remora/audit.log").read()
+    assert other.addr in open(place + "/var/lib/remora/state/state.json").read()
+
+
+def test_health(remora, backend, place):
+    well = ok(b'{"status": "ok"}', ["Content-Type: application/json"])
+    servers = [backend(well), backend(ok(b"what?")), backend(well)]
+    ports = {8080: free_port()} | {8081 + i: int(s.addr.split(":")[1]) for i, s in enumerate(servers)}
+    r = instance(remora, place, "health.conf", ports)
+    with r.client(f"{place}/run/remora/admin.sock") as c:
+        def states():
+            found = json_of(c.request("GET", "/v1/http/upstreams/app"))
+            return [s["state"] for s in found["servers"]]
+        wait_for(lambda: states() == ["up", "unhealthy", "up"], "the checks")
+        assert c.request("GET", "/startupz").status == 200
+    assert r.request(("127.0.0.1", ports[8080]), "GET", "/").status == 200
+
+
+def test_plus_api(remora, backend, place):
+    one, two = backend(ok(b"one")), backend(ok(b"two"))
+    ports = {8080: free_port(), 8090: free_port()}
+    r = instance(remora, place, "plus-api.conf", ports)
+    api, web = ("127.0.0.1", ports[8090]), ("127.0.0.1", ports[8080])
+    path = "/api/9/http/upstreams/app/servers"
+    for server in (one, two):
+        json_of(r.request(api, "POST", path, {}, b'{"server": "%s", "weight": 2}' % server.addr.encode()), 201)
+    wait_for(lambda: {r.request(web, "GET", "/").body for _ in range(8)} == {b"one", b"two"}, "both servers")
+    assert json_of(r.request(api, "PATCH", path + "/0", {}, b'{"drain": true}'))["drain"] is True
+    assert {r.request(web, "GET", "/").body for _ in range(8)} == {b"two"}
+    assert two.addr in open(place + "/var/lib/remora/app.conf").read()
+    json_of(r.request(api, "GET", "/api/v1/openapi.json"))
+    assert r.request(api, "POST", "/api/9/http/keyvals/banned", {}, b'{"127.0.0.0/8": "1"}').status == 201
+    assert r.request(web, "GET", "/").status == 403
+
+
+def test_kubernetes(remora, backend, place):
+    """Its probes answer on the port that they ask, and the end comes within the grace period."""
+    shop = backend(ok(b"shop"))
+    documents = list(yaml.safe_load_all(open(EXAMPLES + "/kubernetes.yaml")))
+    pod = documents[1]["spec"]["template"]["spec"]
+    sidecar = pod["initContainers"][0]
+    named = {p["name"]: p["containerPort"] for p in sidecar["ports"]}
+    ports = {port: free_port() for port in named.values()} | {3000: int(shop.addr.split(":")[1])}
+    r = instance(remora, place, "kubernetes.yaml", ports)
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        get = sidecar[probe]["httpGet"]
+        assert r.request(("127.0.0.1", ports[named[get["port"]]]), "GET", get["path"]).status == 200
+    assert r.request(("127.0.0.1", ports[named["http"]]), "GET", "/").body == b"shop"
+    mounts = {m["name"] for m in sidecar["volumeMounts"]}
+    assert mounts <= {v["name"] for v in pod["volumes"]} | {c["metadata"]["name"] for c in documents[1]["spec"]["volumeClaimTemplates"]}
+    limit = int(re.search(r"drain_timeout (\d+)s", text_of("kubernetes.yaml"))[1])
+    assert limit < pod["terminationGracePeriodSeconds"]
+    r.signal(signal.SIGTERM)
+    assert r.process.wait(limit) == 0
 
 
 def test_distribution(remora, backend, place):
