@@ -59,7 +59,8 @@ done
 balance="for i in 1 2 3 4; do curl -s http://127.0.0.1:$port/; done"
 drain="build/remoractl -s unix:$dir/admin.sock drain backend unix:$dir/two.sock"
 swap="curl -s -X PUT -H 'Content-Type: application/json' -d '[{\"server\":\"unix:$dir/three.sock\"}]' http://127.0.0.1:$admin/v1/http/upstreams/backend/servers"
-metrics="curl -s http://127.0.0.1:$admin/metrics | grep remora_upstream"
+look="build/remoractl -s unix:$dir/admin.sock history && build/remoractl -s unix:$dir/admin.sock list"
+metrics="curl -s http://127.0.0.1:$admin/metrics | grep ^remora_upstream_requests_total"
 
 cat <<EOF
 
@@ -76,6 +77,7 @@ http://127.0.0.1:$admin and unix:$dir/admin.sock.  In another terminal, from thi
      $swap
 
   4. look at what happened
+     $look
      $metrics
 
   5. see it all in a browser: http://127.0.0.1:$admin/
@@ -83,7 +85,7 @@ http://127.0.0.1:$admin and unix:$dir/admin.sock.  In another terminal, from thi
 Ctrl-C stops it.
 EOF
 if [ -n "$check" ]; then
-    for command in "$balance" "$drain" "$swap" "$balance" "$metrics"; do
+    for command in "$balance" "$drain" "$swap" "$balance" "$look" "$metrics"; do
         say "$command"
         bash -o pipefail -c "$command"
         echo
