@@ -74,6 +74,19 @@ static int parse(struct rem_h1_request *req, struct rem_h1_response *resp, const
                        : rem_h1_response_parse(resp, REM_H1_ASKED_OTHER, (const char *)data, size);
 }
 
+/* What is told of a head lies in it; of one that was accepted it is what was accepted. */
+static void check_seen(const struct rem_h1_request *req, int rc, const char *buf, size_t size)
+{
+    struct rem_str line = rem_h1_request_seen_line(req, buf, size);
+    struct rem_authority host;
+
+    REM_CHECK(line.n == 0 || (line.p >= buf && line.p + line.n <= buf + size));
+    if (!rem_h1_request_seen_host(req, buf, size, &host))
+        return;
+    REM_CHECK(host.host.p >= buf && host.host.p + host.host.n <= buf + size);
+    REM_CHECK(rc != REM_OK || rem_str_eq(host.host, req->host.host));
+}
+
 static void fuzz_request(const uint8_t *data, size_t size, size_t cut, struct rem_arena *arena)
 {
     struct rem_h1_request whole, pieces;
@@ -83,6 +96,7 @@ static void fuzz_request(const uint8_t *data, size_t size, size_t cut, struct re
     rem_h1_request_init(&whole, &limits, arena);
     rem_h1_request_init(&pieces, &limits, arena);
     rc = parse(&whole, NULL, data, size, 0);
+    check_seen(&whole, rc, (const char *)data, size);
     other = parse(&pieces, NULL, data, size, cut);
     if (other == REM_ECLOSED)
         return;
