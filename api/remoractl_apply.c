@@ -232,11 +232,10 @@ static int send_once(const struct rem_ctl_args *args, json_t *wanted, bool dry_r
     return rc;
 }
 
-static int send(const struct rem_ctl_args *args, bool dry_run, json_t **answer)
+static int send(const struct rem_ctl_args *args, json_t *wanted, bool dry_run, json_t **answer)
 {
-    json_t *wanted = NULL;
     bool again = true;
-    int rc = read_document(args->file, &wanted);
+    int rc = REM_CTL_OK;
 
     *answer = NULL;
     for (int tries = 0; rc == REM_CTL_OK && again && tries < TRIES; tries++)
@@ -245,15 +244,22 @@ static int send(const struct rem_ctl_args *args, bool dry_run, json_t **answer)
         (void)rem_ctl_complain("others go on changing it; tried %d times", TRIES);
         rc = REM_CTL_REFUSED;
     }
-    json_decref(wanted);
     return rc;
 }
 
 int rem_ctl_apply(const struct rem_ctl_args *args)
 {
-    json_t *answer;
-    int rc = send(args, rem_ctl_given(args, REM_CTL_DRY_RUN), &answer);
+    json_t *answer = NULL, *wanted = NULL;
+    int rc = read_document(args->file, &wanted);
 
+    if (rc == REM_CTL_OK)
+        rc = send(args, wanted, true, &answer);
+    /* Applied again and again, a document must not fill the history with revisions of nothing. */
+    if (answer != NULL && !rem_ctl_given(args, REM_CTL_DRY_RUN) && rem_ctl_diff_any(answer)) {
+        json_decref(answer);
+        rc = send(args, wanted, false, &answer);
+    }
+    json_decref(wanted);
     if (answer == NULL)
         return rc;
     if (args->json)
@@ -267,9 +273,12 @@ int rem_ctl_apply(const struct rem_ctl_args *args)
 int rem_ctl_diff(const struct rem_ctl_args *args)
 {
     bool differs;
-    json_t *answer;
-    int rc = send(args, true, &answer);
+    json_t *answer = NULL, *wanted = NULL;
+    int rc = read_document(args->file, &wanted);
 
+    if (rc == REM_CTL_OK)
+        rc = send(args, wanted, true, &answer);
+    json_decref(wanted);
     if (answer == NULL)
         return rc;
     differs = rem_ctl_diff_any(answer);

@@ -34,7 +34,7 @@ const struct rem_ctl_command rem_ctl_commands[] = {
      .run = rem_ctl_show,
      .usage = "show UPSTREAM",
      .words = "u",
-     .summary = "its servers, with states and counters",
+     .summary = "its servers, with states and counters, and its settings",
      .examples = "remoractl show shop\nremoractl show shop --json > saved.json\n"},
     {.name = "watch",
      .max_words = 1,
@@ -142,7 +142,7 @@ const struct rem_ctl_command rem_ctl_commands[] = {
          "address. What list --json printed is a document, too. What it does not say stays as it\n"
          "is. One transaction, sent again when others change something meanwhile, unless "
          "--if-match\n"
-         "says for which revision it is.\n",
+         "says for which revision it is. What would change nothing is not sent.\n",
      .examples = "remoractl list --json > all.json\nremoractl apply -f all.json\n"
                  "remoractl apply -f all.json --dry-run\n"
                  "remoractl apply -f all.json --if-match 41 --prune\n"},

@@ -2,6 +2,7 @@
 #include "api/remoractl_ask.h"
 #include "api/remoractl_commands.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,8 +36,11 @@ static void print_options(uint32_t mask)
 
 static void help_on(const struct rem_ctl_command *command)
 {
-    (void)printf("usage: remoractl %s\n\n%s.\n", command->usage,
-                 command->summary != NULL ? command->summary : "What may stand behind the words");
+    const char *text =
+        command->summary != NULL ? command->summary : "what may stand behind the words";
+
+    (void)printf("usage: remoractl %s\n\n%c%s.\n", command->usage, toupper((unsigned char)text[0]),
+                 text + 1);
     if (command->details != NULL)
         (void)printf("%s", command->details);
     if (command->options != 0) {

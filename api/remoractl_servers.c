@@ -26,8 +26,10 @@ int rem_ctl_show(const struct rem_ctl_args *args)
     json_t *answer;
     int rc = rem_ctl_ask_path(args, "GET", path, &answer);
 
-    if (answer != NULL)
+    if (answer != NULL) {
         rem_ctl_view_servers(json_object_get(answer, "servers"), NULL, 0, stdout);
+        rem_ctl_view_settings(answer, stdout);
+    }
     json_decref(answer);
     return rc;
 }

@@ -104,3 +104,33 @@ void rem_ctl_view_servers(const json_t *servers, const json_t *before, double se
     }
     rem_ctl_table_finish(&table, out);
 }
+
+/* " name=value" for each member that is set. */
+static void print_group(const json_t *group, FILE *out)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)group, key, value)
+    {
+        if (json_is_string(value))
+            (void)fprintf(out, " %s=%s", key, json_string_value(value));
+        else if (json_is_integer(value) && json_integer_value(value) != 0)
+            (void)fprintf(out, " %s=%" JSON_INTEGER_FORMAT, key, json_integer_value(value));
+    }
+}
+
+void rem_ctl_view_settings(const json_t *upstream, FILE *out)
+{
+    static const char *const groups[] = {"keepalive", "limits", "outlier_detection"};
+
+    (void)fprintf(out, "\nmethod: %s\n", rem_ctl_text(upstream, "method"));
+    for (size_t i = 0; i < REM_COUNT(groups); i++) {
+        const json_t *group = json_object_get(upstream, groups[i]);
+        if (!json_is_object(group))
+            continue;
+        (void)fprintf(out, "%s:", groups[i]);
+        print_group(group, out);
+        (void)fputc('\n', out);
+    }
+}

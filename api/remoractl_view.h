@@ -15,4 +15,7 @@ void rem_ctl_view_upstreams(const json_t *upstreams, const json_t *before, doubl
 /* A table of servers. */
 void rem_ctl_view_servers(const json_t *servers, const json_t *before, double seconds, FILE *out);
 
+/* The upstream's own settings, a line each; of a group, what is not 0. */
+void rem_ctl_view_settings(const json_t *upstream, FILE *out);
+
 #endif

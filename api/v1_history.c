@@ -75,7 +75,8 @@ static int read_revision(struct rem_api_call *call, uint64_t *out)
         return rem_fault_set(&call->fault, REM_FAULT_FORMAT, "a revision is a number");
     if (*out > now || *out == 0)
         return rem_fault_set(&call->fault, REM_FAULT_REVISION_NOT_FOUND,
-                             "the current revision is %llu", (unsigned long long)now);
+                             "there is no revision %llu, the current one is %llu",
+                             (unsigned long long)*out, (unsigned long long)now);
     return 0;
 }
 

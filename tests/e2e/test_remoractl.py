@@ -25,7 +25,7 @@ def test_list(remora):
 
 def test_show(remora):
     lines = ok(remora.ctl("show", "app")).splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 6 and lines[3:5] == ["", "method: round_robin"] and lines[5].startswith("keepalive: connections=")
     assert lines[2].split()[1:5] == ["127.0.0.1:8002", "up", "3", "-"]
 
 

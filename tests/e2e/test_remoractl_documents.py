@@ -111,6 +111,9 @@ def test_diff_of_what_is_there_is_empty(start):
                 "upstreams": {"app": ["127.0.0.1:1"]}}
     assert ok(ctl(r, "diff", "-f", "-", input=json.dumps(document))) == ""
     assert ok(ctl(r, "apply", "-f", "-", "--dry-run", input=json.dumps(document))) == "nothing would change\n"
+    before = json.loads(ok(ctl(r, "revision", "--json")))["revision"]
+    assert ok(ctl(r, "apply", "-f", "-", input=json.dumps(document))) == "nothing would change\n"
+    assert json.loads(ok(ctl(r, "revision", "--json")))["revision"] == before
     document["splits"][name]["v1"] = 80
     assert ok(ctl(r, "diff", "-f", "-", input=json.dumps(document)), 3) == (
         f"split {name}: changed\n  ~ shares: v1 90%, v2 10% -> v1 80%, v2 20%\n")
