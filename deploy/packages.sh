@@ -7,8 +7,9 @@ REM_BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libj
 
 # What it takes to test it as well: unit tests, both compilers, end-to-end tests, load, the oracle,
 # promtool, the OpenAPI document against its schemas.
-REM_TEST_PACKAGES="check chromium chromium-driver python3-selenium clang binutils python3 python3-pytest python3-pytest-xdist python3-yaml python3-jsonschema nginx-light wrk
-    procps git prometheus"
+REM_TEST_PACKAGES="binutils check chromium chromium-driver clang git nginx-light procps
+    prometheus python3 python3-jsonschema python3-pytest python3-pytest-xdist python3-selenium
+    python3-yaml strace wrk zsh"
 
 say() {
     printf '\033[1m==> %s\033[0m\n' "$*" >&2
