@@ -24,6 +24,9 @@ static int server_address(const char *server, struct rem_addr *addr, struct rem_
     struct rem_addr_list list;
     int rc;
 
+    if (rem_str_has_prefix(text, REM_STR("https://")))
+        return rem_err_set(err, REM_EINVAL,
+                           "%s: there is no TLS yet: http://host:port or unix:/path", server);
     if (rem_str_has_prefix(text, REM_STR("http://")))
         text = rem_str_skip(text, 7);
     while (text.n > 1 && text.p[text.n - 1] == '/')

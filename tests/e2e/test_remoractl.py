@@ -118,7 +118,7 @@ def test_wrong_usage(remora, words):
 
 def test_no_connection(remora, tmp_path):
     for server in ("unix:%s/none" % tmp_path, "http://127.0.0.1:1", "%s/none" % tmp_path,
-                   "http://nobody.invalid", "unix:", "http://"):
+                   "http://nobody.invalid", "unix:", "http://", "https://127.0.0.1:1"):
         done = remora.ctl("list", server=server)
         assert done.returncode == 2 and done.stderr.startswith("remoractl: "), server
 
