@@ -50,6 +50,20 @@ static void worker_drain(struct rem_worker *worker)
     }
 }
 
+/* Idle clients first, then what modules can do without. */
+static uint32_t worker_reclaim(struct rem_worker *worker, uint32_t n)
+{
+    uint32_t closed = rem_h1_server_reclaim(worker, n);
+
+    for (struct rem_module *const *m = rem_modules; *m != NULL && closed < n; m++) {
+        const struct rem_http_hooks *hooks = hooks_of(*m);
+
+        if (hooks != NULL && hooks->worker_reclaim != NULL)
+            closed += hooks->worker_reclaim(worker, n - closed);
+    }
+    return closed;
+}
+
 static int define_variables(struct rem_http_setup *http)
 {
     for (struct rem_module *const *m = rem_modules; *m != NULL; m++) {
@@ -126,7 +140,7 @@ static int finish(struct rem_http_setup *http, struct rem_http_main_conf *conf)
     http->setup->worker_init = worker_init;
     http->setup->worker_fini = worker_fini;
     http->setup->worker_drain = worker_drain;
-    http->setup->worker_reclaim = rem_h1_server_reclaim;
+    http->setup->worker_reclaim = worker_reclaim;
     return 0;
 }
 

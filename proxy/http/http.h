@@ -37,6 +37,9 @@ struct rem_http_hooks {
     void (*worker_fini)(struct rem_worker *worker);
     /* The worker is to finish: lets go of connections that serve nobody now. */
     void (*worker_drain)(struct rem_worker *worker);
+    /* There is no room for a client: closes up to `n` connections that serve nobody now.
+     * Returns: how many. */
+    uint32_t (*worker_reclaim)(struct rem_worker *worker, uint32_t n);
 };
 
 /* Errors: REM_ENOMEM. */

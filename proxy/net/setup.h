@@ -71,7 +71,7 @@ struct rem_setup {
     int64_t worker_rlimit_core;       /* -1: leave */
     struct rem_str working_directory; /* empty: leave */
     bool multi_accept;                /* accept all that wait, not one per turn */
-    /* Optional, set by http: closes up to `n` idle client connections to make room for new ones;
+    /* Optional, set by http: closes up to `n` idle connections to make room for new clients;
      * returns how many. */
     uint32_t (*worker_reclaim)(struct rem_worker *worker, uint32_t n);
     void *http;             /* set by http: its struct rem_http_main_conf; NULL: no http block */

@@ -157,6 +157,28 @@ bool rem_pool_evict(struct rem_upstream_group *group)
     return true;
 }
 
+uint32_t rem_pool_reclaim(struct rem_upstream_worker *upstreams, uint32_t n)
+{
+    uint32_t closed = 0;
+
+    /* Whose they are makes no difference, so that nobody has to keep them in order for this. */
+    for (uint32_t i = 0; i < upstreams->bucket_count && closed < n; i++) {
+        const struct rem_list *bucket =
+            &upstreams->buckets[upstreams->reclaim_at++ & (upstreams->bucket_count - 1)];
+
+        for (; closed < n && !rem_list_empty(bucket); closed++)
+            idle_drop(REM_LIST_ENTRY(bucket->next, struct rem_upstream_conn, chain));
+        if (upstreams->idle_count == 0)
+            break;
+    }
+    return closed;
+}
+
+uint32_t rem_upstream_worker_reclaim(struct rem_worker *worker, uint32_t n)
+{
+    return worker->upstreams != NULL ? rem_pool_reclaim(worker->upstreams, n) : 0;
+}
+
 static void on_idle_event(struct rem_conn *conn)
 {
     struct rem_upstream_conn *uc = REM_CONTAINER(conn, struct rem_upstream_conn, conn);
@@ -185,14 +207,26 @@ static int socket_drop(int fd, int rc)
     return rc;
 }
 
-/* Returns: REM_OK, REM_EIO or REM_EACCES. */
-static int conn_socket(const struct rem_addr *addr, const struct rem_upstream_local *local,
-                       bool keepalive, int *out, bool *connected)
+/* An idle connection gives its descriptor, should these have run out. */
+static int make_socket(struct rem_upstream_worker *upstreams, int family)
 {
-    int fd = socket(rem_addr_family(addr), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    int fd = socket(family, type, 0);
+
+    if (fd < 0 && errno == EMFILE && rem_pool_reclaim(upstreams, 1) != 0)
+        fd = socket(family, type, 0);
+    return fd;
+}
+
+/* Returns: REM_OK, REM_EIO, REM_EACCES or REM_EFULL. */
+static int conn_socket(struct rem_upstream_worker *upstreams, const struct rem_addr *addr,
+                       const struct rem_upstream_local *local, bool keepalive, int *out,
+                       bool *connected)
+{
+    int fd = make_socket(upstreams, rem_addr_family(addr));
 
     if (fd < 0)
-        return REM_EIO;
+        return REM_EFULL;
     if (local != NULL && rem_bind_socket(fd, local) != 0)
         return socket_drop(fd, REM_EACCES);
     if (rem_addr_family(addr) != AF_UNIX) {
@@ -231,8 +265,11 @@ int rem_pool_open(struct rem_upstream_worker *upstreams, const struct rem_addr *
 {
     struct rem_worker *worker = upstreams->worker;
     struct rem_upstream_conn *uc;
-    int fd = -1, rc = rem_worker_acquire(worker);
+    int fd = -1, rc;
 
+    if (REM_UNLIKELY(worker->connections >= worker->connection_limit))
+        (void)rem_pool_reclaim(upstreams, 1);
+    rc = rem_worker_acquire(worker);
     if (rc != 0)
         return rc;
     uc = rem_block_get(&upstreams->conns);
@@ -241,7 +278,7 @@ int rem_pool_open(struct rem_upstream_worker *upstreams, const struct rem_addr *
         return REM_ENOMEM;
     }
     conn_init(uc, upstreams, key);
-    rc = conn_socket(addr, local, keepalive, &fd, &uc->connected);
+    rc = conn_socket(upstreams, addr, local, keepalive, &fd, &uc->connected);
     if (rc == 0)
         rc = rem_conn_open(&uc->conn, &worker->loop, fd, uc->connected, rem_upstream_on_conn);
     if (rc != 0) {
@@ -402,15 +439,15 @@ struct rem_upstream_group *rem_pool_group_named(struct rem_upstream_worker *upst
     return group;
 }
 
-static void group_fini(struct rem_upstream_group *group)
+static void drop_idle(struct rem_upstream_group *group)
 {
-    rem_queue_fini(group);
     while (!rem_list_empty(&group->idle))
         idle_drop(REM_LIST_ENTRY(group->idle.next, struct rem_upstream_conn, lru));
 }
 
 static void group_free(struct rem_upstream_group *group)
 {
+    rem_queue_fini(group);
     rem_upstream_ref_fini(&group->ref);
     free(group->name);
     free(group);
@@ -447,11 +484,11 @@ void rem_upstream_worker_drain(struct rem_worker *worker)
         return;
     for (uint32_t i = 0; i < upstreams->configured_count; i++) {
         if (upstreams->configured[i] != NULL)
-            group_fini(upstreams->configured[i]);
+            drop_idle(upstreams->configured[i]);
     }
     for (uint32_t i = 0; i < REM_POOL_NAMES; i++) {
         for (struct rem_upstream_group *g = upstreams->named[i]; g != NULL; g = g->next)
-            group_fini(g);
+            drop_idle(g);
     }
 }
 

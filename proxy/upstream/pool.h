@@ -38,6 +38,7 @@ struct rem_upstream_worker {
     struct rem_list *buckets; /* idle connections by server: leaders' `chain` */
     uint32_t bucket_count;    /* a power of two */
     uint32_t idle_count;
+    uint32_t reclaim_at;                    /* where rem_pool_reclaim looks next */
     struct rem_upstream_group **configured; /* by rem_upstream.index; NULL: not asked for yet */
     uint32_t configured_count;
     struct rem_upstream_group *named[REM_POOL_NAMES];
@@ -84,8 +85,9 @@ struct rem_upstream_conn *rem_pool_get(struct rem_upstream_worker *upstreams, ui
 void rem_pool_prefetch(struct rem_upstream_worker *upstreams, uint64_t next, uint64_t later);
 
 /* Starts connecting, from `local` if that is not NULL.  conn->connected says whether that is done
- * already.  Errors: REM_EBUSY (worker_connections), REM_EIO (errno), REM_EACCES (errno: not from
- * there), REM_ENOMEM. */
+ * already.  Where descriptors or worker_connections have run out, an idle connection makes room.
+ * Errors: REM_EBUSY (worker_connections), REM_EIO (errno), REM_EACCES (errno: not from there),
+ * REM_EFULL (errno: no socket is to be had), REM_ENOMEM. */
 int rem_pool_open(struct rem_upstream_worker *upstreams, const struct rem_addr *addr,
                   const struct rem_upstream_local *local, uint64_t key, bool keepalive,
                   struct rem_upstream_conn **out) REM_MUST_CHECK;
@@ -97,6 +99,9 @@ void rem_pool_put(struct rem_upstream_conn **conn, struct rem_upstream_group *gr
 /* Closes the group's connection that has been idle for longest.  Returns: false if there is none.
  */
 bool rem_pool_evict(struct rem_upstream_group *group);
+
+/* Closes up to `n` idle connections, of whichever upstream.  Returns: how many. */
+uint32_t rem_pool_reclaim(struct rem_upstream_worker *upstreams, uint32_t n);
 
 /* Closes a connection that is not idle.  Takes: *conn. */
 void rem_pool_close(struct rem_upstream_conn **conn);

@@ -169,6 +169,8 @@ static enum rem_upstream_step connect_open(struct rem_upstream_exchange *x)
     }
     if (rc == REM_EIO)
         return connect_failed(x, errno);
+    if (rc == REM_EFULL)
+        rem_record_log(x, REM_LOG_CRIT, errno, "socket() failed", "connecting to upstream");
     if (rc != 0) /* our own limits: another server would not help */
         return rem_upstream_end(x, rc == REM_EBUSY ? 503 : 500);
     peer_attach(x);

@@ -257,6 +257,9 @@ int rem_upstream_worker_init(struct rem_worker *worker) REM_MUST_CHECK;
 
 /* The worker is to finish: closes idle connections; none are kept from here on. */
 void rem_upstream_worker_drain(struct rem_worker *worker);
+
+/* Makes room for clients: closes up to `n` idle connections.  Returns: how many. */
+uint32_t rem_upstream_worker_reclaim(struct rem_worker *worker, uint32_t n);
 void rem_upstream_worker_fini(struct rem_worker *worker);
 
 extern struct rem_module rem_upstream_module;

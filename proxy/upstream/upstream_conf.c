@@ -445,6 +445,7 @@ static const struct rem_http_hooks hooks = {
     .worker_init = rem_upstream_worker_init,
     .worker_fini = rem_upstream_worker_fini,
     .worker_drain = rem_upstream_worker_drain,
+    .worker_reclaim = rem_upstream_worker_reclaim,
 };
 
 struct rem_module rem_upstream_module = {

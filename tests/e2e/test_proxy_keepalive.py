@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections to servers: kept, reused, limited, and found dead."""
 import os
+import re
+import signal
 import tempfile
 import threading
 import time
@@ -178,3 +180,33 @@ def test_unix_socket():
     proxy.stop()
     backend.close()
     tmp.cleanup()
+
+
+@pytest.mark.parametrize("main,complaint", [("", "[alert]"), ("worker_rlimit_nofile 90;", "socket() failed")])
+def test_idle_ones_make_room(main, complaint):
+    """Those of upstreams that nobody asks any more do not keep requests from others, or clients out."""
+    backend = Backend()
+    names = [f"u{i}" for i in range(150)]
+    http = "".join(f"upstream {n} {{ server {backend.addr}; keepalive 4; }}\n" for n in names)
+    proxy = Proxy(http + "server { listen 127.0.0.1:{port}; location / { proxy_pass http://$arg_u; } }", main=main)
+    if not main:
+        with open(proxy.dir + "/p.conf") as f:
+            text = f.read()
+        assert "events {" in text
+        with open(proxy.dir + "/p.conf", "w") as f:
+            f.write(re.sub(r"events \{[^}]*\}", "events { worker_connections 60; }", text))
+        proxy.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "exited with code 0" in proxy.log(), "the worker of the first configuration to go")
+    client = Client(proxy)
+    for name in names:
+        client.send(f"GET /?u={name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert client.response().status == 200
+    others = [Client(proxy) for _ in range(20)]
+    for other in others:
+        other.send(b"GET /?u=u1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert other.response().status == 200
+    assert complaint not in proxy.log()
+    for each in [client, *others]:
+        each.close()
+    proxy.stop()
+    backend.close()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`limits` of an upstream: what is refused, what is not, and that everything is given back."""
 import json
+import signal
 import threading
 
 import pytest
@@ -172,6 +173,24 @@ def test_pending_in_the_queue(gate):
     for client in clients:
         assert client.response().status == 200
     assert ask(proxy).status == 200
+    proxy.stop()
+
+
+def test_waiting_outlives_a_reload():
+    """A worker that is to finish goes on looking after those who wait for a server."""
+    dead = " ".join(f"server 127.0.0.1:{free_port()} max_fails=1 fail_timeout=60s;" for _ in range(2))
+    proxy = Proxy(f"upstream app {{ {dead} queue 10 timeout=2s; }}"
+                  "server { listen 127.0.0.1:{port}; location / { proxy_pass http://app; } }")
+    assert ask(proxy).status == 502
+    client = hang(proxy)
+    with pytest.raises(TimeoutError):
+        client.sock.settimeout(0.3)
+        client.head()
+    proxy.process.send_signal(signal.SIGHUP)
+    client.sock.settimeout(20)
+    assert client.response().status == 502
+    wait_for(lambda: "exited with code 0" in proxy.log(), "the former worker's end")
+    client.close()
     proxy.stop()
 
 
