@@ -3,6 +3,7 @@
 
 #include "proto/base/base64.h"
 #include "proto/shm/keyval.h"
+#include "proto/shm/split.h"
 #include "proto/shm/state_mark.h"
 
 #include <errno.h>
@@ -279,8 +280,15 @@ static int read_table(struct reading *in, const json_t *object, struct rem_table
         rc = read_hash(in, object, &out->config_hash);
     if (rc != REM_OK)
         return rc;
-    return out->kind == REM_TABLE_KEYVAL ? read_entries(in, object, &out->bytes)
-                                         : read_bytes(in, object, &out->bytes);
+    if (out->kind == REM_TABLE_KEYVAL)
+        return read_entries(in, object, &out->bytes);
+    if (out->kind != REM_TABLE_SPLIT && out->kind != REM_TABLE_NAMES)
+        return broken(in, "a table is of no kind that is kept");
+    rc = read_bytes(in, object, &out->bytes);
+    /* Workers trust it; names are read as text each time. */
+    if (rc == REM_OK && out->kind == REM_TABLE_SPLIT && !rem_split_sound(out->bytes))
+        rc = broken(in, "a table's bytes are no split");
+    return rc;
 }
 
 /* ---- the lists ---- */

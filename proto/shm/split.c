@@ -86,6 +86,22 @@ bool rem_split_valid(struct rem_str bytes)
     return bytes.n >= sizeof(*head) && head->magic == MAGIC && head->size == bytes.n;
 }
 
+bool rem_split_sound(struct rem_str bytes)
+{
+    const struct head *head = (const struct head *)(const void *)bytes.p;
+    const struct item *items;
+
+    if (!rem_split_valid(bytes) || head->count > REM_SPLIT_PARTS_MAX ||
+        head->count > (bytes.n - sizeof(*head)) / sizeof(*items))
+        return false;
+    items = items_of(head);
+    for (uint32_t i = 0; i < head->count; i++)
+        if (items[i].value_off > bytes.n || items[i].value_len > bytes.n - items[i].value_off ||
+            items[i].share > REM_SPLIT_WHOLE)
+            return false;
+    return true;
+}
+
 size_t rem_split_count(struct rem_str bytes)
 {
     return ((const struct head *)(const void *)bytes.p)->count;

@@ -33,6 +33,10 @@ int rem_split_build(const struct rem_split_part *parts, size_t count,
 /* Whether bytes are such a table, as far as its head tells. */
 bool rem_split_valid(struct rem_str bytes);
 
+/* The same of bytes that somebody else may have written: whether all they say of themselves holds.
+ */
+bool rem_split_sound(struct rem_str bytes);
+
 size_t rem_split_count(struct rem_str bytes);
 void rem_split_at(struct rem_str bytes, size_t index, struct rem_split_part *out);
 

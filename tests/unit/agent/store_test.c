@@ -134,7 +134,7 @@ START_TEST(tables_come_back)
     const struct rem_keyval_entry entries[] = {{REM_STR("k"), REM_STR("v"), 0},
                                                {REM_STR("\xff\n"), REM_STR(""), 123}};
     struct rem_table zone = {.kind = REM_TABLE_KEYVAL, .name = REM_STR("kv"), .config_hash = 5};
-    struct rem_table split = {.kind = REM_TABLE_SPLIT, .name = REM_STR("s"), .config_hash = 6};
+    struct rem_table names = {.kind = REM_TABLE_NAMES, .name = REM_STR("s"), .config_hash = 6};
     struct rem_keyval_edit edit;
     struct rem_store_saved saved;
     struct rem_keyval_entry entry;
@@ -143,7 +143,7 @@ START_TEST(tables_come_back)
     struct rem_err err = {0};
 
     for (size_t n = 0; n < 5; n++) { /* all ends of base64 */
-        split.bytes = rem_str_make("\xff\x00\x80z", n);
+        names.bytes = rem_str_make("\xff\x00\x80z", n);
         ck_assert_int_eq(rem_keyval_edit_init(&edit, REM_KEYVAL_PREFIX, REM_STR(""), 0), 0);
         for (size_t i = 0; i < 2; i++)
             ck_assert_int_eq(rem_keyval_edit_put(&edit, &entries[i]), 0);
@@ -153,7 +153,7 @@ START_TEST(tables_come_back)
         rem_sbuf_adds(&text, "],\"tables\":[");
         rem_store_text_table(&zone, &text);
         rem_sbuf_addc(&text, ',');
-        rem_store_text_table(&split, &text);
+        rem_store_text_table(&names, &text);
         rem_sbuf_addc(&text, ']');
         rem_store_text_end(&text);
         rem_arena_init(&arena, NULL);
@@ -168,7 +168,7 @@ START_TEST(tables_come_back)
             ck_assert(rem_str_eq(entry.value, entries[i].value));
             ck_assert_uint_eq(entry.expires_ms, entries[i].expires_ms);
         }
-        ck_assert(rem_str_eq(saved.tables[1].bytes, split.bytes));
+        ck_assert(rem_str_eq(saved.tables[1].bytes, names.bytes));
         ck_assert_uint_eq(saved.tables[1].config_hash, 6);
         free((void *)(uintptr_t)zone.bytes.p);
         rem_arena_reset(&arena);
@@ -217,6 +217,12 @@ static const struct read_case {
      ",\"type\":0,\"entries\":[[\"\",\"\",0]]}]}",
      REM_EPROTO},
     {"{\"remora_state\":1,\"tables\":[{\"kind\":2,\"name\":\"k\"," HASH ",\"bytes\":\"*\"}]}",
+     REM_EPROTO},
+    {"{\"remora_state\":1,\"tables\":[{\"kind\":2,\"name\":\"k\"," HASH ",\"bytes\":\"AAAA\"}]}",
+     REM_EPROTO},
+    {"{\"remora_state\":1,\"tables\":[{\"kind\":3,\"name\":\"k\"," HASH ",\"bytes\":\"AAAA\"}]}",
+     0},
+    {"{\"remora_state\":1,\"tables\":[{\"kind\":9,\"name\":\"k\"," HASH ",\"bytes\":\"AAAA\"}]}",
      REM_EPROTO},
 };
 

@@ -86,6 +86,37 @@ START_TEST(the_rest_is_all_that_is_left)
 }
 END_TEST
 
+/* Every bit of it turned over: what is called sound can be read, as the sanitizers see. */
+START_TEST(what_is_sound_can_be_read)
+{
+    static const struct rem_split_part parts[] = {PART("a", 5000), PART("", 0), REST("rest")};
+    struct rem_str bytes = build(parts, REM_COUNT(parts));
+    size_t unsound = 0, sum = 0;
+
+    ck_assert(rem_split_sound(bytes));
+    ck_assert(!rem_split_sound(rem_str_make(bytes.p, 8)));
+    for (size_t bit = 0; bit < bytes.n * 8; bit++) {
+        char *copy = malloc(bytes.n); /* of just that size */
+
+        memcpy(copy, bytes.p, bytes.n);
+        copy[bit / 8] = (char)(copy[bit / 8] ^ 1 << bit % 8);
+        unsound += !rem_split_sound(rem_str_make(copy, bytes.n));
+        for (size_t i = 0; rem_split_sound(rem_str_make(copy, bytes.n)) &&
+                           i < rem_split_count(rem_str_make(copy, bytes.n));
+             i++) {
+            struct rem_split_part part;
+            rem_split_at(rem_str_make(copy, bytes.n), i, &part);
+            for (size_t k = 0; k < part.value.n; k++)
+                sum += (unsigned char)part.value.p[k];
+        }
+        free(copy);
+    }
+    ck_assert_uint_gt(unsound, 200);
+    ck_assert_uint_gt(sum, 0);
+    release(bytes);
+}
+END_TEST
+
 START_TEST(nothing_wrong_is_built)
 {
     static const struct rem_split_part much[] = {PART("a", 5000), PART("b", 5001)};
@@ -120,6 +151,7 @@ int main(void)
 
     tcase_add_test(tcase, hashes_find_their_part);
     tcase_add_test(tcase, the_rest_is_all_that_is_left);
+    tcase_add_test(tcase, what_is_sound_can_be_read);
     tcase_add_test(tcase, nothing_wrong_is_built);
     suite_add_tcase(suite, tcase);
     return fix_run(suite);
