@@ -179,7 +179,8 @@ const struct rem_ctl_command rem_ctl_commands[] = {
      .options = REM_CTL_SINCE | REM_CTL_COUNT,
      .words = "",
      .summary = "revisions, health, ejections and restarts, as they happen",
-     .details = "The first word of a line is the event's number, for --since.\n",
+     .details =
+         "The first word of a line is the event's number, for --since. Reloads do not end it.\n",
      .examples = "remoractl events\nremoractl events --since 1795160997000002 --count 20\n"
                  "remoractl events --json | jq -c 'select(.event == \"health\")'\n"},
     {.name = "keyvals",

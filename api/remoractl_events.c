@@ -5,6 +5,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { TRIES = 50, PAUSE_MS = 200 };
 
 int rem_ctl_events_open(const struct rem_ctl_args *args, const char *since, bool quiet,
                         struct rem_ctl_events *out)
@@ -104,7 +107,10 @@ int rem_ctl_events_next(struct rem_ctl_events *events, int timeout_ms, struct re
         bool whole;
         int rc;
 
-        if (take_event(&events->in, out, &whole))
+        bool taken = take_event(&events->in, out, &whole);
+        if (whole && out->id[0] != '\0')
+            memcpy(events->last, out->id, sizeof(events->last));
+        if (taken)
             return REM_OK;
         if (whole)
             continue;
@@ -112,6 +118,22 @@ int rem_ctl_events_next(struct rem_ctl_events *events, int timeout_ms, struct re
         if (rc != REM_OK)
             return rc;
     }
+}
+
+int rem_ctl_events_again(const struct rem_ctl_args *args, struct rem_ctl_events *events)
+{
+    char last[sizeof(events->last)];
+    int rc = REM_CTL_FAILED;
+
+    memcpy(last, events->last, sizeof(last));
+    for (int tries = 0; tries < TRIES && rc == REM_CTL_FAILED; tries++) {
+        if (tries != 0)
+            (void)usleep(PAUSE_MS * 1000);
+        rem_ctl_events_close(events);
+        rc = rem_ctl_events_open(args, last[0] != '\0' ? last : NULL, true, events);
+        memcpy(events->last, last, sizeof(last));
+    }
+    return rc;
 }
 
 void rem_ctl_events_close(struct rem_ctl_events *events)

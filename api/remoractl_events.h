@@ -17,6 +17,7 @@ struct rem_ctl_event {
 struct rem_ctl_events {
     struct rem_ctl_stream *stream; /* NULL: not open */
     struct rem_sbuf in;
+    char last[32]; /* the id of the last event */
 };
 
 /* Opens /v1/events, behind event `since` (NULL: with what comes from now on).  Returns: an exit
@@ -28,6 +29,10 @@ int rem_ctl_events_open(const struct rem_ctl_args *args, const char *since, bool
  * Errors: REM_EAGAIN (none within `timeout_ms`), REM_ECLOSED, others of rem_ctl_stream_read. */
 int rem_ctl_events_next(struct rem_ctl_events *events, int timeout_ms,
                         struct rem_ctl_event *out) REM_MUST_CHECK;
+
+/* Opens a stream that has ended again, behind its last event: with a reload another agent takes
+ * over. Gives up after 10 s.  Returns: an exit code; nothing is told. */
+int rem_ctl_events_again(const struct rem_ctl_args *args, struct rem_ctl_events *events);
 void rem_ctl_events_close(struct rem_ctl_events *events);
 
 #endif

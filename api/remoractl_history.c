@@ -165,7 +165,7 @@ static void print_rest(const json_t *data)
         char *text;
         for (size_t i = 0; i < REM_COUNT(known); i++)
             skip = skip || strcmp(key, known[i]) == 0;
-        if (skip)
+        if (skip || (json_is_string(value) && json_string_length(value) == 0))
             continue;
         text = json_is_string(value) ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
         (void)printf(" %s=%s", key, text != NULL ? text : rem_ctl_text(data, key));
@@ -213,7 +213,8 @@ int rem_ctl_events(const struct rem_ctl_args *args)
     rc = rem_ctl_events_open(args, since[0] != '\0' ? since : NULL, false, &events);
     while (rc == REM_CTL_OK && (args->count == 0 || n < args->count)) {
         ended = rem_ctl_events_next(&events, -1, &event);
-        if (ended == REM_EAGAIN)
+        if (ended == REM_EAGAIN ||
+            (ended != REM_OK && rem_ctl_events_again(args, &events) == REM_CTL_OK))
             continue;
         if (ended != REM_OK)
             break;

@@ -119,6 +119,8 @@ int rem_ctl_watch(const struct rem_ctl_args *args)
     for (uint64_t n = 1; rc == REM_CTL_OK && (args->count == 0 || n < args->count); n++) {
         wait_for_next(&w);
         rc = look(&w);
+        if (w.events.stream == NULL) /* a reload has ended it */
+            (void)rem_ctl_events_open(args, NULL, true, &w.events);
     }
     rem_ctl_events_close(&w.events);
     json_decref(w.before);

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """remoractl: documents, upstreams, history, the instance's end."""
 import json
+import os
 import re
 import subprocess
 import time
 
 import pytest
 
+from conftest import wait_for
 from admin_client import REMORACTL, instance, remora  # noqa: F401 (fixtures)
 from test_remoractl_more import TABLES, ctl, ok, refused, start  # noqa: F401 (fixture)
 
@@ -178,6 +180,31 @@ def test_events(remora):
     events = [json.loads(line) for line in ok(done).splitlines()]
     assert [e["id"] for e in events] == [str(number), str(number + 1)] and events[0]["event"] == "revision"
     assert events[0]["data"]["revision"] == remora.revision() - 1
+
+
+def test_events_go_on_over_a_reload(start):
+    r = start(TABLES % "")
+    p = subprocess.Popen([REMORACTL, "-s", f"unix:{r.dir}/admin.sock", "events"], stdout=subprocess.PIPE)
+    os.set_blocking(p.stdout.fileno(), False)
+    seen = []
+
+    def told(text):
+        seen.append((p.stdout.read() or b"").decode())
+        return text in "".join(seen)
+
+    def listens():
+        ok(ctl(r, "keyval-set", "routes", f"/a={len(seen)}"))
+        return told("routes")
+
+    try:
+        wait_for(listens, "the stream")
+        r.reload(TABLES % "history 50;")
+        ok(ctl(r, "set", "app", "127.0.0.1:1", "weight=3"))
+        wait_for(lambda: told(": app ~1\n"), "what happened after the reload")
+        assert p.poll() is None and " reload revision=" in "".join(seen)
+    finally:
+        p.kill()
+        p.wait()
 
 
 def test_watch_draws_at_once_when_something_changes(remora):
