@@ -267,3 +267,12 @@ def test_an_idle_agent_sleeps(remora):
         return switches() == before
 
     wait_for(settled, seconds=15, what="sleep")
+
+
+@pytest.mark.parametrize("line", ["TRACE / HTTP/1.1", "CONNECT localhost:80 HTTP/1.1"])
+def test_methods_that_no_path_has(remora, line):
+    with remora.connect() as c:
+        c.send(line + "\r\nHost: localhost\r\n\r\n")
+        answer = c.read()
+    assert answer.status == 405 and answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["allow"] == "GET, HEAD, POST, PUT, PATCH, DELETE"
