@@ -90,6 +90,7 @@ struct rem_admin_server {
     size_t listener_count;
     struct event *resume; /* accepting again after descriptors ran out */
     bool quitting;
+    bool workers_leave; /* streams that go through them end, or they would wait for their clients */
     int64_t complained_sec; /* when exhaustion was last logged */
 };
 

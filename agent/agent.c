@@ -67,6 +67,7 @@ static void note_drain(struct rem_agent *agent, const struct rem_drain *drain)
 
     info->drain = *drain;
     info->draining = drain->phase != REM_DRAIN_NONE;
+    agent->server.workers_leave = drain->phase == REM_DRAIN_CLOSING;
     if (news)
         rem_api_note(&agent->api, REM_JOURNAL_DRAIN,
                      json_pack("{s:s}", "state", rem_drain_phase_name(drain->phase)));
@@ -245,6 +246,7 @@ static int start_server(struct rem_agent *agent, struct rem_err *err)
     if (rc == 0) {
         rem_admin_server_start(&agent->server, agent->base, agent->log, agent->clock, &handler,
                                &agent->auth);
+        agent->server.workers_leave = handover->drain.phase == REM_DRAIN_CLOSING;
         rc = rem_admin_server_listen(&agent->server, handover->listeners, handover->listener_count,
                                      handover->inlet);
     }

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 import time
-from signal import SIGCONT, SIGKILL, SIGSTOP
+from signal import SIGCONT, SIGHUP, SIGKILL, SIGQUIT, SIGSTOP
 
 import pytest
 
@@ -243,6 +243,18 @@ def test_streams_events(remora):
         assert call(r, "POST", "/api" + SERVERS, {"server": "127.0.0.1:8003"}).status == 201
         c.stream.until(b"127.0.0.1:8003")
     wait_for(lambda: r.get("web", "/api/9/connections").json["active"] <= 2, "the end of the stream")
+
+
+@pytest.mark.parametrize("number", [SIGQUIT, SIGHUP])
+def test_streams_let_workers_leave(remora, number):
+    """Who watches through a location does not keep the instance, or a former worker, from its end."""
+    r = remora(CONF)
+    with r.client(timeout=20) as c:
+        c.send("GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        c.stream.until(b"\r\n\r\n")
+        r.signal(number)
+        c.stream.until(b"\r\n0\r\n\r\n")
+    r.wait_log("worker process [0-9]+ exited with code 0")
 
 
 def test_bodies_of_all_kinds(remora):
