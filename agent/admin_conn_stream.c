@@ -41,8 +41,7 @@ static bool next_piece(struct rem_admin_conn *conn)
 
     rem_sbuf_clear(body);
     goes_on = handler->on_stream(handler->data, &rem_admin_conn_first(conn)->call) &&
-              !conn->server->quitting &&
-              !(conn->inlet != NULL && conn->server->workers_leave);
+              !conn->server->quitting && !(conn->inlet != NULL && conn->server->workers_leave);
     if (body->n == 0 && goes_on && conn->expired)
         rem_sbuf_adds(body, ":\n\n");
     conn->expired = false;
