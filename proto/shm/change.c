@@ -181,16 +181,22 @@ int rem_change_fill(struct rem_change *change, struct rem_change_item *item)
 
 /* ---- steps ---- */
 
+static int existing_item(struct rem_change *change, struct rem_str name,
+                         struct rem_change_item **out)
+{
+    int rc = rem_change_item(change, name, out);
+
+    return rc == REM_OK && !(*out)->exists ? REM_ENOTFOUND : rc;
+}
+
 int rem_change_get(struct rem_change *change, struct rem_str name,
                    const struct rem_upstream_spec **out)
 {
     struct rem_change_item *item;
-    int rc = rem_change_item(change, name, &item);
+    int rc = existing_item(change, name, &item);
 
     if (rc != REM_OK)
         return rc;
-    if (!item->exists)
-        return REM_ENOTFOUND;
     *out = &item->spec;
     return rem_change_fill(change, item);
 }
@@ -199,12 +205,10 @@ int rem_change_list(struct rem_change *change, struct rem_str name, struct rem_a
                     struct rem_upstream_spec *out)
 {
     struct rem_change_item *item;
-    int rc = rem_change_item(change, name, &item);
+    int rc = existing_item(change, name, &item);
 
     if (rc != REM_OK)
         return rc;
-    if (!item->exists)
-        return REM_ENOTFOUND;
     *out = item->spec;
     return item->full ? REM_OK : list_servers(item, item->base, arena, out);
 }
@@ -212,12 +216,10 @@ int rem_change_list(struct rem_change *change, struct rem_str name, struct rem_a
 int rem_change_head(struct rem_change *change, struct rem_str name, struct rem_upstream_spec *out)
 {
     struct rem_change_item *item;
-    int rc = rem_change_item(change, name, &item);
+    int rc = existing_item(change, name, &item);
 
     if (rc != REM_OK)
         return rc;
-    if (!item->exists)
-        return REM_ENOTFOUND;
     *out = item->spec;
     out->servers = NULL;
     return REM_OK;
@@ -237,12 +239,10 @@ static void replaced(struct rem_change_item *item, bool exists)
 int rem_change_remove(struct rem_change *change, struct rem_str name)
 {
     struct rem_change_item *item;
-    int rc = rem_change_item(change, name, &item);
+    int rc = existing_item(change, name, &item);
 
     if (rc != REM_OK)
         return rc;
-    if (!item->exists)
-        return REM_ENOTFOUND;
     replaced(item, false);
     item->spec.servers = NULL;
     item->spec.server_count = 0;
