@@ -43,7 +43,8 @@ static const char *policy_of(struct rem_str page)
 
 int rem_dashboard_get(struct rem_api_call *call)
 {
-    const struct rem_str page = rem_str_make((const char *)rem_dashboard_page, rem_dashboard_page_size);
+    const struct rem_str page =
+        rem_str_make((const char *)rem_dashboard_page, rem_dashboard_page_size);
     struct rem_api_response *response = call->response;
 
     /* Where no answer to it could be had, it would only look broken. */

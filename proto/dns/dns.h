@@ -23,7 +23,7 @@ struct rem_dns_query;
 
 /* What a `resolver` directive says.  Pointers are borrowed: they outlive what is made of it. */
 struct rem_dns_spec {
-    struct rem_dns_spec *next; /* of the configuration's list */
+    struct rem_dns_spec *next;      /* of the configuration's list */
     const struct rem_addr *servers; /* with ports */
     size_t server_count;            /* 1 or more; questions go to them in turn */
     int64_t valid_ms;               /* in place of the records' TTL; -1: the TTL counts */

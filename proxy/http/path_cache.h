@@ -55,10 +55,9 @@ struct rem_path_cache {
     struct rem_timer timer;
 };
 
-/* Reads a directive's parameters over `defaults`: "max=N inactive=TIME", with `all` also "min_uses=N
- * valid=TIME" (open_log_file_cache; open_file_cache has directives for these), or "off", for which
- * *out is NULL.
- * *out lives as long as the configuration.  Errors: reported. */
+/* Reads a directive's parameters over `defaults`: "max=N inactive=TIME", with `all` also
+ * "min_uses=N valid=TIME" (open_log_file_cache; open_file_cache has directives for these), or
+ * "off", for which *out is NULL. *out lives as long as the configuration.  Errors: reported. */
 int rem_path_cache_parse(struct rem_conf *cf, const struct rem_path_cache *defaults, bool all,
                          struct rem_path_cache **out) REM_MUST_CHECK;
 

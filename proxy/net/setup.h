@@ -52,7 +52,7 @@ struct rem_setup {
     /* admin */
     bool admin;
     bool admin_write;
-    const char *admin_state; /* the file of `state DIR`; NULL: none */
+    const char *admin_state;         /* the file of `state DIR`; NULL: none */
     struct rem_list admin_listeners; /* of struct rem_listener; accepted by the agent, `data` is
                                         struct rem_setup_admin_listen */
     struct rem_admin_spec admin_spec;

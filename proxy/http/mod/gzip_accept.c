@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/mod/gzip_accept.h"
 
-#include "proto/wire/date.h"
 #include "proto/base/regex.h"
+#include "proto/wire/date.h"
 #include "proxy/conf/set.h"
 #include "proxy/http/core.h"
 #include "proxy/http/response.h"
