@@ -170,14 +170,16 @@ static struct memory *remember(const struct look *look, uint64_t uid, bool *fres
     return memory;
 }
 
+/* What the first look finds has been told of by an agent before this one.  A server that comes
+ * later may be ejected before anybody looks at it. */
 static struct memory *remember_server(const struct look *look, struct rem_shm_server_slot *slot)
 {
-    bool fresh;
+    bool fresh, ejected = (LOAD(slot->health) & REM_HEALTH_EJECTED) != 0;
     struct memory *memory = remember(look, slot->uid, &fresh);
 
     if (fresh) {
-        memory->ejections = LOAD(slot->ejections);
-        memory->ejected = (LOAD(slot->health) & REM_HEALTH_EJECTED) != 0;
+        memory->ejected = ejected && !look->outliers->looked;
+        memory->ejections = LOAD(slot->ejections) - (ejected && !memory->ejected);
         sum_up(look->outliers->writer, slot, &memory->total, &memory->success);
     }
     return memory;
@@ -321,6 +323,7 @@ bool rem_outliers_look(struct rem_outliers *outliers)
     }
     free(outliers->table->places);
     *outliers->table = next;
+    outliers->looked = true;
     return look.watched != 0;
 }
 
@@ -359,6 +362,7 @@ int rem_outliers_start(struct rem_outliers *outliers, struct event_base *base)
     outliers->table = calloc(1, sizeof(*outliers->table));
     if (outliers->timer == NULL || outliers->table == NULL)
         return REM_ENOMEM;
+    (void)rem_outliers_look(outliers);
     rem_outliers_sync(outliers);
     return REM_OK;
 }

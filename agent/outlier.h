@@ -36,9 +36,10 @@ struct rem_outliers {
     struct event *timer;
     struct rem_outlier_table *table; /* owned */
     uint64_t epoch;                  /* of the registry when the timer was last thought about */
+    bool looked;                     /* what is met from now on is news */
 };
 
-/* Errors: REM_ENOMEM. */
+/* Looks for the first time.  Errors: REM_ENOMEM. */
 int rem_outliers_start(struct rem_outliers *outliers, struct event_base *base) REM_MUST_CHECK;
 void rem_outliers_stop(struct rem_outliers *outliers);
 

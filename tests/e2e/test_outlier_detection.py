@@ -233,6 +233,22 @@ def test_a_late_failure_of_an_upstream_that_was_made_again(servers):
     late.close()
 
 
+def test_who_fails_at_once_is_told_of(servers):
+    """A server that is ejected before the agent has looked at it for the first time."""
+    proxy = proxy_of(servers[:1], "consecutive_5xx=1 base_ejection_time=60s")
+    api = admin(proxy)
+    servers[1].status = "500 X"
+    api.request("POST", "/v1/http/upstreams/app/servers", json.dumps({"server": servers[1].addr, "max_fails": 0}),
+                {"Content-Type": "application/json"})
+    assert api.getresponse().read()
+    for _ in range(4):
+        ask(proxy)
+    assert states(proxy)[servers[1].addr] == "ejected"
+    wait_for(lambda: f"server {servers[1].addr} of upstream \"app\" ejected" in proxy.log(), "what the agent says")
+    assert "let in again" not in proxy.log()
+    proxy.stop()
+
+
 def test_switched_off(servers):
     """Nobody waits for the end of an ejection that is not wanted any more."""
     proxy = proxy_of(servers[:2], "consecutive_5xx=1 base_ejection_time=60s", workers=2)
