@@ -317,8 +317,7 @@ static int run(struct rem_api_call *call, const char **allow)
 {
     enum rem_method method = call->request->method;
     bool reads = method == REM_METHOD_GET || method == REM_METHOD_HEAD;
-    bool may_write = call->api->write || call->request->from_location;
-    bool read_only = !may_write || call->request->read_only;
+    bool read_only = rem_call_is_read_only(call);
     const struct rem_route *route = NULL;
     rem_api_handler_fn handler;
     int rc = find_route(call, &route);

@@ -48,6 +48,12 @@ static inline bool rem_call_is_shown(const struct rem_upstream_spec *spec)
     return rem_call_flags_are_shown(spec->flags);
 }
 
+/* Whether changes are refused to everybody who comes that way. */
+static inline bool rem_call_is_read_only(const struct rem_api_call *call)
+{
+    return call->request->read_only || !(call->api->write || call->request->from_location);
+}
+
 /* Errors of the registry writer as faults.  Returns REM_EINVAL. */
 int rem_call_fault(struct rem_api_call *call, int rc, const struct rem_err *err);
 

@@ -176,12 +176,13 @@ static json_t *instance_json(struct rem_api_call *call)
 
     rem_region_totals(api->region, &t);
     return json_pack(
-        "{s:s,s:I,s:I,s:I,s:b,s:o,s:s,s:I,s:I,s:{s:I,s:I,s:I,s:I},s:{s:I,s:I},s:o,s:I,s:I}",
+        "{s:s,s:I,s:I,s:I,s:b,s:o,s:s,s:b,s:I,s:I,s:{s:I,s:I,s:I,s:I},s:{s:I,s:I},s:o,s:I,s:I}",
         "version", info->version, "revision", rem_json_count(rem_writer_revision(api->writer)),
         "generation", rem_json_count(info->config_generation), "uptime", (json_int_t)gauge(up),
         "draining", (int)info->draining, "who", rem_json_text(call->request->who), "role",
-        rem_role_name(call->request->role), "worker_respawns", rem_json_count(t.worker_respawns),
-        "agent_respawns", rem_json_count(t.agent_respawns), "connections", "accepted",
+        rem_role_name(call->request->role), "read_only", (int)rem_call_is_read_only(call),
+        "worker_respawns", rem_json_count(t.worker_respawns), "agent_respawns",
+        rem_json_count(t.agent_respawns), "connections", "accepted",
         rem_json_count(t.conn_accepted), "rejected", rem_json_count(t.conn_rejected), "active",
         (json_int_t)gauge(t.conn_active), "idle", (json_int_t)gauge(t.conn_waiting), "requests",
         "total", rem_json_count(t.requests), "current", (json_int_t)gauge(t.requests_current),

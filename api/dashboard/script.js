@@ -3,10 +3,11 @@
 // page as text, never as markup.
 "use strict";
 const $ = (id) => document.getElementById(id);
-const POLL_MS = 2000, POINTS = 60, ROWS = 200, EVENTS = 50, PAST = 20;
+const POLL_MS = 2000, POINTS = 60, ROWS = 200, EVENTS = 50, PAST = 20, TROUBLE_MS = 15000;
 let token = sessionStorage.getItem("remora-token") || "";
 let last = null;            // the overview before
-let role = "read";
+let may_change = false;
+let trouble_until = 0;      // what is told of a refused change stays for a while
 const open = new Map();     // names of the upstreams that are unfolded -> their servers, as of before
 const lines = { rate: [], errors: [] };
 
@@ -51,7 +52,7 @@ function time(seconds) {
 }
 
 function millis(ms) {
-  return ms === null ? "-" : ms >= 1000 ? (ms / 1000).toFixed(1) + " s" : ms + " ms";
+  return ms >= 1000 ? (ms / 1000).toFixed(1) + " s" : ms + " ms";
 }
 
 function node(tag, text, attributes = {}) {
@@ -68,18 +69,18 @@ function per_second(now, before, seconds) {
   return before === undefined || now < before || seconds <= 0 ? 0 : (now - before) / seconds;
 }
 
-// The bound below which a share of what was counted since `before` lies; null: nothing was counted.
+// The bound below which a share of what was counted since `before` lies: that is all that a histogram can tell.
 function quantile(now, before, share) {
-  if (!now || !now.buckets) return null;
+  if (!now || !now.buckets) return "-";
   const grown = now.buckets.map((n, i) => n - (before && before.buckets ? before.buckets[i] : 0));
-  const all = grown.reduce((a, b) => a + b, 0);
+  const all = grown.reduce((a, b) => a + b, 0), bounds = now.bounds_ms;
   let seen = 0;
-  if (all <= 0) return null;
-  for (let i = 0; i < grown.length; i++) {
+  if (all <= 0) return "-";
+  for (let i = 0; i < bounds.length; i++) {
     seen += grown[i];
-    if (seen >= all * share) return i < now.bounds_ms.length ? now.bounds_ms[i] : now.bounds_ms[now.bounds_ms.length - 1];
+    if (seen >= all * share) return "≤ " + millis(bounds[i]);
   }
-  return null;
+  return "> " + millis(bounds[bounds.length - 1]);
 }
 
 function classes_of(now, before) {
@@ -98,6 +99,13 @@ function class_bar(parts) {
       bar.append(part);
     });
   return bar;
+}
+
+// "2xx 90 %, 5xx 10 %": colours alone would not tell everybody.
+function class_text(parts) {
+  const all = parts.reduce((a, b) => a + b, 0);
+  const share = (n) => n / all < 0.001 ? "< 0.1" : n === all ? "100" : (Math.floor(1000 * n / all) / 10).toFixed(1);
+  return parts.map((n, i) => n ? `${i + 1}xx ${share(n)} %` : "").filter(Boolean).join(", ");
 }
 
 function draw(which, value) {
@@ -119,21 +127,33 @@ function show_tiles(now, seconds) {
   $("version").textContent = now.version;
   $("revision").textContent = now.revision;
   $("uptime").textContent = time(now.uptime);
-  $("who").textContent = now.who ? `${now.who} (${now.role})` : "";
-  $("state").textContent = now.draining ? "draining" : "serving";
-  $("state").className = "pill " + (now.draining ? "warn" : "good");
+  $("who").textContent = now.who ? `${now.who} (${now.read_only ? "read only" : now.role})` : "";
+  show_state(now.draining ? "draining" : "serving", now.draining ? "warn" : "good");
   $("rate").textContent = rate(per);
-  $("errors").textContent = all ? (100 * parts[4] / all).toFixed(parts[4] ? 2 : 0) + " %" : "0 %";
+  $("errors").textContent = (all ? (100 * parts[4] / all).toFixed(parts[4] ? 2 : 0) : "0") + " %";
   draw("rate", per);
   draw("errors", all ? parts[4] / all : 0);
-  $("current").textContent = now.requests.current;
+  $("total").textContent = count.format(now.requests.total);
   $("classes").replaceChildren(class_bar(classes_of(now.responses)));
-  $("connections").textContent = count.format(now.connections.active);
-  $("connections-more").textContent = `${count.format(now.connections.idle)} of them idle`;
+  $("classes-more").textContent = class_text(classes_of(now.responses));
+  $("current").textContent = now.requests.current;
+  $("connections").textContent = `${count.format(now.connections.active)} connections, ${count.format(now.connections.idle)} idle`;
   $("traffic").textContent = bytes(per_second(now.sent, before.sent, seconds)) + "/s";
   $("traffic-more").textContent = bytes(per_second(now.received, before.received, seconds)) + "/s in";
   $("workers").textContent = now.workers.length;
   $("workers-more").textContent = `${now.worker_respawns} respawned, ${bytes(now.memory.used)} shared`;
+  show_servers_tile(now.upstreams);
+}
+
+function show_servers_tile(upstreams) {
+  const states = {};
+  for (const upstream of upstreams)
+    for (const [state, n] of Object.entries(upstream.states)) states[state] = (states[state] || 0) + n;
+  const all = Object.values(states).reduce((a, b) => a + b, 0);
+  $("up").textContent = states.up || 0;
+  delete states.up;
+  const others = Object.entries(states).map(([state, n]) => `${n} ${state}`).join(", ");
+  $("up-more").textContent = `of ${all} in ${upstreams.length} upstream${upstreams.length === 1 ? "" : "s"}` + (others && ": " + others);
 }
 
 function show_zones(now, seconds) {
@@ -142,10 +162,11 @@ function show_zones(now, seconds) {
   $("zones").replaceChildren(...now.zones.map((zone) => {
     const was = before.get(zone.kind + zone.name);
     const row = node("tr");
-    row.append(node("td", zone.name), node("td", rate(per_second(zone.requests, was && was.requests, seconds)), { class: "n" }),
-      node("td", zone.processing, { class: "n" }), node("td", millis(quantile(zone.duration, was && was.duration, 0.5)), { class: "n" }),
-      node("td", millis(quantile(zone.duration, was && was.duration, 0.99)), { class: "n" }));
-    const cell = node("td");
+    const cell = node("td", null, { "data-name": "responses" });
+    row.append(node("td", zone.name));
+    for (const [name, text] of [["req/s", rate(per_second(zone.requests, was && was.requests, seconds))], ["in flight", zone.processing],
+      ["p50", quantile(zone.duration, was && was.duration, 0.5)], ["p99", quantile(zone.duration, was && was.duration, 0.99)]])
+      row.append(node("td", text, { class: "n", "data-name": name }));
     cell.append(class_bar(classes_of(zone.responses)));
     row.append(cell);
     return row;
@@ -160,42 +181,67 @@ function state_pill(state, n) {
   return node("span", n === undefined ? state : `${n} ${state}`, { class: "pill " + (good[state] || "") });
 }
 
+// Which servers there are, for the filter: asked for when it is used, and again when they may be others.
+const directory = { revision: null, servers: new Map() };
+
+async function learn_servers(revision) {
+  if (directory.revision === revision) return;
+  const all = await get("/v1/http/upstreams");
+  directory.servers = new Map(all.upstreams.map((u) => [u.name, u.servers.map((s) => s.server)]));
+  directory.revision = all.revision;
+}
+
+// How many servers of an upstream are meant by their names.
+function servers_named(name, text) {
+  return text ? (directory.servers.get(name) || []).filter((server) => server.includes(text)).length : 0;
+}
+
 function matches(upstream, text) {
-  return !text || upstream.name.toLowerCase().includes(text) ||
+  return !text || upstream.name.toLowerCase().includes(text) || servers_named(upstream.name, text) > 0 ||
     Object.keys(upstream.states).some((s) => s.includes(text) && upstream.states[s]);
 }
 
 function fill_summary(summary, upstream, was, seconds) {
+  const text = filter_text(), named = servers_named(upstream.name, text);
   summary.replaceChildren(node("b", upstream.name));
   for (const [state, n] of Object.entries(upstream.states)) if (n) summary.append(state_pill(state, n));
   if (!upstream.servers) summary.append(state_pill("no servers"));
+  if (named) summary.append(node("span", `${named} named like that`, { class: "dim" }));
   const facts = [`${rate(per_second(upstream.requests, was && was.requests, seconds))} req/s`, `${upstream.active} active`,
-    `p50 ${millis(quantile(upstream.duration, was && was.duration, 0.5))}`, `p99 ${millis(quantile(upstream.duration, was && was.duration, 0.99))}`];
+    `p50 ${quantile(upstream.duration, was && was.duration, 0.5)}`, `p99 ${quantile(upstream.duration, was && was.duration, 0.99)}`];
   if (upstream.retries) facts.push(`${count.format(upstream.retries)} retries`);
   if (upstream.overflows) facts.push(`${count.format(upstream.overflows)} over limits`);
   if (upstream.zombies) facts.push(`${upstream.zombies} leaving`);
   summary.append(node("span", null, { class: "spacer" }), node("span", facts.join("  ·  "), { class: "facts" }));
 }
 
+function filter_text() {
+  return $("filter").value.trim().toLowerCase();
+}
+
+// Cards that the filter hides are kept, so that they are still unfolded when it lets them show again.
+const cards_of = new Map();
+
 function show_upstreams(now, seconds) {
   const before = new Map((last ? last.upstreams : []).map((u) => [u.name, u]));
-  const text = $("filter").value.trim().toLowerCase();
-  const have = new Map([...$("upstreams").children].map((c) => [c.dataset.name, c]));
-  const shown = now.upstreams.filter((u) => matches(u, text) || open.has(u.name));
+  const text = filter_text(), there = new Set(now.upstreams.map((u) => u.name));
+  for (const name of cards_of.keys()) if (!there.has(name)) { cards_of.delete(name); open.delete(name); }
+  const shown = now.upstreams.filter((u) => matches(u, text));
   const cards = shown.map((upstream) => {
-    const card = have.get(upstream.name) || new_card(upstream.name);
+    const card = cards_of.get(upstream.name) || new_card(upstream.name);
     fill_summary(card.querySelector("summary"), upstream, before.get(upstream.name), seconds);
     return card;
   });
   const box = $("upstreams");
   if (!cards.length || cards.length !== box.children.length || cards.some((c, i) => c !== box.children[i])) box.replaceChildren(...cards);
-  if (!shown.length) $("upstreams").append(node("p", now.upstreams.length ? "Nothing matches." : "No upstreams are configured.", { class: "dim" }));
+  if (!shown.length) $("upstreams").append(node("p", now.upstreams.length ? "Nothing matches." : "There are no upstreams.", { class: "dim" }));
   if (!last && now.upstreams.length === 1) $("upstreams").firstChild.open = true;
 }
 
 function new_card(name) {
   const card = node("details", null, { class: "card" });
   card.dataset.name = name;
+  cards_of.set(name, card);
   card.append(node("summary"), node("div", "Loading…", { class: "more" }));
   card.addEventListener("toggle", () => {
     if (card.open) { open.set(name, null); show_servers(card, name).catch(trouble); } else open.delete(name);
@@ -204,7 +250,7 @@ function new_card(name) {
 }
 
 function action(name, server, label, change, danger) {
-  const button = node("button", label, danger ? { class: "danger" } : {});
+  const button = node("button", label, { "aria-label": `${label} ${server.server}`, ...(danger ? { class: "danger" } : {}) });
   button.addEventListener("click", async () => {
     if (danger && !await sure(`${label} ${server.server} of ${name}?`)) return;
     button.disabled = true;
@@ -212,7 +258,7 @@ function action(name, server, label, change, danger) {
       await ask(`/v1/http/upstreams/${encodeURIComponent(name)}/servers/${server.id}`, { method: "PATCH",
         headers: { "Content-Type": "application/merge-patch+json" }, body: JSON.stringify(change) });
       await look();
-    } catch (error) { trouble(error); }
+    } catch (error) { trouble(error, `${label} ${server.server} of ${name}: `); }
     button.disabled = false;
   });
   return button;
@@ -220,19 +266,18 @@ function action(name, server, label, change, danger) {
 
 // Which buttons there are; they stay the same elements until that changes, or a click would miss.
 function fill_actions(cell, name, server) {
-  const may = role === "write" || role === "admin";
-  const wanted = !may ? "none" : `${Boolean(server.down)} ${Boolean(server.drain)}`;
+  const wanted = !may_change ? "none" : `${Boolean(server.down)} ${Boolean(server.drain)}`;
   if (cell.dataset.wanted === wanted) return;
   cell.dataset.wanted = wanted;
   cell.replaceChildren();
-  if (!may) return;
+  if (!may_change) return;
   if (server.down || server.drain) cell.append(action(name, server, "Up", { down: false, drain: false }));
   if (!server.drain) cell.append(action(name, server, "Drain", { drain: true }));
   if (!server.down) cell.append(action(name, server, "Down", { down: true }, true));
 }
 
 const columns = [["Server"], ["State"], ["Req/s", "req/s"], ["Active", "active"], ["Mean", "mean"], ["Fails", "fails"],
-  ["Weight", "weight"], ["Classes"], [""]];
+  ["Weight", "weight"], ["Responses"], [""]];
 
 function new_row(id) {
   const row = node("tr");
@@ -254,9 +299,11 @@ function fill_row(row, name, server, was, seconds) {
   fill_actions(cells[8], name, server);
 }
 
-function new_table() {
-  const table = node("table", null, { class: "servers" }), head = node("tr"), box = node("div", null, { class: "scroll" });
-  for (const [label, number] of columns) head.append(node("th", label, number ? { class: "n" } : {}));
+function new_table(name) {
+  const table = node("table", null, { class: "servers stack" }), head = node("tr");
+  const box = node("div", null, { class: "scroll", tabindex: "0", role: "region", "aria-label": "Servers of " + name });
+  for (const [label, number] of columns)
+    head.append(node(label ? "th" : "td", label, { ...(label ? { scope: "col" } : {}), ...(number ? { class: "n" } : {}) }));
   table.append(node("thead"), node("tbody"));
   table.tHead.append(head);
   box.append(table);
@@ -266,12 +313,14 @@ function new_table() {
 async function show_servers(card, name) {
   const now = await get("/v1/http/upstreams/" + encodeURIComponent(name));
   const before = open.get(name), at = performance.now(), seconds = before ? (at - before.at) / 1000 : 0;
-  const text = $("filter").value.trim().toLowerCase();
+  const text = filter_text();
   let servers = now.servers;
   if (!open.has(name)) return;
   open.set(name, { at, servers: new Map(servers.map((s) => [s.id, s])) });
   if (text && !name.toLowerCase().includes(text)) servers = servers.filter((s) => s.server.includes(text) || s.state.includes(text));
-  const box = card.querySelector(".scroll") || new_table(), more = card.querySelector(".more") || node("div", null, { class: "more" });
+  /* Where not all can be shown, those that somebody looks for are. */
+  if (servers.length > ROWS) servers.sort((a, b) => (a.state === "up") - (b.state === "up"));
+  const box = card.querySelector(".scroll") || new_table(name), more = card.querySelector(".more") || node("div", null, { class: "more" });
   if (!box.isConnected) card.append(box);
   card.append(more);
   const body = box.querySelector("tbody"), have = new Map([...body.rows].map((r) => [r.dataset.id, r]));
@@ -308,6 +357,10 @@ function diff_text(body) {
 function event_text(kind, body) {
   switch (kind) {
   case "revision": return [...(body.causes || []).map((c) => c.what), diff_text(body)].filter(Boolean).join(" — ");
+  case "respawn": return `${body.process === "agent" ? "the agent" : "worker " + body.slot} died and was started again`;
+  case "reload": return body.ok ? `generation ${body.generation} of the configuration` : `refused: ${body.error}`;
+  case "drain": return { announced: "leaving: not ready any more", closing: "leaving: no new connections" }[body.state] || body.state;
+  case "gap": return "events were missed";
   case "health": return `${body.server} of ${body.upstream} is ${body.state}${body.reason ? ": " + body.reason : ""}`;
   case "eject": return `${body.server} of ${body.upstream} ${body.ejected ? "ejected: " + body.reason : "let in again"}`;
   default: return Object.entries(body).filter(([k, v]) => typeof v !== "object" && !["sequence", "at", "revision"].includes(k)).map(([k, v]) => `${k} ${v}`).join(", ");
@@ -318,8 +371,10 @@ function add_event(kind, body) {
   const item = node("li");
   const when = new Date(body.at || Date.now());
   const mark = kind === "revision" ? "revision " + body.revision : kind;
-  item.append(node("time", when.toLocaleTimeString(), { datetime: when.toISOString(), title: when.toLocaleString() }),
-    node("span", mark, { class: "pill " + ({ eject: "bad", health: body.state === "up" ? "good" : "bad", respawn: "bad", drain: "warn" }[kind] || "") }),
+  const today = when.toDateString() === new Date().toDateString();
+  item.append(node("time", today ? when.toLocaleTimeString() : when.toLocaleString(), { datetime: when.toISOString(), title: when.toLocaleString() }),
+    node("span", mark, { class: "pill " + ({ eject: "bad", health: body.state === "up" ? "good" : "bad", respawn: "bad", drain: "warn",
+      reload: body.ok === false ? "bad" : "good" }[kind] || "") }),
     node("span", event_text(kind, body), { class: "what" }), node("span", names([...new Set((body.causes || []).map((c) => c.who))]), { class: "dim" }));
   $("events").prepend(item);
   while ($("events").children.length > EVENTS) $("events").lastChild.remove();
@@ -338,19 +393,25 @@ function take_event(block) {
   return id;
 }
 
-// What happened before the page was opened.
+// Where to begin with what happened before the page was opened: behind one of the latest revisions.
 async function recall() {
-  const past = await get(`/v1/history?limit=${PAST}`);
+  const past = (await get(`/v1/history?limit=${PAST}`)).history;
   $("events").replaceChildren();
-  for (const body of past.history.reverse()) add_event("revision", body);
+  if (!past.length) return null;
+  add_event("revision", past[past.length - 1]);
+  return String(past[past.length - 1].sequence);
 }
 
 // EventSource cannot send a token, so the stream is read by hand.
+let following = false;
+
 async function follow() {
   let id = null;
+  if (following) return;
+  following = true;
   for (;;) {
     try {
-      if (!id) await recall();
+      if (!id) id = await recall();
       const answer = await ask("/v1/events", { headers: { Accept: "text/event-stream", ...(id ? { "Last-Event-ID": id } : {}) } });
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let rest = "";
@@ -360,23 +421,48 @@ async function follow() {
         rest += value.replace(/\r\n/g, "\n");
         for (let end; (end = rest.indexOf("\n\n")) >= 0; rest = rest.slice(end + 2)) id = take_event(rest.slice(0, end)) || id;
       }
-    } catch (error) { if (error.status === 401 || error.status === 403) return; }
+    } catch (error) { if ([401, 403, 429].includes(error.status)) break; }
     await new Promise((done) => setTimeout(done, 1000));
   }
+  following = false;
 }
 
 // ---- the page ----
 
-function trouble(error) {
-  if (error && error.status === 401) { ask_token(); return; }
-  $("trouble").textContent = error ? error.message : "";
-  $("trouble").hidden = !error;
+// Says what went wrong.  What is about a change (`what`) stays for a while, all else until it works again.
+function trouble(error, what = "") {
+  if (error.status === 401 || error.status === 429) { ask_token(error); return; }
+  const away = !(error instanceof Refused);
+  if (away && !last) $("trouble").textContent = "The admin API does not answer.";
+  else if (away) $("trouble").textContent = `${what}The admin API does not answer. Figures are of ${last.when.toLocaleTimeString()}.`;
+  else $("trouble").textContent = what + error.message;
+  $("trouble").hidden = false;
+  if (what) trouble_until = performance.now() + TROUBLE_MS;
 }
 
-function ask_token() {
+function show_state(text, kind) {
+  $("state").textContent = text;
+  $("state").className = "pill " + kind;
+  document.body.classList.toggle("stale", kind === "bad");
+}
+
+function ask_token(error) {
+  const wrong = error.status === 429 ? error.message : token ? "This token is not accepted." : "";
+  if (error.status === 401) forget_token();
+  show_state("signed out", "warn");
+  $("login-trouble").textContent = wrong || $("login-trouble").textContent;
+  $("login-trouble").hidden = !$("login-trouble").textContent;
   $("login").hidden = false;
   $("main").hidden = true;
+  $("trouble").hidden = true;
+  clearTimeout(timer);
   $("token").focus();
+}
+
+function forget_token() {
+  token = "";
+  sessionStorage.removeItem("remora-token");
+  $("token").value = "";
 }
 
 function sure(text) {
@@ -392,16 +478,18 @@ let looking = null, again = false;
 
 async function look_once() {
   const now = await get("/v1/overview");
+  if (filter_text()) await learn_servers(now.revision);
   now.at = performance.now();
+  now.when = new Date();
   const seconds = last ? (now.at - last.at) / 1000 : 0;
-  role = now.role;
+  may_change = !now.read_only && (now.role === "write" || now.role === "admin");
   $("main").hidden = false;
   show_tiles(now, seconds);
   show_upstreams(now, seconds);
   show_zones(now, seconds);
   last = now;
   for (const card of $("upstreams").children) if (card.open && open.has(card.dataset.name)) await show_servers(card, card.dataset.name);
-  $("trouble").hidden = true;
+  if (performance.now() > trouble_until) $("trouble").hidden = true;
 }
 
 // One look at a time; whoever asks meanwhile gets another one behind it.
@@ -414,14 +502,16 @@ function look() {
   return looking;
 }
 
+let timer = 0;
+
 async function run() {
   try { await look(); } catch (error) {
-    if (error.status === 401) { ask_token(); return; }
-    $("state").textContent = "away";
-    $("state").className = "pill bad";
+    show_state(error instanceof Refused ? "refused" : "no answer", "bad");
     trouble(error);
+    if (!$("login").hidden) return;
   }
-  setTimeout(run, document.hidden ? POLL_MS * 5 : POLL_MS);
+  clearTimeout(timer);
+  timer = setTimeout(run, document.hidden ? POLL_MS * 5 : POLL_MS);
 }
 
 $("login").addEventListener("submit", (event) => {
@@ -429,9 +519,12 @@ $("login").addEventListener("submit", (event) => {
   token = $("token").value.trim();
   sessionStorage.setItem("remora-token", token);
   $("login").hidden = true;
+  $("login-trouble").textContent = "";
   run();
   follow();
 });
 $("filter").addEventListener("input", () => { if (last) look().catch(trouble); });
+$("host").textContent = location.host;
+document.title = "remora " + location.host;
 run();
 follow();

@@ -25,7 +25,7 @@ FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 HTTP = """http {{ upstream app {{ zone app 256k; server {a}; server {b} weight=3; }}
     upstream bare {{ zone bare 64k; }}
     server {{ listen 127.0.0.1:@PORT:web@; status_zone front; location / {{ proxy_pass http://app; }}
-              location /gone {{ return 404; }} }} }}"""
+              location /gone {{ return 404; }} {more} }} }}"""
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +82,13 @@ class Page:
 
 
 class Instance:
-    def __init__(self, remora, admin="write on;"):
+    def __init__(self, remora, admin="write on;", more=""):
         self.backends = [Backend(ok(b"x")) for _ in range(2)]
         self.port = free_port()
         admin = admin if "listen" in admin else f"listen 127.0.0.1:{self.port}; " + admin
         text = f"worker_processes 2; admin {{ {admin} listen unix:@DIR@/admin.sock; }} "
         self.server = remora(text.replace("@ADMIN@", str(self.port)) +
-                             HTTP.format(a=self.backends[0].addr, b=self.backends[1].addr))
+                             HTTP.format(a=self.backends[0].addr, b=self.backends[1].addr, more=more))
         self.url = f"http://127.0.0.1:{self.port}/"
 
     def get(self, path, token=None):
@@ -122,6 +122,9 @@ def test_what_it_shows(instance, browser):
     rows = card.find_elements(By.CSS_SELECTOR, "tbody tr")
     assert [r.find_elements(By.TAG_NAME, "td")[0].text for r in rows] == [b.addr for b in instance.backends]
     wait_for(lambda: "3xx 0, 4xx 1" in page.all("#classes .classes")[0].get_attribute("aria-label"), "the count of 404")
+    page.wait("#classes-more", r"2xx 88\.8 %, 4xx 11\.1 %")
+    assert page.text("#up") == "2" and page.text("#up-more") == "of 2 in 2 upstreams"
+    assert browser.title == "remora " + instance.url[7:-1]
     assert page.complaints() == []
 
 
@@ -132,7 +135,8 @@ def test_buttons(instance, browser):
 
     def button(label):
         row = page.all("details[data-name=app] tbody tr")[0]
-        return next((b for b in row.find_elements(By.TAG_NAME, "button") if b.text == label), None)
+        return next((b for b in row.find_elements(By.TAG_NAME, "button")
+                     if b.text == label and b.accessible_name == f"{label} {instance.backends[0].addr}"), None)
 
     def press(label):
         wait_for(lambda: button(label), label)
@@ -179,6 +183,69 @@ def test_the_filter(instance, browser):
     page.wait("#upstreams", "Nothing matches")
 
 
+def test_the_filter_finds_servers(instance, browser):
+    """Of upstreams that are folded, too; what does not match is hidden, be it unfolded or not."""
+    page = Page(browser, instance.url)
+    page.wait("#state", "^serving$")
+    page.unfold("app")
+    body = json.dumps([{"server": "127.0.0.1:9"}]).encode()
+    urllib.request.urlopen(urllib.request.Request(instance.url + "v1/http/upstreams/bare/servers", body, method="PUT",
+                                                  headers={"Content-Type": "application/json"})).close()
+    page.all("#filter")[0].send_keys("127.0.0.1:9")
+    wait_for(lambda: "bare" in [c.get_attribute("data-name") for c in page.all("details.card")], "the upstream of that server")
+    page.all("#filter")[0].clear()
+    page.all("#filter")[0].send_keys(instance.backends[1].addr)
+    wait_for(lambda: [c.get_attribute("data-name") for c in page.all("details.card")] == ["app"], "one upstream")
+    wait_for(lambda: len(page.all("details[data-name=app] tbody tr")) == 1, "one server")
+    page.all("#filter")[0].clear()
+    page.all("#filter")[0].send_keys("bare")
+    wait_for(lambda: [c.get_attribute("data-name") for c in page.all("details.card")] == ["bare"], "the other one")
+
+
+def test_what_happened_before(remora, browser):
+    """Checks that failed before the page was opened are told of in their place."""
+    made = Instance(remora, more="location /c { proxy_pass http://bare; health_check interval=1s; }")
+    dead = json.dumps([{"server": f"127.0.0.1:{free_port()}"}]).encode()
+    urllib.request.urlopen(urllib.request.Request(made.url + "v1/http/upstreams/bare/servers", dead, method="PUT",
+                                                  headers={"Content-Type": "application/json"})).close()
+    wait_for(lambda: made.get("v1/http/upstreams/bare")["servers"][0]["state"] == "unhealthy", "unhealthy")
+    page = Page(browser, made.url)
+    page.wait("#events", "of bare is unhealthy: connecting to upstream")
+    assert "added 127.0.0.1:" in page.text("#events")
+    page.wait("#up-more", "1 unhealthy")
+    for backend in made.backends:
+        backend.stop()
+
+
+def test_a_refused_change_stays_to_be_read(instance, browser):
+    page = Page(browser, instance.url)
+    page.wait("#state", "^serving$")
+    page.unfold("app")
+    browser.execute_script("trouble(new Refused(412, 'too late'), 'Down x: ')")
+    before = browser.execute_script("return last.at")
+    wait_for(lambda: browser.execute_script("return last.at") > before, "another look")
+    assert page.text("#trouble") == "Down x: too late"
+
+
+def test_no_answer(instance, browser):
+    page = Page(browser, instance.url)
+    page.wait("#state", "^serving$")
+    instance.server.stop()
+    page.wait("#state", "^no answer$")
+    page.wait("#trouble", r"does not answer\. Figures are of ")
+    assert page.all("body.stale") != []
+
+
+def test_where_nothing_may_be_changed(remora, browser):
+    made = Instance(remora, "write off;")
+    page = Page(browser, made.url)
+    page.wait("#who", r"loopback \(read only\)")
+    page.unfold("app")
+    assert page.all("details[data-name=app] tbody button") == []
+    for backend in made.backends:
+        backend.stop()
+
+
 @pytest.fixture
 def secrets():
     """A directory for tokens that the agent, which is nobody when root runs the tests, may look into."""
@@ -210,6 +277,9 @@ def test_a_token_is_asked_for(remora, browser, secrets):
     secret = write_secret(secrets, "boss", "s3cret-token-0123456789")
     viewer = write_secret(secrets, "eye", "viewer-token-0123456789")
     made = Instance(remora, f"write on; token boss write {secret}; token eye read {viewer};")
+    page = sign_in(browser, made, "no-such-token-0123456789")
+    page.wait("#login-trouble", "not accepted")
+    assert page.text("#state") == "signed out" and page.all("#token")[0].get_attribute("value") == ""
     page = sign_in(browser, made, "viewer-token-0123456789")
     page.wait("#who", r"token:eye \(read\)")
     page.unfold("app")
@@ -258,6 +328,7 @@ def test_on_a_phone(instance, browser):
         page.wait("#state", "^serving$")
         page.unfold("app")
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+        assert browser.execute_script("return [...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth).length") == 0
         heights = [b.size["height"] for b in page.all("details[data-name=app] tbody button")]
         assert len(heights) == 4 and min(heights) >= 30
     finally:
@@ -277,7 +348,7 @@ def test_names_are_text(remora, browser):
     page.wait("#events", "revision 2")
     browser.execute_script("add_event('revision', {revision: 1, causes: [{what: arguments[0], who: arguments[0]}]})", name)
     assert name in page.text("#events")
-    assert page.all("#events img") == [] and browser.title == "remora"
+    assert page.all("#events img") == [] and "bad" not in browser.title
     for backend in made.backends:
         backend.stop()
 
