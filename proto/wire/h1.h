@@ -137,6 +137,13 @@ void rem_h1_request_init(struct rem_h1_request *req, const struct rem_h1_limits 
  * cannot be used for further requests. */
 int rem_h1_request_parse(struct rem_h1_request *req, const char *buf, size_t n) REM_MUST_CHECK;
 
+/* What can be told of a request that failed, or is unfinished, for logs and error pages: if its
+ * request line was whole, method, target (taken apart if it can be) and the fields before the line
+ * that failed come to point into `buf`.  No such field is to be passed on: all are marked
+ * REM_FIELD_HOP.
+ * Returns: false, with nothing changed, where the request line was not whole. */
+bool rem_h1_request_salvage(struct rem_h1_request *req, const char *buf);
+
 /* As far as the client got with its request line: for the log of a request that failed or is
  * unfinished.  `buf`, `n` as in the last parse. */
 struct rem_str rem_h1_request_seen_line(const struct rem_h1_request *req, const char *buf,

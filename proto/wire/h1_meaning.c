@@ -205,19 +205,17 @@ static int settle_framing(struct rem_h1_head *head, const struct met *met)
 int rem_h1_fields_finish(struct rem_h1_head *head, const char *buf)
 {
     struct met met = {0};
-    int rc;
+    int rc = REM_OK;
 
     REM_FIELDS_EACH(field, &head->fields)
     {
-        field->name = rem_h1_resolve(field->name, buf);
+        field->name = rem_h1_resolve(field->name, buf); /* of a bad head's last field, too */
         field->value = rem_h1_resolve(field->value, buf);
-        if (field->id == REM_FIELD_OTHER)
-            continue;
-        rc = take_field(head, field, &met);
-        if (rc != REM_OK)
-            return rc;
+        if (field->id != REM_FIELD_OTHER && rc == REM_OK)
+            rc = take_field(head, field, &met);
     }
-    rc = settle_framing(head, &met);
+    if (rc == REM_OK)
+        rc = settle_framing(head, &met);
     if (rc != REM_OK)
         return rc;
     if (met.option_upgrade && met.upgrade && head->minor >= 1)

@@ -83,3 +83,30 @@ bool rem_h1_request_seen_host(const struct rem_h1_request *req, const char *buf,
     }
     return rem_authority_split(text, out) == REM_OK && out->host.n != 0;
 }
+
+bool rem_h1_request_salvage(struct rem_h1_request *req, const char *buf)
+{
+    struct rem_h1_cursor *cursor = &req->head.cursor;
+    bool offsets = cursor->state < REM_H1_DONE;
+
+    if (cursor->state < REM_H1_FIELD)
+        return false;
+    if (offsets) {
+        req->method_text = rem_h1_resolve(req->method_text, buf);
+        req->target = rem_h1_resolve(req->target, buf);
+        req->line = rem_h1_resolve(req->line, buf);
+        cursor->state = REM_H1_DONE;
+    }
+    REM_FIELDS_EACH(field, &req->head.fields)
+    {
+        field->flags |= REM_FIELD_HOP;
+        if (offsets) {
+            field->name = rem_h1_resolve(field->name, buf);
+            field->value = rem_h1_resolve(field->value, buf);
+        }
+    }
+    if (rem_target_split(req->target, req->method == REM_METHOD_CONNECT,
+                         req->method == REM_METHOD_OPTIONS, &req->uri) != REM_OK)
+        req->uri = (struct rem_target){0};
+    return true;
+}

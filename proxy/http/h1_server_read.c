@@ -71,6 +71,7 @@ static struct rem_h1_exchange *new_exchange(struct rem_h1_client *client,
     x->pos = pos;
     x->last = last;
     request->codec = x;
+    request->scheme = REM_STR("http");
     request->peer = &client->peer;
     request->listener = client->listener;
     request->proxied = client->proxied;
@@ -229,6 +230,19 @@ static int fill_target(struct rem_request *request, const struct rem_h1_request 
     return rem_uri_normalize(uri->path, merge, &request->arena, &request->uri);
 }
 
+/* What a head says of the request whatever its target and its body are. */
+static void fill_head(struct rem_h1_exchange *x)
+{
+    const struct rem_h1_request *parse = &x->parse;
+    struct rem_request *request = x->request;
+
+    request->method = parse->method;
+    request->method_name = parse->method_text;
+    request->line = parse->line;
+    request->version = parse->head.minor >= 1 ? 11 : 10;
+    request->fields = parse->head.fields;
+}
+
 /* Errors: REM_EINVAL (the target cannot be understood), REM_ENOMEM. */
 static int fill_request(struct rem_h1_exchange *x)
 {
@@ -237,12 +251,7 @@ static int fill_request(struct rem_h1_exchange *x)
     const struct rem_h1_head *head = &parse->head;
     int rc;
 
-    request->method = parse->method;
-    request->method_name = parse->method_text;
-    request->line = parse->line;
-    request->version = head->minor >= 1 ? 11 : 10;
-    request->fields = head->fields;
-    request->scheme = REM_STR("http");
+    fill_head(x);
     request->head_size = head->head_size;
     request->received = head->head_size;
     request->expect_continue = (head->flags & REM_H1_EXPECT_CONTINUE) != 0;
@@ -265,13 +274,6 @@ static const char *doing(const struct rem_h1_exchange *x)
                                                            : "reading client request line";
 }
 
-static void show_line(struct rem_h1_exchange *x)
-{
-    if (x->request->line.n == 0)
-        x->request->line =
-            rem_h1_request_seen_line(&x->parse, x->in->data + x->base, x->last - x->base);
-}
-
 /* The pages, logs and limits of the server that the client named, if it got that far: whose they
  * are is nobody else's to see. */
 static void choose_server(struct rem_h1_exchange *x)
@@ -286,14 +288,29 @@ static void choose_server(struct rem_h1_exchange *x)
     (void)rem_request_choose_server(request); /* without memory the default one does */
 }
 
+/* For the log and the error page: a head that is refused is told of as far as it came. */
+static void salvage(struct rem_h1_exchange *x)
+{
+    struct rem_request *request = x->request;
+
+    choose_server(x);
+    if (request->line.n != 0)
+        return;
+    request->line = rem_h1_request_seen_line(&x->parse, x->in->data + x->base, x->last - x->base);
+    if (!rem_h1_request_salvage(&x->parse, x->in->data + x->base))
+        return;
+    fill_head(x);
+    if (x->parse.uri.path.n != 0)
+        (void)fill_target(request, &x->parse); /* what it made no sense of is empty */
+}
+
 static void reject(struct rem_h1_exchange *x, int status, const char *reason)
 {
     struct rem_request *request = x->request;
     struct rem_h1_client *client = x->client;
     const char *then = doing(x);
 
-    show_line(x);
-    choose_server(x);
+    salvage(x);
     REM_LOG_IN(&request->log, REM_LOG_INFO, 0, "%s while %s", reason, then);
     request->received = x->last - x->base;
     request->version = request->version != 0 ? request->version : 10;
@@ -323,8 +340,7 @@ void h1_head_timeout(struct rem_h1_client *client)
     const char *then = doing(x);
 
     x->timed_out = true;
-    show_line(x);
-    choose_server(x);
+    salvage(x);
     client->loc = rem_core_location(x->request);
     REM_LOG_IN(&x->request->log, REM_LOG_INFO, 0, "client timed out (%d: %s) while %s", ETIMEDOUT,
                strerror(ETIMEDOUT), then);

@@ -60,3 +60,52 @@ def test_a_client_that_stops_halfway(both):
             c.send(b"GET / HTTP/1.1\r\nHost: named\r\nX: y")
         wait_for(lambda: len(log_of(server)) == 1, "a line in the log")
     assert log_of(both.nginx) == log_of(both.remora) == ["named|named|400"]
+
+
+TOLD = """worker_processes 1; http {
+    log_format s '$request_method|$request_uri|$uri|$args|$scheme|$server_protocol|$host|$http_x|$http_host|$status';
+    access_log @DIR@/s.log s;
+    server { listen 127.0.0.1:@PORT:web@; server_name def; location / { return 200 "default"; } }
+    server { listen 127.0.0.1:@PORT:web@; server_name named; error_page 400 405 494 501 /e;
+        location /e { return 301 /to; } location / { return 200 "named"; } } }"""
+
+WHOLE_LINES = [
+    b"GET /x?a=b HTTP/1.0\r\nHost: .\r\n\r\n",
+    b"GET /x?a=b HTTP/1.0\r\nHost: def\r\nX: y\r\nContent-Length: x\r\n\r\n",
+    b"HEAD /x?a=b HTTP/1.1\r\nHost: named\r\nX: y\r\nA b\r\n\r\n",
+    b"HEAD /x?a=b HTTP/1.1\r\nHost: named\r\nX: y\r\nContent-Length: x\r\n\r\n",
+    b"HEAD /x/../y HTTP/1.1\r\nX: y\r\n\r\n",
+    b"PUT /y?q HTTP/1.1\r\nHost: named\r\nTransfer-Encoding: foo\r\n\r\n",
+    b"TRACE /x?q HTTP/1.1\r\nHost: named\r\n\r\n",
+]
+
+
+def test_what_is_told_of_them(remora):
+    """Method, target and earlier fields of a head that is refused are in the log; HEAD gets no body, and a
+    redirect names the scheme."""
+    with Both(remora, TOLD) as both:
+        for n, head in enumerate(WHOLE_LINES, 1):
+            answers = []
+            for server in (both.nginx, both.remora):
+                with server.client() as c:
+                    c.send(head)
+                    response = c.response(head.split(b" ")[0].decode())
+                    location = response.headers.get("location", "").replace(f":{server.port('web')}", "")
+                    answers.append((response.status, location, c.stream.rest() != b""))
+                wait_for(lambda: len(log_of(server)) == n, "a line in the log")
+            assert answers[0] == answers[1] and not answers[1][2], head
+        assert log_of(both.nginx) == log_of(both.remora)
+
+
+def test_nothing_of_them_is_passed_on(remora, backend):
+    server = backend()
+    r = remora("http { server { listen 127.0.0.1:@PORT:web@; error_page 400 /e;"
+               f" location /e {{ proxy_pass http://{server.addr}; }} }} }}")
+    for line in (b"Content-Length: 5x", b"Transfer-Encoding: chunked\r\nContent-Length: 3", b"bad"):
+        with r.client() as c:
+            c.send(b"POST / HTTP/1.1\r\nHost: a\r\nX: y\r\n" + line + b"\r\n\r\nabc")
+            assert c.response("GET").status == 400
+        request = server.requests[-1]
+        assert request.line == "GET /e HTTP/1.1"
+        assert set(request.headers) <= {"host", "connection", "content-length"}, request.headers
+        assert request.headers.get("content-length", "0") == "0"

@@ -74,13 +74,24 @@ static int parse(struct rem_h1_request *req, struct rem_h1_response *resp, const
                        : rem_h1_response_parse(resp, REM_H1_ASKED_OTHER, (const char *)data, size);
 }
 
+static bool lies_in(struct rem_str s, const char *buf, size_t size)
+{
+    return s.n == 0 || (s.p >= buf && s.p + s.n <= buf + size);
+}
+
 /* What is told of a head lies in it; of one that was accepted it is what was accepted. */
 static void check_seen(const struct rem_h1_request *req, int rc, const char *buf, size_t size)
 {
     struct rem_str line = rem_h1_request_seen_line(req, buf, size);
+    struct rem_h1_request told = *req;
     struct rem_authority host;
 
-    REM_CHECK(line.n == 0 || (line.p >= buf && line.p + line.n <= buf + size));
+    REM_CHECK(lies_in(line, buf, size));
+    if (rc != REM_OK && rem_h1_request_salvage(&told, buf)) {
+        REM_CHECK(lies_in(told.method_text, buf, size) && lies_in(told.target, buf, size));
+        REM_FIELDS_EACH(field, &told.head.fields)
+        REM_CHECK(lies_in(field->name, buf, size) && lies_in(field->value, buf, size));
+    }
     if (!rem_h1_request_seen_host(req, buf, size, &host))
         return;
     REM_CHECK(host.host.p >= buf && host.host.p + host.host.n <= buf + size);

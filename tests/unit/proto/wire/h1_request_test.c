@@ -401,6 +401,57 @@ START_TEST(seen_host)
 }
 END_TEST
 
+/* What logs and error pages have of a request that failed. */
+START_TEST(salvage)
+{
+    static const struct {
+        const char *raw;
+        const char *want; /* method target path args, fields; NULL: the line was not whole */
+    } heads[] = {
+        {"GET /a?b HTTP/1.1\r\nHost: a\r\nX: y\r\nbad\r\n\r\n", "GET /a?b /a b Host=a X=y"},
+        {"GET /a?b HTTP/1.1\r\nContent-Length: x\r\nX: y\r\n\r\n",
+         "GET /a?b /a b Content-Length=x X=y"},
+        {"\r\nHEAD / HTTP/1.1\r\nX: y\r\n\r\n", "HEAD / /  X=y"},
+        {"FOO / HTTP/1.1\r\nX: y\r\nY: z", "FOO / /  X=y"},
+        {"GET http://b/c HTTP/1.1\r\nX: y\r\n\r\n", "GET http://b/c /c  X=y"},
+        {"GET b HTTP/1.1\r\nX: y\r\n\r\n", "GET b   X=y"},
+        {"GET / HTTP/1.1\r\n", "GET / / "},
+        {"GET / HTTP/1.1", NULL},
+        {"GET / HTTP/9.1\r\nX: y\r\n\r\n", NULL},
+        {"", NULL},
+    };
+
+    for (size_t i = 0; i < REM_COUNT(heads); i++) {
+        struct rem_arena arena;
+        struct rem_h1_request req;
+        struct rem_sbuf got;
+        const char *raw = heads[i].raw;
+
+        rem_arena_init(&arena, NULL);
+        rem_sbuf_init(&got);
+        rem_h1_request_init(&req, &rem_h1_limits_default, &arena);
+        ck_assert_int_ne(rem_h1_request_parse(&req, raw, strlen(raw)), REM_OK);
+        ck_assert_int_eq(rem_h1_request_salvage(&req, raw), heads[i].want != NULL);
+        if (heads[i].want != NULL) {
+            ck_assert(rem_h1_request_salvage(&req, raw)); /* once more is no harm */
+            rem_sbuf_addf(&got, "%.*s %.*s %.*s %.*s", REM_STR_ARG(req.method_text),
+                          REM_STR_ARG(req.target), REM_STR_ARG(req.uri.path),
+                          REM_STR_ARG(req.uri.args));
+            REM_FIELDS_EACH(field, &req.head.fields)
+            {
+                ck_assert(field->flags & REM_FIELD_HOP);
+                rem_sbuf_addf(&got, " %.*s=%.*s", REM_STR_ARG(field->name),
+                              REM_STR_ARG(field->value));
+            }
+            ck_assert_msg(rem_str_is(rem_sbuf_str(&got), heads[i].want), "row %zu: '%.*s'", i,
+                          REM_STR_ARG(rem_sbuf_str(&got)));
+        }
+        rem_sbuf_fini(&got);
+        rem_arena_reset(&arena);
+    }
+}
+END_TEST
+
 START_TEST(methods)
 {
     for (int i = REM_METHOD_GET; i < REM_METHODS; i++) {
@@ -437,6 +488,7 @@ int main(void)
     tcase_add_test(tc, connection_options_are_bounded);
     tcase_add_test(tc, seen_line);
     tcase_add_test(tc, seen_host);
+    tcase_add_test(tc, salvage);
     tcase_add_test(tc, methods);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
