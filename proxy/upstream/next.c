@@ -78,14 +78,13 @@ int rem_next_pick(struct rem_upstream_exchange *x)
         return REM_EBUSY; /* servers that come and go must not keep a request forever */
     if (!x->prepared && prepare(x) != 0)
         return REM_ENOMEM;
-    x->balancer = rem_balance_method(set->method);
-    rc = x->balancer->pick(&x->balance, worker->loop.clock.mono_ms);
+    rc = rem_balance_pick(&x->balance, worker->loop.clock.mono_ms);
     if (rc != 0)
         return rc;
     text = rem_arena_dup(&x->request->arena, rem_pin_name(&x->balance.pin));
     if (text.p == NULL || note_sticky_id(x) != 0) {
         const struct rem_pin_report report = {.outcome = REM_OUTCOME_NEUTRAL};
-        x->balancer->done(&x->balance, &report, worker->loop.clock.mono_ms);
+        rem_balance_done(&x->balance, &report, worker->loop.clock.mono_ms);
         return REM_ENOMEM;
     }
     x->addr = x->balance.pin.addr;

@@ -106,7 +106,7 @@ void rem_record_done(struct rem_upstream_exchange *x, enum rem_outcome outcome)
     if (x->group != NULL)
         rem_outlier_note(x, &report);
     if (x->group != NULL)
-        x->balancer->done(&x->balance, &report, now);
+        rem_balance_done(&x->balance, &report, now);
     if (x->group != NULL)
         rem_queue_wake(x->group);
 }

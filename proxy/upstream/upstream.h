@@ -164,7 +164,6 @@ struct rem_upstream_exchange {
     struct rem_upstream_resolve *resolve;   /* NULL: there is no name to be resolved */
     const struct rem_upstream_local *local; /* where connections come from; NULL: not bound */
     struct rem_balance_state balance;
-    const struct rem_balancer *balancer;
     bool picked;              /* the next server has been picked already */
     bool prepared;            /* `balance` knows what methods go by */
     struct rem_str sticky_id; /* of the server of this try; empty: not asked for */

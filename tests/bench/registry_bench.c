@@ -66,10 +66,8 @@ static void publish(struct rem_writer *writer, const struct method *method, size
 }
 
 /* The best of several rounds, so that a neighbour's noise is not measured. */
-static double pick_ns(struct rem_reader *reader, struct rem_upstream_ref *ref, uint32_t method,
-                      int picks)
+static double pick_ns(struct rem_reader *reader, struct rem_upstream_ref *ref, int picks)
 {
-    const struct rem_balancer *balancer = rem_balance_method(method);
     const struct rem_pin_report report = {
         .outcome = REM_OUTCOME_OK, .status = 200, .sent = 500, .received = 900};
     double best = 1e9;
@@ -84,8 +82,8 @@ static double pick_ns(struct rem_reader *reader, struct rem_upstream_ref *ref, u
             client.u.in.sin_addr.s_addr = (uint32_t)i * 2654435761u;
             state.client = &client;
             state.key = rem_str_make((const char *)&client.u.in.sin_addr, 4);
-            must(balancer->pick(&state, 1000));
-            balancer->done(&state, &report, 1000);
+            must(rem_balance_pick(&state, 1000));
+            rem_balance_done(&state, &report, 1000);
             rem_balance_fini(&state);
             rem_reader_quiesce(reader);
         }
@@ -117,7 +115,7 @@ static int measure_method(const struct method *method, struct rem_writer *writer
     printf("%-16s", method->name);
     for (size_t i = 0; i < REM_COUNT(counts); i++) {
         publish(writer, method, 0, counts[i]);
-        ns[i] = pick_ns(reader, ref, method->method, PICKS / 4);
+        ns[i] = pick_ns(reader, ref, PICKS / 4);
         printf("  %zu servers: %7.1f ns", counts[i], ns[i]);
     }
     printf("%s\n", ns[2] > ns[1] + MISSES_NS ? "  FAILED" : "");
@@ -144,7 +142,7 @@ int main(void)
         make_specs(weights);
         for (size_t i = 0; i < REM_COUNT(counts); i++) {
             publish(writer, &methods[0], 0, counts[i]);
-            ns = pick_ns(&reader, &ref, methods[0].method, PICKS);
+            ns = pick_ns(&reader, &ref, PICKS);
             few = i == 0 ? ns : few;
             printf("pick, %5zu servers, weights 1..%u: %6.1f ns\n", counts[i], weights, ns);
         }

@@ -18,21 +18,6 @@ void rem_balance_fini(struct rem_balance_state *state)
     state->tried = (struct rem_tried){0};
 }
 
-const struct rem_balancer *rem_balance_method(uint32_t method)
-{
-    static const struct rem_balancer *const methods[] = {
-        [REM_BALANCE_ROUND_ROBIN] = &rem_round_robin,
-        [REM_BALANCE_LEAST_CONN] = &rem_least_conn,
-        [REM_BALANCE_LEAST_TIME] = &rem_least_time,
-        [REM_BALANCE_RANDOM] = &rem_random,
-        [REM_BALANCE_IP_HASH] = &rem_ip_hash,
-        [REM_BALANCE_HASH] = &rem_hash_plain,
-        [REM_BALANCE_HASH_CONSISTENT] = &rem_hash_consistent,
-    };
-
-    return method < REM_COUNT(methods) ? methods[method] : &rem_round_robin;
-}
-
 /* ---- trying a server ---- */
 
 /* A server that came back `elapsed` ago gets that part of its turns. */
@@ -84,6 +69,13 @@ enum rem_turn rem_balance_try(struct rem_pick *pick, uint32_t index)
     return REM_TURN_TAKEN;
 }
 
+int rem_balance_try_up(struct rem_pick *pick, uint32_t index)
+{
+    if (rem_set_server(pick->set, index)->flags & (REM_SERVER_DOWN | REM_SERVER_DRAIN))
+        return REM_EBUSY;
+    return rem_turn_result(rem_balance_try(pick, index));
+}
+
 /* The server the client is to stay with; one that is drained serves just such clients. */
 static int pick_route(struct rem_pick *pick, unsigned side)
 {
@@ -95,19 +87,29 @@ static int pick_route(struct rem_pick *pick, unsigned side)
 
         if ((flags & REM_SERVER_BACKUP) != backup || flags & REM_SERVER_DOWN)
             continue;
-        switch (rem_balance_try(pick, index)) {
-        case REM_TURN_TAKEN:
-            return REM_OK;
-        case REM_TURN_NO_MEMORY:
-            return REM_ENOMEM;
-        default:
-            break;
-        }
+        int rc = rem_turn_result(rem_balance_try(pick, index));
+        if (rc != REM_EBUSY)
+            return rc;
     }
     return REM_EBUSY;
 }
 
-static int pick_side(struct rem_pick *pick, unsigned side, rem_pick_side_fn method)
+static rem_pick_side_fn method_of(const struct rem_shm_set *set)
+{
+    static const rem_pick_side_fn methods[] = {
+        [REM_BALANCE_ROUND_ROBIN] = rem_round_robin_side,
+        [REM_BALANCE_LEAST_CONN] = rem_least_conn_side,
+        [REM_BALANCE_LEAST_TIME] = rem_least_time_side,
+        [REM_BALANCE_RANDOM] = rem_random_side,
+        [REM_BALANCE_IP_HASH] = rem_ip_hash_side,
+        [REM_BALANCE_HASH] = rem_hash_plain_side,
+        [REM_BALANCE_HASH_CONSISTENT] = rem_hash_consistent_side,
+    };
+
+    return set->method < REM_COUNT(methods) ? methods[set->method] : rem_round_robin_side;
+}
+
+static int pick_side(struct rem_pick *pick, unsigned side)
 {
     int rc = REM_EBUSY;
 
@@ -118,11 +120,11 @@ static int pick_side(struct rem_pick *pick, unsigned side, rem_pick_side_fn meth
         pick->hurry = hurry;
     }
     if (rc == REM_EBUSY && rem_pick_schedule(pick, side)->length != 0)
-        rc = method(pick, side);
+        rc = method_of(pick->set)(pick, side);
     return rc;
 }
 
-int rem_balance_pick(struct rem_balance_state *state, uint64_t now_ms, rem_pick_side_fn side)
+int rem_balance_pick(struct rem_balance_state *state, uint64_t now_ms)
 {
     struct rem_pick pick = {.state = state, .now_ms = now_ms, .retry_ms = UINT64_MAX};
     int rc;
@@ -132,16 +134,16 @@ int rem_balance_pick(struct rem_balance_state *state, uint64_t now_ms, rem_pick_
     pick.set = rem_reader_find(state->reader, state->ref);
     if (pick.set == NULL)
         return REM_ENOTFOUND;
-    rc = pick_side(&pick, REM_SIDE_PRIMARY, side);
+    rc = pick_side(&pick, REM_SIDE_PRIMARY);
     if (REM_LIKELY(rc == REM_OK))
         return REM_OK;
     if (rc == REM_EBUSY && pick.saw_slow) {
         pick.hurry = true;
-        rc = pick_side(&pick, REM_SIDE_PRIMARY, side);
+        rc = pick_side(&pick, REM_SIDE_PRIMARY);
     }
     if (rc == REM_EBUSY) {
         pick.hurry = true; /* backups are the last resort, warm or not */
-        rc = pick_side(&pick, REM_SIDE_BACKUP, side);
+        rc = pick_side(&pick, REM_SIDE_BACKUP);
     }
     if (rc == REM_EBUSY) {
         rem_upstream_count(&state->ref->line->no_live);

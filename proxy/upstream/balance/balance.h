@@ -45,31 +45,24 @@ struct rem_balance_state {
     bool full;      /* of a failed pick: some server was only full */
 };
 
-struct rem_balancer {
-    const char *name;
-
-    /* Gives the request a server it has not tried, in state->pin.
-     * Errors: REM_ENOTFOUND (no such upstream), REM_EBUSY (no server can be had: none there, none
-     * live, all full, or all tried), REM_ENOMEM. */
-    int (*pick)(struct rem_balance_state *state, uint64_t now_ms);
-
-    /* Reports on the picked server and lets it go.  Does nothing when none is held. */
-    void (*done)(struct rem_balance_state *state, const struct rem_pin_report *report,
-                 uint64_t now_ms);
-};
-
 void rem_balance_init(struct rem_balance_state *state, struct rem_reader *reader,
                       struct rem_upstream_ref *ref);
 
 /* Lets go of a server still held, without a verdict. */
 void rem_balance_fini(struct rem_balance_state *state);
 
+/* Gives the request a server it has not tried, by the method of the upstream's set, in state->pin.
+ * Errors: REM_ENOTFOUND (no such upstream), REM_EBUSY (no server can be had: none there, none live,
+ * all full, or all tried), REM_ENOMEM. */
+int rem_balance_pick(struct rem_balance_state *state, uint64_t now_ms) REM_MUST_CHECK;
+
+/* Reports on the picked server and lets it go.  Does nothing when none is held. */
+void rem_balance_done(struct rem_balance_state *state, const struct rem_pin_report *report,
+                      uint64_t now_ms);
+
 /* The uid of the server whose turn comes `ahead` turns after the one just picked, for callers that
  * fetch early what they will need for it; 0 where nobody can tell or it is not worth it. */
 uint64_t rem_balance_ahead(const struct rem_balance_state *state, uint32_t ahead);
-
-/* The balancer of a set's method; never NULL. */
-const struct rem_balancer *rem_balance_method(uint32_t method);
 
 bool rem_tried_has(const struct rem_tried *tried, uint64_t uid);
 /* Errors: REM_ENOMEM. */

@@ -27,16 +27,31 @@ enum rem_turn {
 
 enum { REM_SIDE_PRIMARY = 0, REM_SIDE_BACKUP = 1 };
 
-/* Takes a server of one side.  Errors: REM_EBUSY, REM_ENOMEM. */
+/* What a method is: takes a server of one side.  Errors: REM_EBUSY, REM_ENOMEM. */
 typedef int (*rem_pick_side_fn)(struct rem_pick *pick, unsigned side);
 
-/* A pick as all methods make it; see balance.h on the order. */
-int rem_balance_pick(struct rem_balance_state *state, uint64_t now_ms, rem_pick_side_fn side);
-void rem_balance_done(struct rem_balance_state *state, const struct rem_pin_report *report,
-                      uint64_t now_ms);
+int rem_round_robin_side(struct rem_pick *pick, unsigned side); /* also what others fall back to */
+int rem_least_conn_side(struct rem_pick *pick, unsigned side);
+int rem_least_time_side(struct rem_pick *pick, unsigned side);
+int rem_random_side(struct rem_pick *pick, unsigned side);
+int rem_ip_hash_side(struct rem_pick *pick, unsigned side);
+int rem_hash_plain_side(struct rem_pick *pick, unsigned side);
+int rem_hash_consistent_side(struct rem_pick *pick, unsigned side);
 
 /* Takes that server, if it can be had.  Whether it is down or drained is the caller's to know. */
 enum rem_turn rem_balance_try(struct rem_pick *pick, uint32_t index);
+
+/* What a side returns after that; REM_EBUSY: it may try another server. */
+static inline int rem_turn_result(enum rem_turn turn)
+{
+    if (REM_LIKELY(turn == REM_TURN_TAKEN))
+        return REM_OK;
+    return turn == REM_TURN_NO_MEMORY ? REM_ENOMEM : REM_EBUSY;
+}
+
+/* For methods that go by a share of all servers: takes that one unless it is down or drained.
+ * Results as of a side. */
+int rem_balance_try_up(struct rem_pick *pick, uint32_t index);
 
 static inline const struct rem_shm_schedule *rem_pick_schedule(const struct rem_pick *pick,
                                                                unsigned side)
@@ -50,12 +65,6 @@ static inline uint32_t rem_balance_dice(struct rem_balance_state *state)
     state->ref->dither = state->ref->dither * 1664525u + 1013904223u;
     return state->ref->dither >> 8;
 }
-
-extern const struct rem_balancer rem_round_robin, rem_least_conn, rem_least_time, rem_random,
-    rem_ip_hash, rem_hash_plain, rem_hash_consistent;
-
-/* round_robin.c: what other methods fall back to. */
-int rem_round_robin_side(struct rem_pick *pick, unsigned side);
 
 /* How busy a server is; the smallest is the best. */
 typedef uint64_t (*rem_score_fn)(const struct rem_pick *pick, const struct rem_shm_server *server);

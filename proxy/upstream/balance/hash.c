@@ -10,13 +10,6 @@
 
 enum { TRIES = 20 };
 
-static enum rem_turn try_unless_down(struct rem_pick *pick, uint32_t index)
-{
-    if (rem_set_server(pick->set, index)->flags & (REM_SERVER_DOWN | REM_SERVER_DRAIN))
-        return REM_TURN_FAILED;
-    return rem_balance_try(pick, index);
-}
-
 static bool has_no_use(const struct rem_pick *pick, unsigned side)
 {
     return side == REM_SIDE_BACKUP || pick->set->set_flags & REM_SET_SINGLE ||
@@ -40,37 +33,22 @@ static void advance(struct rem_balance_state *state)
     state->rehash++;
 }
 
-static int plain_side(struct rem_pick *pick, unsigned side)
+int rem_hash_plain_side(struct rem_pick *pick, unsigned side)
 {
     struct rem_balance_state *state = pick->state;
 
     if (has_no_use(pick, side))
         return rem_round_robin_side(pick, side);
     while (state->rehash <= TRIES) {
+        int rc;
+
         advance(state);
-        switch (
-            try_unless_down(pick, rem_shm_share_of(pick->set, state->hash % pick->set->shares))) {
-        case REM_TURN_TAKEN:
-            return REM_OK;
-        case REM_TURN_NO_MEMORY:
-            return REM_ENOMEM;
-        default:
-            break;
-        }
+        rc = rem_balance_try_up(pick, rem_shm_share_of(pick->set, state->hash % pick->set->shares));
+        if (rc != REM_EBUSY)
+            return rc;
     }
     return rem_round_robin_side(pick, side);
 }
-
-static int plain_pick(struct rem_balance_state *state, uint64_t now_ms)
-{
-    return rem_balance_pick(state, now_ms, plain_side);
-}
-
-const struct rem_balancer rem_hash_plain = {
-    .name = "hash",
-    .pick = plain_pick,
-    .done = rem_balance_done,
-};
 
 /* ---- consistent ---- */
 
@@ -103,21 +81,18 @@ static uint32_t same_name(const struct rem_shm_set *set, uint32_t first)
 }
 
 /* Takes one of the servers that a point stands for; they take turns. */
-static enum rem_turn try_point(struct rem_pick *pick, uint32_t first)
+static int try_point(struct rem_pick *pick, uint32_t first)
 {
     uint32_t count = same_name(pick->set, first);
     uint32_t start = count > 1 ? rem_balance_dice(pick->state) % count : 0;
-    enum rem_turn turn = REM_TURN_FAILED;
+    int rc = REM_EBUSY;
 
-    for (uint32_t i = 0; i < count; i++) {
-        turn = try_unless_down(pick, first + (start + i) % count);
-        if (turn == REM_TURN_TAKEN || turn == REM_TURN_NO_MEMORY)
-            break;
-    }
-    return turn;
+    for (uint32_t i = 0; rc == REM_EBUSY && i < count; i++)
+        rc = rem_balance_try_up(pick, first + (start + i) % count);
+    return rc;
 }
 
-static int consistent_side(struct rem_pick *pick, unsigned side)
+int rem_hash_consistent_side(struct rem_pick *pick, unsigned side)
 {
     struct rem_balance_state *state = pick->state;
     const struct rem_shm_set *set = pick->set;
@@ -129,26 +104,12 @@ static int consistent_side(struct rem_pick *pick, unsigned side)
             set, (uint32_t)crc32(0, (const unsigned char *)state->key.p, (uInt)state->key.n));
     state->hashed = true;
     while (state->rehash <= TRIES) {
-        switch (try_point(pick, rem_set_ring(set)[state->hash % set->ring_length].server)) {
-        case REM_TURN_TAKEN:
-            return REM_OK;
-        case REM_TURN_NO_MEMORY:
-            return REM_ENOMEM;
-        default:
-            state->hash++;
-            state->rehash++;
-        }
+        int rc = try_point(pick, rem_set_ring(set)[state->hash % set->ring_length].server);
+
+        if (rc != REM_EBUSY)
+            return rc;
+        state->hash++;
+        state->rehash++;
     }
     return rem_round_robin_side(pick, side);
 }
-
-static int consistent_pick(struct rem_balance_state *state, uint64_t now_ms)
-{
-    return rem_balance_pick(state, now_ms, consistent_side);
-}
-
-const struct rem_balancer rem_hash_consistent = {
-    .name = "hash consistent",
-    .pick = consistent_pick,
-    .done = rem_balance_done,
-};

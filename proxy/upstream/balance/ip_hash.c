@@ -25,7 +25,7 @@ static uint32_t mix(uint32_t hash, const struct rem_addr *client)
     return hash;
 }
 
-static int pick_side(struct rem_pick *pick, unsigned side)
+int rem_ip_hash_side(struct rem_pick *pick, unsigned side)
 {
     struct rem_balance_state *state = pick->state;
 
@@ -36,26 +36,11 @@ static int pick_side(struct rem_pick *pick, unsigned side)
     state->hashed = true;
     while (state->rehash <= TRIES) {
         state->hash = mix(state->hash, state->client);
-        uint32_t index = rem_shm_share_of(pick->set, state->hash % pick->set->shares);
-        enum rem_turn turn = REM_TURN_FAILED;
-        if (!(rem_set_server(pick->set, index)->flags & (REM_SERVER_DOWN | REM_SERVER_DRAIN)))
-            turn = rem_balance_try(pick, index);
-        if (turn == REM_TURN_TAKEN)
-            return REM_OK;
-        if (turn == REM_TURN_NO_MEMORY)
-            return REM_ENOMEM;
+        int rc =
+            rem_balance_try_up(pick, rem_shm_share_of(pick->set, state->hash % pick->set->shares));
+        if (rc != REM_EBUSY)
+            return rc;
         state->rehash++;
     }
     return rem_round_robin_side(pick, side);
 }
-
-static int pick_server(struct rem_balance_state *state, uint64_t now_ms)
-{
-    return rem_balance_pick(state, now_ms, pick_side);
-}
-
-const struct rem_balancer rem_ip_hash = {
-    .name = "ip_hash",
-    .pick = pick_server,
-    .done = rem_balance_done,
-};

@@ -62,18 +62,7 @@ uint64_t rem_least_time_score(const struct rem_pick *pick, const struct rem_shm_
     return (average + 1) * ((uint64_t)seen.active + 1) * 256 / server->weight;
 }
 
-static int pick_side(struct rem_pick *pick, unsigned side)
+int rem_least_time_side(struct rem_pick *pick, unsigned side)
 {
     return rem_scan_side(pick, side, rem_least_time_score);
 }
-
-static int pick_server(struct rem_balance_state *state, uint64_t now_ms)
-{
-    return rem_balance_pick(state, now_ms, pick_side);
-}
-
-const struct rem_balancer rem_least_time = {
-    .name = "least_time",
-    .pick = pick_server,
-    .done = rem_balance_done,
-};

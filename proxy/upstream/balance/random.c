@@ -27,34 +27,20 @@ static uint32_t better(const struct rem_pick *pick, const struct rem_shm_schedul
                : one;
 }
 
-static int pick_side(struct rem_pick *pick, unsigned side)
+int rem_random_side(struct rem_pick *pick, unsigned side)
 {
     const struct rem_shm_schedule *schedule = rem_pick_schedule(pick, side);
     bool two = pick->set->method_flags & REM_METHOD_TWO && schedule->servers > 1;
 
     for (int i = 0; i < TRIES; i++) {
         uint32_t index = throw(pick, schedule);
+        int rc;
+
         if (two)
             index = better(pick, schedule, index);
-        switch (rem_balance_try(pick, index)) {
-        case REM_TURN_TAKEN:
-            return REM_OK;
-        case REM_TURN_NO_MEMORY:
-            return REM_ENOMEM;
-        default:
-            break;
-        }
+        rc = rem_turn_result(rem_balance_try(pick, index));
+        if (rc != REM_EBUSY)
+            return rc;
     }
     return rem_round_robin_side(pick, side);
 }
-
-static int pick_server(struct rem_balance_state *state, uint64_t now_ms)
-{
-    return rem_balance_pick(state, now_ms, pick_side);
-}
-
-const struct rem_balancer rem_random = {
-    .name = "random",
-    .pick = pick_server,
-    .done = rem_balance_done,
-};

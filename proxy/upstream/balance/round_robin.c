@@ -37,13 +37,11 @@ static enum rem_turn try_turn(struct walk *walk)
 static int walk_small(struct walk *walk)
 {
     for (uint32_t left = walk->schedule->length; left != 0; left--) {
-        enum rem_turn turn = try_turn(walk);
+        int rc = rem_turn_result(try_turn(walk));
 
         count_turn(walk, 1);
-        if (turn == REM_TURN_TAKEN)
-            return REM_OK;
-        if (turn == REM_TURN_NO_MEMORY)
-            return REM_ENOMEM;
+        if (rc != REM_EBUSY)
+            return rc;
     }
     return REM_EBUSY;
 }
@@ -206,14 +204,3 @@ int rem_round_robin_side(struct rem_pick *pick, unsigned side)
     pick->saw_slow |= slow;
     return rc;
 }
-
-static int pick_server(struct rem_balance_state *state, uint64_t now_ms)
-{
-    return rem_balance_pick(state, now_ms, rem_round_robin_side);
-}
-
-const struct rem_balancer rem_round_robin = {
-    .name = "round_robin",
-    .pick = pick_server,
-    .done = rem_balance_done,
-};

@@ -108,15 +108,13 @@ int rem_scan_side(struct rem_pick *pick, unsigned side, rem_score_fn score)
         gather_some(pick, side, &list);
     while ((bits = find_best(pick, &list, score)) != 0) {
         uint32_t place = choose(pick, side, &list, bits, &turn);
-        switch (rem_balance_try(pick, list.index[place])) {
-        case REM_TURN_TAKEN:
+        int rc = rem_turn_result(rem_balance_try(pick, list.index[place]));
+
+        if (rc == REM_OK)
             turns->at = turn + 1 < schedule->length ? turn + 1 : 0;
-            return REM_OK;
-        case REM_TURN_NO_MEMORY:
-            return REM_ENOMEM;
-        default:
-            list.gone |= UINT64_C(1) << place;
-        }
+        if (rc != REM_EBUSY)
+            return rc;
+        list.gone |= UINT64_C(1) << place;
     }
     /* None of those looked at; a large set has more. */
     return pick->set->count <= REM_SCAN_ALL ? REM_EBUSY : rem_round_robin_side(pick, side);

@@ -84,7 +84,6 @@ static const struct {
 START_TEST(tries_each_server_once)
 {
     static const uint32_t counts[] = {1, 5, 64, 65, 200};
-    const struct rem_balancer *balancer = rem_balance_method(methods[_i].method);
     const struct rem_pin_report neutral = {.outcome = REM_OUTCOME_NEUTRAL};
 
     for (size_t c = 0; c < REM_COUNT(counts); c++) {
@@ -98,15 +97,16 @@ START_TEST(tries_each_server_once)
         publish(methods[_i].method, methods[_i].flags, counts[c]);
         begin(&state, 7);
         for (uint32_t i = 0; i < live; i++) {
-            ck_assert_int_eq(balancer->pick(&state, 10), REM_OK);
+            ck_assert_int_eq(rem_balance_pick(&state, 10), REM_OK);
             ck_assert_uint_lt(picked(&state), counts[c]);
-            ck_assert_msg(!seen[picked(&state)], "%s: %u again", balancer->name, picked(&state));
-            ck_assert_msg(many[picked(&state)].flags == 0, "%s: %u", balancer->name,
+            ck_assert_msg(!seen[picked(&state)], "%u: %u again", methods[_i].method,
+                          picked(&state));
+            ck_assert_msg(many[picked(&state)].flags == 0, "%u: %u", methods[_i].method,
                           picked(&state));
             seen[picked(&state)] = true;
-            balancer->done(&state, &neutral, 10);
+            rem_balance_done(&state, &neutral, 10);
         }
-        ck_assert_int_eq(balancer->pick(&state, 10), REM_EBUSY);
+        ck_assert_int_eq(rem_balance_pick(&state, 10), REM_EBUSY);
         rem_balance_fini(&state);
     }
 }
@@ -115,7 +115,6 @@ END_TEST
 /* max_conns holds for every method, and a failed server is left alone. */
 START_TEST(respects_limits_and_failures)
 {
-    const struct rem_balancer *balancer = rem_balance_method(methods[_i].method);
     const struct rem_pin_report fail = {.outcome = REM_OUTCOME_FAIL};
     struct rem_balance_state state[8];
     uint32_t dead;
@@ -124,20 +123,20 @@ START_TEST(respects_limits_and_failures)
         many[i].max_conns = 1;
     publish(methods[_i].method, methods[_i].flags, 4);
     begin(&state[0], 0);
-    ck_assert_int_eq(balancer->pick(&state[0], 10), REM_OK);
+    ck_assert_int_eq(rem_balance_pick(&state[0], 10), REM_OK);
     dead = picked(&state[0]);
-    balancer->done(&state[0], &fail, 10);
+    rem_balance_done(&state[0], &fail, 10);
     rem_balance_fini(&state[0]);
     for (uint32_t i = 0; i < 3; i++) {
         begin(&state[i], i);
-        ck_assert_int_eq(balancer->pick(&state[i], 20), REM_OK);
+        ck_assert_int_eq(rem_balance_pick(&state[i], 20), REM_OK);
         ck_assert_uint_ne(picked(&state[i]), dead);
     }
     begin(&state[3], 3);
-    ck_assert_int_eq(balancer->pick(&state[3], 20), REM_EBUSY);
+    ck_assert_int_eq(rem_balance_pick(&state[3], 20), REM_EBUSY);
     ck_assert(state[3].full);
-    balancer->done(&state[1], &fine, 20);
-    ck_assert_int_eq(balancer->pick(&state[3], 20), REM_OK);
+    rem_balance_done(&state[1], &fine, 20);
+    ck_assert_int_eq(rem_balance_pick(&state[3], 20), REM_OK);
     for (uint32_t i = 0; i < 4; i++)
         rem_balance_fini(&state[i]);
 }
@@ -148,7 +147,6 @@ START_TEST(hashes_spread_and_stay)
 {
     static const uint32_t which[] = {REM_BALANCE_IP_HASH, REM_BALANCE_HASH,
                                      REM_BALANCE_HASH_CONSISTENT};
-    const struct rem_balancer *balancer = rem_balance_method(which[_i]);
     uint32_t hits[10] = {0}, before[2000];
 
     many[4].weight = 3;
@@ -157,13 +155,13 @@ START_TEST(hashes_spread_and_stay)
         for (uint32_t i = 0; i < 2000; i++) {
             struct rem_balance_state state;
             begin(&state, i);
-            ck_assert_int_eq(balancer->pick(&state, 10), REM_OK);
+            ck_assert_int_eq(rem_balance_pick(&state, 10), REM_OK);
             ck_assert_uint_eq(rem_set_server(state.set, state.index)->id, state.pin.id);
             if (round == 0)
                 before[i] = picked(&state);
             ck_assert_uint_eq(before[i], picked(&state));
             hits[picked(&state)]++;
-            balancer->done(&state, &fine, 10);
+            rem_balance_done(&state, &fine, 10);
             rem_balance_fini(&state);
         }
     }
@@ -184,14 +182,14 @@ START_TEST(least_conn_goes_by_connections_and_weight)
     publish(REM_BALANCE_LEAST_CONN, 0, 3);
     for (uint32_t i = 0; i < 12; i++) {
         begin(&state[i], i);
-        ck_assert_int_eq(rem_least_conn.pick(&state[i], 10), REM_OK);
+        ck_assert_int_eq(rem_balance_pick(&state[i], 10), REM_OK);
         hits[picked(&state[i])]++;
     }
     ck_assert_uint_eq(hits[0], 6);
     ck_assert_uint_eq(hits[1], 3);
     ck_assert_uint_eq(hits[2], 3);
     for (uint32_t i = 0; i < 12; i++) {
-        rem_least_conn.done(&state[i], &fine, 10);
+        rem_balance_done(&state[i], &fine, 10);
         rem_balance_fini(&state[i]);
     }
 }
@@ -207,12 +205,12 @@ START_TEST(least_conn_is_fair_in_large_sets)
     publish(REM_BALANCE_LEAST_CONN, 0, MANY);
     for (uint32_t i = 0; i < MANY; i++) {
         begin(&state[i], i);
-        ck_assert_int_eq(rem_least_conn.pick(&state[i], 10), REM_OK);
+        ck_assert_int_eq(rem_balance_pick(&state[i], 10), REM_OK);
         hits[picked(&state[i])]++;
     }
     for (uint32_t i = 0; i < MANY; i++) {
         ck_assert_uint_eq(hits[i], 1);
-        rem_least_conn.done(&state[i], &fine, 10);
+        rem_balance_done(&state[i], &fine, 10);
         rem_balance_fini(&state[i]);
     }
 }
@@ -224,9 +222,9 @@ static void ask_fast(uint64_t now)
     struct rem_balance_state state;
 
     begin(&state, 0);
-    ck_assert_int_eq(rem_least_time.pick(&state, now), REM_OK);
-    rem_least_time.done(&state, &(struct rem_pin_report){.outcome = REM_OUTCOME_OK, .header_ms = 5},
-                        now);
+    ck_assert_int_eq(rem_balance_pick(&state, now), REM_OK);
+    rem_balance_done(&state, &(struct rem_pin_report){.outcome = REM_OUTCOME_OK, .header_ms = 5},
+                     now);
     rem_balance_fini(&state);
 }
 
@@ -239,10 +237,10 @@ START_TEST(least_time_prefers_the_fast_and_forgets)
     for (uint32_t i = 0; i < 50; i++) {
         struct rem_pin_report report = fine;
         begin(&state, i);
-        ck_assert_int_eq(rem_least_time.pick(&state, 10 + i), REM_OK);
+        ck_assert_int_eq(rem_balance_pick(&state, 10 + i), REM_OK);
         report.header_ms = picked(&state) == 0 ? 200 : 5;
         slow_hits += picked(&state) == 0;
-        rem_least_time.done(&state, &report, 10 + i);
+        rem_balance_done(&state, &report, 10 + i);
         rem_balance_fini(&state);
     }
     ck_assert_uint_eq(slow_hits, 1);
@@ -254,10 +252,10 @@ START_TEST(least_time_prefers_the_fast_and_forgets)
                 ask_fast(t);
         }
         begin(&state, i);
-        ck_assert_int_eq(rem_least_time.pick(&state, now), REM_OK);
+        ck_assert_int_eq(rem_balance_pick(&state, now), REM_OK);
         slow_hits += picked(&state) == 0;
-        rem_least_time.done(
-            &state, &(struct rem_pin_report){.outcome = REM_OUTCOME_OK, .header_ms = 5}, now);
+        rem_balance_done(&state,
+                         &(struct rem_pin_report){.outcome = REM_OUTCOME_OK, .header_ms = 5}, now);
         rem_balance_fini(&state);
     }
     ck_assert_uint_gt(slow_hits, 10);
@@ -266,7 +264,6 @@ END_TEST
 
 START_TEST(a_route_comes_first_but_not_when_down_or_tried)
 {
-    const struct rem_balancer *balancer = rem_balance_method(methods[_i].method);
     const struct rem_pin_report neutral = {.outcome = REM_OUTCOME_NEUTRAL};
     struct rem_balance_state state;
 
@@ -276,19 +273,19 @@ START_TEST(a_route_comes_first_but_not_when_down_or_tried)
     for (uint32_t i = 0; i < 8; i++) {
         begin(&state, i);
         state.route = rem_hash("r2", 2);
-        ck_assert_int_eq(balancer->pick(&state, 10), REM_OK);
+        ck_assert_int_eq(rem_balance_pick(&state, 10), REM_OK);
         ck_assert_uint_eq(picked(&state), 2);
-        balancer->done(&state, &neutral, 10);
-        ck_assert_int_eq(balancer->pick(&state, 10), REM_OK);
+        rem_balance_done(&state, &neutral, 10);
+        ck_assert_int_eq(rem_balance_pick(&state, 10), REM_OK);
         ck_assert_uint_ne(picked(&state), 2);
-        balancer->done(&state, &neutral, 10);
+        rem_balance_done(&state, &neutral, 10);
         rem_balance_fini(&state);
     }
     many[2].flags = REM_SERVER_DOWN;
     publish(methods[_i].method, methods[_i].flags, 4);
     begin(&state, 1);
     state.route = rem_hash("r2", 2);
-    ck_assert_int_eq(balancer->pick(&state, 10), REM_OK);
+    ck_assert_int_eq(rem_balance_pick(&state, 10), REM_OK);
     ck_assert_uint_ne(picked(&state), 2);
     rem_balance_fini(&state);
 }

@@ -9,14 +9,12 @@ static struct fixture fix;
 static struct rem_reader reader;
 static struct rem_upstream_ref ref;
 static struct rem_server_spec many[MANY];
-static const struct rem_balancer *rr;
 
 static void setup(void)
 {
     fix_init(&fix, 2);
     fix_worker(&fix, &reader);
     rem_upstream_ref_init(&ref, rem_str_from("app"));
-    rr = rem_balance_method(REM_BALANCE_ROUND_ROBIN);
     for (uint32_t i = 0; i < MANY; i++) {
         fix_server(&many[i], 1 + i);
         many[i].weight = 1;
@@ -54,10 +52,10 @@ static int request(enum rem_outcome outcome, uint64_t now_ms)
     int result;
 
     rem_balance_init(&state, &reader, &ref);
-    result = rr->pick(&state, now_ms);
+    result = rem_balance_pick(&state, now_ms);
     if (result == REM_OK)
         result = (int)picked(&state);
-    rr->done(&state, &report, now_ms);
+    rem_balance_done(&state, &report, now_ms);
     rem_balance_fini(&state);
     return result;
 }
@@ -99,15 +97,15 @@ START_TEST(tries_each_server_once)
     publish(count);
     rem_balance_init(&state, &reader, &ref);
     for (uint32_t i = 0; i < count; i++) {
-        ck_assert_int_eq(rr->pick(&state, 10), REM_OK);
+        ck_assert_int_eq(rem_balance_pick(&state, 10), REM_OK);
         ck_assert(!seen[picked(&state)]);
         ck_assert((picked(&state) == 1 || picked(&state) == 2) == (i >= count - 2));
         seen[picked(&state)] = true;
-        rr->done(&state, &neutral, 10);
+        rem_balance_done(&state, &neutral, 10);
         if (i % 3 == 1)
             publish(count);
     }
-    ck_assert_int_eq(rr->pick(&state, 10), REM_EBUSY);
+    ck_assert_int_eq(rem_balance_pick(&state, 10), REM_EBUSY);
     rem_balance_fini(&state);
     /* the next request begins anew */
     ck_assert_int_ge(request(REM_OUTCOME_OK, 10), 0);
@@ -121,15 +119,15 @@ START_TEST(retries_do_not_follow_a_removed_server)
 
     publish(2);
     rem_balance_init(&state, &reader, &ref);
-    ck_assert_int_eq(rr->pick(&state, 10), REM_OK);
+    ck_assert_int_eq(rem_balance_pick(&state, 10), REM_OK);
     ck_assert_uint_eq(picked(&state), 0);
     struct rem_upstream_spec spec = {
         .name = REM_STR("app"), .servers = many + 10, .server_count = 1};
     struct rem_commit commit;
     rem_reader_quiesce(&reader);
     ck_assert_int_eq(fix_try_put(&fix, &spec, &commit), REM_OK);
-    rr->done(&state, &fail, 10); /* its slot is a zombie, and still there */
-    ck_assert_int_eq(rr->pick(&state, 10), REM_OK);
+    rem_balance_done(&state, &fail, 10); /* its slot is a zombie, and still there */
+    ck_assert_int_eq(rem_balance_pick(&state, 10), REM_OK);
     ck_assert_uint_eq(picked(&state), 10);
     rem_balance_fini(&state);
 }
@@ -225,11 +223,11 @@ START_TEST(full_servers_are_passed_over)
     publish(count);
     for (uint32_t i = 0; i < 2 * count; i++) {
         rem_balance_init(&states[i], &reader, &ref);
-        ck_assert_int_eq(rr->pick(&states[i], 10), REM_OK);
+        ck_assert_int_eq(rem_balance_pick(&states[i], 10), REM_OK);
     }
     ck_assert_int_eq(request(REM_OUTCOME_OK, 10), REM_EBUSY);
     uint32_t freed = picked(&states[count / 2]);
-    rr->done(&states[count / 2], &ok, 10);
+    rem_balance_done(&states[count / 2], &ok, 10);
     ck_assert_int_eq(request(REM_OUTCOME_OK, 15), (int)freed);
     for (uint32_t i = 0; i < 2 * count; i++)
         rem_balance_fini(&states[i]);
