@@ -16,7 +16,6 @@
  *                             rem_conf_block(cf, REM_CTX_SERVER, sctx)
  *     rem_conf_init_main(cf, REM_MODULE_HTTP, ctx)
  *     rem_conf_merge(cf, REM_MODULE_HTTP, ctx)
- *     rem_conf_postconfigure(cf, REM_MODULE_HTTP, ctx)
  *     rem_vars_resolve(cf->vars, cf)                                unknown variables
  *
  * Not here:   loading and freeing (load.h), setters (set.h), unset values and merging (merge.h). */
@@ -102,8 +101,6 @@ int rem_conf_preconfigure(struct rem_conf *cf, enum rem_module_kind kind,
                           struct rem_conf_ctx *ctx) REM_MUST_CHECK;
 int rem_conf_init_main(struct rem_conf *cf, enum rem_module_kind kind,
                        struct rem_conf_ctx *ctx) REM_MUST_CHECK;
-int rem_conf_postconfigure(struct rem_conf *cf, enum rem_module_kind kind,
-                           struct rem_conf_ctx *ctx) REM_MUST_CHECK;
 
 /* Merges a whole tree: the MAIN context `top` into every server below it, each server's location
  * struct into its locations, those into theirs.  cf->ctx is the child while its merge runs. */

@@ -87,98 +87,80 @@ struct rem_conf_ctx *rem_conf_ctx_new(struct rem_conf *cf, enum rem_module_kind 
     return ctx;
 }
 
-/* Reports a failure that the module did not explain itself. */
-static int explained(struct rem_conf *cf, const struct rem_module *m, uint32_t errors_before,
-                     int rc)
+/* A module's part in what is done with a block, and with the one above it. */
+typedef int (*module_fn)(struct rem_conf *cf, const struct rem_module *m,
+                         const struct rem_conf_ctx *parent, const struct rem_conf_ctx *ctx);
+
+/* Has every module do its part, in order, until one fails; reports a failure that the module did
+ * not explain itself. */
+static int run_all(struct rem_conf *cf, enum rem_module_kind kind, module_fn fn,
+                   const struct rem_conf_ctx *parent, const struct rem_conf_ctx *ctx)
 {
-    if (rc < 0 && cf->cycle->errors == errors_before)
-        (void)rem_conf_error(cf, "module \"%s\" failed: %s", m->name, rem_err_text(rc));
+    EACH_MODULE(cf, kind, m)
+    {
+        uint32_t errors = cf->cycle->errors;
+        int rc = fn(cf, m, parent, ctx);
+
+        if (rc < 0 && cf->cycle->errors == errors)
+            (void)rem_conf_error(cf, "module \"%s\" failed: %s", m->name, rem_err_text(rc));
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* The same with cf->ctx = ctx. */
+static int run_all_in(struct rem_conf *cf, enum rem_module_kind kind, module_fn fn,
+                      struct rem_conf_ctx *ctx)
+{
+    struct rem_conf_ctx *current = cf->ctx;
+    int rc;
+
+    cf->ctx = ctx;
+    rc = run_all(cf, kind, fn, NULL, ctx);
+    cf->ctx = current;
     return rc;
+}
+
+static int preconfigure(struct rem_conf *cf, const struct rem_module *m,
+                        const struct rem_conf_ctx *parent, const struct rem_conf_ctx *ctx)
+{
+    (void)parent;
+    (void)ctx;
+    return m->preconfigure != NULL ? m->preconfigure(cf) : 0;
+}
+
+static int init_main(struct rem_conf *cf, const struct rem_module *m,
+                     const struct rem_conf_ctx *parent, const struct rem_conf_ctx *ctx)
+{
+    (void)parent;
+    return m->init_main != NULL ? m->init_main(cf, ctx->main[m->index]) : 0;
+}
+
+static int merge_server(struct rem_conf *cf, const struct rem_module *m,
+                        const struct rem_conf_ctx *parent, const struct rem_conf_ctx *ctx)
+{
+    if (m->merge_server == NULL)
+        return 0;
+    return m->merge_server(cf, parent->server[m->index], ctx->server[m->index]);
+}
+
+static int merge_location(struct rem_conf *cf, const struct rem_module *m,
+                          const struct rem_conf_ctx *parent, const struct rem_conf_ctx *ctx)
+{
+    if (m->merge_location == NULL)
+        return 0;
+    return m->merge_location(cf, parent->location[m->index], ctx->location[m->index]);
 }
 
 int rem_conf_preconfigure(struct rem_conf *cf, enum rem_module_kind kind, struct rem_conf_ctx *ctx)
 {
-    struct rem_conf_ctx *current = cf->ctx;
-    int rc = 0;
-
-    cf->ctx = ctx;
-    EACH_MODULE(cf, kind, m)
-    {
-        uint32_t errors = cf->cycle->errors;
-
-        if (rc == 0 && m->preconfigure != NULL)
-            rc = explained(cf, m, errors, m->preconfigure(cf));
-    }
-    cf->ctx = current;
-    return rc;
+    return run_all_in(cf, kind, preconfigure, ctx);
 }
 
 int rem_conf_init_main(struct rem_conf *cf, enum rem_module_kind kind, struct rem_conf_ctx *ctx)
 {
-    struct rem_conf_ctx *current = cf->ctx;
-    int rc = 0;
-
-    cf->ctx = ctx;
-    EACH_MODULE(cf, kind, m)
-    {
-        uint32_t errors = cf->cycle->errors;
-
-        if (rc == 0 && m->init_main != NULL)
-            rc = explained(cf, m, errors, m->init_main(cf, ctx->main[m->index]));
-    }
-    cf->ctx = current;
-    return rc;
-}
-
-int rem_conf_postconfigure(struct rem_conf *cf, enum rem_module_kind kind, struct rem_conf_ctx *ctx)
-{
-    struct rem_conf_ctx *current = cf->ctx;
-    int rc = 0;
-
-    cf->ctx = ctx;
-    EACH_MODULE(cf, kind, m)
-    {
-        uint32_t errors = cf->cycle->errors;
-
-        if (rc == 0 && m->postconfigure != NULL)
-            rc = explained(cf, m, errors, m->postconfigure(cf));
-    }
-    cf->ctx = current;
-    return rc;
-}
-
-static int merge_location_structs(struct rem_conf *cf, enum rem_module_kind kind,
-                                  struct rem_conf_ctx *parent, struct rem_conf_ctx *child)
-{
-    EACH_MODULE(cf, kind, m)
-    {
-        uint32_t errors = cf->cycle->errors;
-        int rc;
-
-        if (m->merge_location == NULL)
-            continue;
-        rc = m->merge_location(cf, parent->location[m->index], child->location[m->index]);
-        if (rc < 0)
-            return explained(cf, m, errors, rc);
-    }
-    return 0;
-}
-
-static int merge_server_structs(struct rem_conf *cf, enum rem_module_kind kind,
-                                struct rem_conf_ctx *top, struct rem_conf_ctx *server)
-{
-    EACH_MODULE(cf, kind, m)
-    {
-        uint32_t errors = cf->cycle->errors;
-        int rc;
-
-        if (m->merge_server == NULL)
-            continue;
-        rc = m->merge_server(cf, top->server[m->index], server->server[m->index]);
-        if (rc < 0)
-            return explained(cf, m, errors, rc);
-    }
-    return 0;
+    return run_all_in(cf, kind, init_main, ctx);
 }
 
 int rem_conf_merge_locations(struct rem_conf *cf, enum rem_module_kind kind,
@@ -192,7 +174,7 @@ int rem_conf_merge_locations(struct rem_conf *cf, enum rem_module_kind kind,
         if (child->level != REM_LEVEL_LOCATION)
             continue;
         cf->ctx = child;
-        rc = merge_location_structs(cf, kind, parent, child);
+        rc = run_all(cf, kind, merge_location, parent, child);
         if (rc == 0)
             rc = rem_conf_merge_locations(cf, kind, child);
     }
@@ -207,9 +189,9 @@ int rem_conf_merge_server(struct rem_conf *cf, enum rem_module_kind kind, struct
     int rc;
 
     cf->ctx = server;
-    rc = merge_server_structs(cf, kind, top, server);
+    rc = run_all(cf, kind, merge_server, top, server);
     if (rc == 0)
-        rc = merge_location_structs(cf, kind, top, server);
+        rc = run_all(cf, kind, merge_location, top, server);
     if (rc == 0)
         rc = rem_conf_merge_locations(cf, kind, server);
     cf->ctx = current;

@@ -89,8 +89,6 @@ static int read_everything(struct rem_conf *cf, struct rem_str globals)
         rc = rem_parser_file(cf, cf->cycle->file);
     if (rc == 0)
         rc = rem_conf_init_main(cf, REM_MODULE_CORE, cf->ctx);
-    if (rc == 0)
-        rc = rem_conf_postconfigure(cf, REM_MODULE_CORE, cf->ctx);
     return rc;
 }
 

@@ -105,7 +105,6 @@ struct rem_module {
     int (*merge_server)(struct rem_conf *cf, void *parent, void *child);
     void *(*create_location)(struct rem_conf *cf);
     int (*merge_location)(struct rem_conf *cf, void *parent, void *child);
-    int (*postconfigure)(struct rem_conf *cf); /* after all merges */
 
     const void
         *hooks; /* of the kind: phase handlers, filters (a struct that proxy/http declares) */

@@ -168,29 +168,29 @@ int rem_set_value(struct rem_conf *cf, const struct rem_directive *d, void *conf
     return rc;
 }
 
-/* The array of a field, made when first needed; NULL without memory. */
-static struct rem_array *array_of(struct rem_conf *cf, struct rem_array **field, size_t size)
+void *rem_set_push(struct rem_conf *cf, struct rem_array **list, size_t size)
 {
-    if (*field == REM_CONF_UNSET_PTR || *field == NULL) {
-        struct rem_array *made = rem_array_new(cf->arena, size);
-        if (made == NULL)
-            return NULL;
-        *field = made;
-    }
-    return *field;
+    struct rem_array *array = *list;
+    void *added;
+
+    if (array == REM_CONF_UNSET_PTR || array == NULL)
+        array = rem_array_new(cf->arena, size);
+    added = array != NULL ? rem_array_push(cf->arena, array) : NULL;
+    if (added == NULL)
+        (void)rem_conf_nomem(cf);
+    else
+        *list = array;
+    return added;
 }
 
 int rem_set_strs(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    struct rem_array *array =
-        array_of(cf, FIELD(struct rem_array *, d, conf), sizeof(struct rem_str));
-
-    if (array == NULL)
-        return rem_conf_nomem(cf);
     for (size_t i = 1; i < cf->n_args; i++) {
-        struct rem_str *added = rem_array_push(cf->arena, array);
+        struct rem_str *added =
+            rem_set_push(cf, FIELD(struct rem_array *, d, conf), sizeof(*added));
+
         if (added == NULL)
-            return rem_conf_nomem(cf);
+            return REM_ENOMEM;
         *added = cf->args[i];
     }
     return 0;
@@ -198,15 +198,10 @@ int rem_set_strs(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 
 int rem_set_keyval(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    struct rem_array *array =
-        array_of(cf, FIELD(struct rem_array *, d, conf), sizeof(struct rem_keyval));
-    struct rem_keyval *added;
+    struct rem_keyval *added = rem_set_push(cf, FIELD(struct rem_array *, d, conf), sizeof(*added));
 
-    if (array == NULL)
-        return rem_conf_nomem(cf);
-    added = rem_array_push(cf->arena, array);
     if (added == NULL)
-        return rem_conf_nomem(cf);
+        return REM_ENOMEM;
     *added = (struct rem_keyval){cf->args[1], cf->args[2]};
     return 0;
 }

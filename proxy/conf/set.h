@@ -6,6 +6,7 @@
 #ifndef REM_CONF_SET_H
 #define REM_CONF_SET_H
 
+#include "proxy/conf/array.h"
 #include "proxy/conf/conf.h"
 #include "proxy/conf/merge.h"
 
@@ -45,6 +46,10 @@ int rem_set_keyval(struct rem_conf *cf, const struct rem_directive *d, void *con
 /* rem_str, made absolute with the prefix, or with the directory of the main file. */
 int rem_set_path(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 int rem_set_conf_path(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+
+/* For directives that may be repeated: one more element, zeroed, of a field's list, which is made
+ * when it is unset or NULL.  NULL without memory (reported). */
+void *rem_set_push(struct rem_conf *cf, struct rem_array **list, size_t size) REM_MUST_CHECK;
 
 /* Errors of all: REM_EINVAL (also overflow); *out unchanged then. */
 int rem_conf_parse_num(struct rem_str s, int64_t *out) REM_MUST_CHECK;

@@ -92,6 +92,14 @@ struct rem_var *rem_var_add(struct rem_vars *vars, struct rem_str name, rem_var_
     return var;
 }
 
+int rem_conf_var_name(struct rem_conf *cf, struct rem_str arg, struct rem_str *name)
+{
+    if (arg.n < 2 || arg.p[0] != '$')
+        return rem_conf_error(cf, "invalid variable name \"%.*s\"", REM_STR_ARG(arg));
+    *name = rem_str_skip(arg, 1);
+    return 0;
+}
+
 int rem_conf_var_add(struct rem_conf *cf, struct rem_str name, rem_var_get_fn get, const void *data,
                      uint32_t flags, struct rem_var **out)
 {

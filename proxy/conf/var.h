@@ -64,6 +64,9 @@ struct rem_vars *rem_vars_new(struct rem_arena *arena) REM_MUST_CHECK;
 struct rem_var *rem_var_add(struct rem_vars *vars, struct rem_str name, rem_var_get_fn get,
                             const void *data, uint32_t flags) REM_MUST_CHECK;
 
+/* The name in an argument that must be "$name"; reports `invalid variable name "x"`. */
+int rem_conf_var_name(struct rem_conf *cf, struct rem_str arg, struct rem_str *name) REM_MUST_CHECK;
+
 /* As rem_var_add for a name from the configuration file ("$name" with or without $); reports
  * `invalid variable name "x"` and `the duplicate "x" variable`. */
 int rem_conf_var_add(struct rem_conf *cf, struct rem_str name, rem_var_get_fn get, const void *data,

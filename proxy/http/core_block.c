@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* core_block.c - the blocks http, server and location: read, merged, made ready for workers. */
+#include "proxy/conf/set.h"
 #include "proxy/http/core_listen.h"
 #include "proxy/http/core_location.h"
 #include "proxy/http/core_names.h"
@@ -158,8 +159,6 @@ static int read_http(struct rem_http_setup *http, struct rem_conf_ctx *ctx,
         rc = rem_conf_init_main(cf, REM_MODULE_HTTP, ctx);
     if (rc == 0)
         rc = rem_conf_merge(cf, REM_MODULE_HTTP, ctx);
-    if (rc == 0)
-        rc = rem_conf_postconfigure(cf, REM_MODULE_HTTP, ctx);
     return rc != 0 ? rc : finish(http, conf);
 }
 
@@ -325,11 +324,9 @@ static int adopt(struct rem_conf *cf, struct rem_http_location_conf *parent,
             return rem_conf_error(cf, "duplicate location \"%.*s\"", REM_STR_ARG(location->name));
         return rc != 0 ? rem_conf_nomem(cf) : 0;
     }
-    if (parent->nested == NULL)
-        parent->nested = rem_array_new(cf->arena, sizeof(struct rem_http_location_conf *));
-    slot = parent->nested != NULL ? rem_array_push(cf->arena, parent->nested) : NULL;
+    slot = rem_set_push(cf, &parent->nested, sizeof(struct rem_http_location_conf *));
     if (slot == NULL)
-        return rem_conf_nomem(cf);
+        return REM_ENOMEM;
     *slot = location;
     return 0;
 }

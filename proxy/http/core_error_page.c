@@ -39,11 +39,6 @@ int rem_core_set_error_page(struct rem_conf *cf, const struct rem_directive *d, 
     int overwrite = -1, rc;
 
     (void)d;
-    if (location->error_pages == NULL) {
-        location->error_pages = rem_array_new(cf->arena, sizeof(struct rem_http_error_page));
-        if (location->error_pages == NULL)
-            return rem_conf_nomem(cf);
-    }
     rc = parse_overwrite(cf, cf->args[last - 1], &overwrite);
     if (rc < 0)
         return rc;
@@ -52,10 +47,10 @@ int rem_core_set_error_page(struct rem_conf *cf, const struct rem_directive *d, 
         return rem_conf_error(cf, "invalid value \"%.*s\"", REM_STR_ARG(cf->args[1]));
     rc = rem_value_compile(cf, cf->args[last], &to);
     for (size_t i = 1; rc == 0 && i < codes_end; i++) {
-        struct rem_http_error_page *page = rem_array_push(cf->arena, location->error_pages);
+        struct rem_http_error_page *page = rem_set_push(cf, &location->error_pages, sizeof(*page));
 
         if (page == NULL)
-            return rem_conf_nomem(cf);
+            return REM_ENOMEM;
         page->overwrite = overwrite;
         page->to = to;
         rc = parse_status(cf, cf->args[i], &page->status);

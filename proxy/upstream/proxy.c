@@ -128,13 +128,9 @@ static int set_header(struct rem_conf *cf, const struct rem_directive *d, void *
     (void)d;
     if (!rem_put_is_token(cf->args[1]))
         return rem_conf_error(cf, "invalid header name \"%s\"", cf->args[1].p);
-    if (proxy->sets == REM_CONF_UNSET_PTR)
-        proxy->sets = rem_array_new(cf->arena, sizeof(*set));
-    if (proxy->sets == NULL)
-        return rem_conf_nomem(cf);
-    set = rem_array_push(cf->arena, proxy->sets);
+    set = rem_set_push(cf, &proxy->sets, sizeof(*set));
     if (set == NULL)
-        return rem_conf_nomem(cf);
+        return REM_ENOMEM;
     set->name = cf->args[1];
     if ((rem_field_id(set->name) == REM_FIELD_CONTENT_LENGTH ||
          rem_field_id(set->name) == REM_FIELD_TRANSFER_ENCODING) &&

@@ -2,7 +2,7 @@
 #include "proxy/upstream/proxy_cookie.h"
 
 #include "proto/wire/put.h"
-#include "proxy/conf/merge.h"
+#include "proxy/conf/set.h"
 #include "proxy/http/http.h"
 
 /* One part of a cookie's text, "NAME" or "NAME=VALUE"; the first one is the cookie itself. */
@@ -34,10 +34,8 @@ static int list_push(struct rem_conf *cf, struct rem_array **list, size_t size, 
         *list = NULL;
         return 1;
     }
-    if (*list == REM_CONF_UNSET_PTR)
-        *list = rem_array_new(cf->arena, size);
-    *out = *list != NULL ? rem_array_push(cf->arena, *list) : NULL;
-    return *out != NULL ? 0 : rem_conf_nomem(cf);
+    *out = rem_set_push(cf, list, size);
+    return *out != NULL ? 0 : REM_ENOMEM;
 }
 
 static int set_rule(struct rem_conf *cf, struct rem_array **list, uint32_t flags)

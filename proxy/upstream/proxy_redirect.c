@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* proxy_redirect.c - Location and Refresh, rewritten from the server's view to the client's. */
+#include "proxy/conf/set.h"
 #include "proxy/http/core.h"
 #include "proxy/upstream/proxy.h"
-
-static struct rem_proxy_rule *redirect_push(struct rem_conf *cf, struct rem_proxy_conf *conf)
-{
-    if (conf->redirects == REM_CONF_UNSET_PTR || conf->redirects == NULL)
-        conf->redirects = rem_array_new(cf->arena, sizeof(struct rem_proxy_rule));
-    return conf->redirects != NULL ? rem_array_push(cf->arena, conf->redirects) : NULL;
-}
 
 /* What the server calls the place that the client knows by the location's name. */
 static int redirect_add_default(struct rem_conf *cf, struct rem_proxy_conf *conf)
 {
     const struct rem_proxy_target *target = conf->target;
-    struct rem_proxy_rule *redirect = redirect_push(cf, conf);
+    struct rem_proxy_rule *redirect = rem_set_push(cf, &conf->redirects, sizeof(*redirect));
 
     if (redirect == NULL)
-        return rem_conf_nomem(cf);
-    memset(redirect, 0, sizeof(*redirect));
+        return REM_ENOMEM;
     redirect->from.text = target->text;
     redirect->to.text = target->location;
     if (target->url.uri.n == 0) {
@@ -58,9 +51,9 @@ int rem_proxy_redirect_set(struct rem_conf *cf, const struct rem_directive *d, v
             return redirect_set_default(cf, proxy);
         return rem_conf_error(cf, "invalid parameter \"%s\"", cf->args[1].p);
     }
-    redirect = redirect_push(cf, proxy);
+    redirect = rem_set_push(cf, &proxy->redirects, sizeof(*redirect));
     if (redirect == NULL)
-        return rem_conf_nomem(cf);
+        return REM_ENOMEM;
     return rem_proxy_rule_compile(cf, cf->args[1], cf->args[2], 0, redirect);
 }
 

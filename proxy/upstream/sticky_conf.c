@@ -48,9 +48,11 @@ static int compile(struct rem_conf *cf, struct rem_str text, const struct rem_va
 static int push_variable(struct rem_conf *cf, struct rem_array *values, struct rem_str text)
 {
     struct rem_value *value;
+    struct rem_str name;
+    int rc = rem_conf_var_name(cf, text, &name);
 
-    if (text.n < 2 || text.p[0] != '$')
-        return rem_conf_error(cf, "invalid variable name \"%.*s\"", REM_STR_ARG(text));
+    if (rc != 0)
+        return rc;
     value = rem_array_push(cf->arena, values);
     if (value == NULL)
         return rem_conf_nomem(cf);

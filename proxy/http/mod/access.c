@@ -3,7 +3,7 @@
  *
  * Phase:      access.  Inheritance: a level with any rule has none of its parent's.  */
 #include "proto/base/cidr.h"
-#include "proxy/conf/array.h"
+#include "proxy/conf/set.h"
 #include "proxy/http/core.h"
 
 struct rule {
@@ -48,11 +48,9 @@ static int set_rule(struct rem_conf *cf, const struct rem_directive *d, void *co
         if (low)
             rem_conf_warn(cf, "low address bits of %.*s are meaningless", REM_STR_ARG(text));
     }
-    if (location->rules == NULL)
-        location->rules = rem_array_new(cf->arena, sizeof(struct rule));
-    rule = location->rules != NULL ? rem_array_push(cf->arena, location->rules) : NULL;
+    rule = rem_set_push(cf, &location->rules, sizeof(struct rule));
     if (rule == NULL)
-        return rem_conf_nomem(cf);
+        return REM_ENOMEM;
     *rule = (struct rule){range, rem_str_is(cf->args[0], "deny")};
     return 0;
 }

@@ -61,22 +61,20 @@ static int set_auth_request(struct rem_conf *cf, const struct rem_directive *d, 
 static int set_auth_request_set(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     struct auth_conf *location = conf;
-    struct rem_str name = cf->args[1];
     struct setting *setting;
+    struct rem_str name;
     struct rem_var *var;
-    int rc;
+    int rc = rem_conf_var_name(cf, cf->args[1], &name);
 
     (void)d;
-    if (name.n < 2 || name.p[0] != '$')
-        return rem_conf_error(cf, "invalid variable name \"%.*s\"", REM_STR_ARG(name));
-    name = rem_str_skip(name, 1);
-    rc = rem_conf_var_add(cf, name, NULL, NULL, REM_VAR_CHANGEABLE, &var);
+    if (rc == 0)
+        rc = rem_conf_var_add(cf, name, NULL, NULL, REM_VAR_CHANGEABLE, &var);
     if (rc != 0)
         return rc;
-    if (location->settings == NULL)
-        location->settings = rem_array_new(cf->arena, sizeof(struct setting));
-    setting = location->settings != NULL ? rem_array_push(cf->arena, location->settings) : NULL;
-    if (setting == NULL || rem_var_index(cf->vars, name, rem_conf_here(cf), &setting->index) != 0)
+    setting = rem_set_push(cf, &location->settings, sizeof(*setting));
+    if (setting == NULL)
+        return REM_ENOMEM;
+    if (rem_var_index(cf->vars, name, rem_conf_here(cf), &setting->index) != 0)
         return rem_conf_nomem(cf);
     return rem_value_compile(cf, cf->args[2], &setting->value);
 }

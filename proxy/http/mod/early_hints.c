@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/mod/early_hints.h"
 
-#include "proxy/conf/array.h"
-#include "proxy/conf/merge.h"
+#include "proxy/conf/set.h"
 #include "proxy/http/http.h"
 
 struct early_hints_conf {
@@ -33,11 +32,9 @@ static int set_early_hints(struct rem_conf *cf, const struct rem_directive *d, v
     (void)d;
     if (hints->conditions != REM_CONF_UNSET_PTR)
         return rem_conf_duplicate(cf);
-    hints->conditions = rem_array_new(cf->arena, sizeof(struct rem_value));
     for (size_t i = 1; i < cf->n_args; i++) {
-        struct rem_value *value =
-            hints->conditions != NULL ? rem_array_push(cf->arena, hints->conditions) : NULL;
-        int rc = value != NULL ? rem_value_compile(cf, cf->args[i], value) : rem_conf_nomem(cf);
+        struct rem_value *value = rem_set_push(cf, &hints->conditions, sizeof(*value));
+        int rc = value != NULL ? rem_value_compile(cf, cf->args[i], value) : REM_ENOMEM;
 
         if (rc != 0)
             return rc;

@@ -306,12 +306,13 @@ static int read_block(struct rem_conf *cf, struct geo *geo)
 
 static int parse_source(struct rem_conf *cf, struct geo *geo)
 {
-    struct rem_str source = cf->args[1];
+    struct rem_str name;
+    int rc = rem_conf_var_name(cf, cf->args[1], &name);
 
-    if (source.n < 2 || source.p[0] != '$')
-        return rem_conf_error(cf, "invalid variable name \"%.*s\"", REM_STR_ARG(source));
+    if (rc != 0)
+        return rc;
     geo->has_source = true;
-    if (rem_var_index(cf->vars, rem_str_skip(source, 1), rem_conf_here(cf), &geo->source) != 0)
+    if (rem_var_index(cf->vars, name, rem_conf_here(cf), &geo->source) != 0)
         return rem_conf_nomem(cf);
     return 0;
 }
@@ -319,17 +320,16 @@ static int parse_source(struct rem_conf *cf, struct geo *geo)
 static int set_geo(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     struct geo *geo = rem_arena_zalloc(cf->arena, sizeof(*geo));
-    struct rem_str name = cf->args[cf->n_args - 1];
+    struct rem_str name;
     struct rem_var *var;
-    int rc = 0;
+    int rc;
 
     (void)d;
     (void)conf;
     if (geo == NULL)
         return rem_conf_nomem(cf);
-    if (name.n < 2 || name.p[0] != '$')
-        return rem_conf_error(cf, "invalid variable name \"%.*s\"", REM_STR_ARG(name));
-    if (cf->n_args == 3)
+    rc = rem_conf_var_name(cf, cf->args[cf->n_args - 1], &name);
+    if (rc == 0 && cf->n_args == 3)
         rc = parse_source(cf, geo);
     if (rc == 0)
         rc = rem_conf_var_add(cf, name, get_geo, geo, REM_VAR_CHANGEABLE, &var);

@@ -57,10 +57,10 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
 static int add_agent(struct rem_conf *cf, struct accept_conf *conf, struct rem_str pattern)
 {
     struct rem_err err = {0};
-    struct rem_regex **regex = rem_array_push(cf->arena, conf->disable);
+    struct rem_regex **regex = rem_set_push(cf, &conf->disable, sizeof(*regex));
 
     if (regex == NULL)
-        return rem_conf_nomem(cf);
+        return REM_ENOMEM;
     /* A name for browsers whose decompression was broken; those of service pack 2 and later say
      * so. */
     if (rem_str_is(pattern, "msie6"))
@@ -75,10 +75,6 @@ static int set_disable(struct rem_conf *cf, const struct rem_directive *d, void 
     struct accept_conf *conf = data;
 
     (void)d;
-    if (conf->disable == NULL)
-        conf->disable = rem_array_new(cf->arena, sizeof(struct rem_regex *));
-    if (conf->disable == NULL)
-        return rem_conf_nomem(cf);
     for (size_t i = 1; i < cf->n_args; i++) {
         int rc = add_agent(cf, conf, cf->args[i]);
 

@@ -3,7 +3,7 @@
  *
  * Inheritance: a level with any add_header has none of its parent's; the same for trailers.  */
 #include "proto/wire/put.h"
-#include "proxy/conf/array.h"
+#include "proxy/conf/set.h"
 #include "proxy/http/core.h"
 #include "proxy/http/response.h"
 
@@ -48,11 +48,9 @@ static int set_add(struct rem_conf *cf, const struct rem_directive *d, void *con
         return rem_conf_error(cf, "invalid parameter \"%.*s\"", REM_STR_ARG(cf->args[3]));
     if (!rem_put_is_token(cf->args[1]))
         return rem_conf_error(cf, "invalid field name \"%.*s\"", REM_STR_ARG(cf->args[1]));
-    if (*list == NULL)
-        *list = rem_array_new(cf->arena, sizeof(struct added));
-    added = *list != NULL ? rem_array_push(cf->arena, *list) : NULL;
+    added = rem_set_push(cf, list, sizeof(*added));
     if (added == NULL)
-        return rem_conf_nomem(cf);
+        return REM_ENOMEM;
     added->name = cf->args[1];
     added->always = cf->n_args == 4;
     return rem_value_compile(cf, cf->args[2], &added->value);

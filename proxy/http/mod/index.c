@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* index.c - index: which file a URI ending in "/" means. */
-#include "proxy/conf/array.h"
+#include "proxy/conf/set.h"
 #include "proxy/http/core.h"
 #include "proxy/http/mod/file.h"
 
@@ -26,10 +26,9 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
     if (conf->names != NULL)
         return 0;
     if (prev->names == NULL) { /* made once, for all below */
-        prev->names = rem_array_new(cf->arena, sizeof(struct rem_value));
-        name = prev->names != NULL ? rem_array_push(cf->arena, prev->names) : NULL;
+        name = rem_set_push(cf, &prev->names, sizeof(*name));
         if (name == NULL)
-            return rem_conf_nomem(cf);
+            return REM_ENOMEM;
         name->text = REM_STR("index.html");
     }
     conf->names = prev->names;
@@ -41,18 +40,14 @@ static int set_index(struct rem_conf *cf, const struct rem_directive *d, void *c
     struct index_conf *location = conf;
 
     (void)d;
-    if (location->names == NULL)
-        location->names = rem_array_new(cf->arena, sizeof(struct rem_value));
-    if (location->names == NULL)
-        return rem_conf_nomem(cf);
     for (size_t i = 1; i < cf->n_args; i++) {
-        struct rem_value *name = rem_array_push(cf->arena, location->names);
+        struct rem_value *name = rem_set_push(cf, &location->names, sizeof(*name));
         int rc;
 
         if (cf->args[i].n == 0)
             return rem_conf_error(cf, "index \"\" in \"index\" directive is invalid");
         if (name == NULL)
-            return rem_conf_nomem(cf);
+            return REM_ENOMEM;
         rc = rem_value_compile(cf, cf->args[i], name);
         if (rc != 0)
             return rc;

@@ -168,14 +168,16 @@ static int set_keyval(struct rem_conf *cf, const struct rem_directive *d, void *
 {
     const struct rem_str lead = REM_STR("zone=");
     struct keyval *keyval = rem_arena_zalloc(cf->arena, sizeof(*keyval));
+    struct rem_str name;
     struct rem_var *var;
     int rc;
 
     (void)d;
     if (keyval == NULL)
         return rem_conf_nomem(cf);
-    if (cf->args[2].n < 2 || cf->args[2].p[0] != '$')
-        return rem_conf_error(cf, "invalid variable name \"%.*s\"", REM_STR_ARG(cf->args[2]));
+    rc = rem_conf_var_name(cf, cf->args[2], &name);
+    if (rc != 0)
+        return rc;
     if (!rem_str_has_prefix(cf->args[3], lead) || cf->args[3].n == lead.n)
         return rem_conf_error(cf, "invalid parameter \"%.*s\"", REM_STR_ARG(cf->args[3]));
     rc = rem_value_compile(cf, cf->args[1], &keyval->key);
@@ -184,7 +186,7 @@ static int set_keyval(struct rem_conf *cf, const struct rem_directive *d, void *
     keyval->zone = zone_named(cf, conf, rem_str_skip(cf->args[3], lead.n));
     if (keyval->zone == NULL)
         return rem_conf_nomem(cf);
-    return rem_conf_var_add(cf, cf->args[2], get_keyval, keyval, REM_VAR_CHANGEABLE, &var);
+    return rem_conf_var_add(cf, name, get_keyval, keyval, REM_VAR_CHANGEABLE, &var);
 }
 
 static void *create_main(struct rem_conf *cf)

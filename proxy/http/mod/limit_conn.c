@@ -25,7 +25,7 @@ _Static_assert(sizeof(struct counter) == 24, "as the zone has it");
 
 /* One limit_conn directive. */
 struct limit {
-    const struct rem_limit_zone *zone;
+    const struct rem_limit_zone *zone; /* must be first */
     uint32_t max;
 };
 
@@ -58,26 +58,21 @@ static int set_limit(struct rem_conf *cf, const struct rem_directive *d, void *c
 {
     struct rem_limit_main *main = rem_conf_main(cf, &rem_limit_conn_module);
     struct rem_limit_conf *location = conf;
-    struct rem_limit_zone *zone = rem_limit_zone_named(cf, &main->zones, cf->args[1]);
+    const struct rem_limit_zone *zone;
     struct limit *slot;
     int64_t max;
+    int rc = rem_limit_zone_use(cf, main, location, cf->args[1], &zone);
 
     (void)d;
-    if (location->limits == NULL)
-        location->limits = rem_array_new(cf->arena, sizeof(struct limit));
-    if (zone == NULL || location->limits == NULL)
-        return rem_conf_nomem(cf);
-    for (uint32_t i = 0; i < location->limits->n; i++) {
-        if (REM_ARRAY_OF(location->limits, struct limit)[i].zone == zone)
-            return rem_conf_duplicate(cf);
-    }
+    if (rc != 0)
+        return rc;
     if (rem_conf_parse_num(cf->args[2], &max) != REM_OK || max <= 0)
         return rem_conf_error(cf, "invalid number of connections \"%s\"", cf->args[2].p);
     if (max > NUMBER_MAX)
         return rem_conf_error(cf, "connection limit must be less 65536");
-    slot = rem_array_push(cf->arena, location->limits);
+    slot = rem_set_push(cf, &location->limits, sizeof(*slot));
     if (slot == NULL)
-        return rem_conf_nomem(cf);
+        return REM_ENOMEM;
     *slot = (struct limit){zone, (uint32_t)max};
     return 0;
 }

@@ -12,9 +12,9 @@ enum { ONE = 1000, NUMBER_MAX = INT32_MAX };
 
 /* One limit_req directive. */
 struct limit {
-    const struct rem_limit_zone *zone;
-    uint64_t burst; /* thousandths, as all excess */
-    uint64_t delay; /* up to here nobody waits; UINT64_MAX: nodelay */
+    const struct rem_limit_zone *zone; /* must be first */
+    uint64_t burst;                    /* thousandths, as all excess */
+    uint64_t delay;                    /* up to here nobody waits; UINT64_MAX: nodelay */
 };
 
 /* A limit as one request meets it. */
@@ -119,28 +119,21 @@ static int set_limit(struct rem_conf *cf, const struct rem_directive *d, void *c
     struct rem_limit_conf *location = conf;
     struct rem_str name = {NULL, 0};
     struct limit limit = {0}, *slot;
+    int rc = 0;
 
     (void)d;
-    for (size_t i = 1; i < cf->n_args; i++) {
-        int rc = parse_limit(cf, cf->args[i], &limit, &name);
-
-        if (rc != 0)
-            return rc;
-    }
+    for (size_t i = 1; rc == 0 && i < cf->n_args; i++)
+        rc = parse_limit(cf, cf->args[i], &limit, &name);
+    if (rc != 0)
+        return rc;
     if (name.p == NULL)
         return rem_conf_error(cf, "\"limit_req\" must have \"zone\" parameter");
-    limit.zone = rem_limit_zone_named(cf, &main->zones, name);
-    if (location->limits == NULL)
-        location->limits = rem_array_new(cf->arena, sizeof(struct limit));
-    if (limit.zone == NULL || location->limits == NULL)
-        return rem_conf_nomem(cf);
-    for (uint32_t i = 0; i < location->limits->n; i++) {
-        if (REM_ARRAY_OF(location->limits, struct limit)[i].zone == limit.zone)
-            return rem_conf_duplicate(cf);
-    }
-    slot = rem_array_push(cf->arena, location->limits);
+    rc = rem_limit_zone_use(cf, main, location, name, &limit.zone);
+    if (rc != 0)
+        return rc;
+    slot = rem_set_push(cf, &location->limits, sizeof(*slot));
     if (slot == NULL)
-        return rem_conf_nomem(cf);
+        return REM_ENOMEM;
     *slot = limit;
     return 0;
 }

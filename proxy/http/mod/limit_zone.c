@@ -29,8 +29,9 @@ int rem_limit_set_status(struct rem_conf *cf, const struct rem_directive *d, voi
 
 /* ---- zones ---- */
 
-struct rem_limit_zone *rem_limit_zone_named(struct rem_conf *cf, struct rem_array *zones,
-                                            struct rem_str name)
+/* The zone of a name, made undefined if need be; NULL without memory (reported). */
+static struct rem_limit_zone *zone_named(struct rem_conf *cf, struct rem_array *zones,
+                                         struct rem_str name)
 {
     struct rem_limit_zone *zone, **slot;
 
@@ -48,6 +49,24 @@ struct rem_limit_zone *rem_limit_zone_named(struct rem_conf *cf, struct rem_arra
     zone->name = name;
     *slot = zone;
     return zone;
+}
+
+int rem_limit_zone_use(struct rem_conf *cf, struct rem_limit_main *main,
+                       const struct rem_limit_conf *conf, struct rem_str name,
+                       const struct rem_limit_zone **out)
+{
+    const struct rem_limit_zone *zone = zone_named(cf, &main->zones, name);
+
+    if (zone == NULL)
+        return REM_ENOMEM;
+    for (uint32_t i = 0; conf->limits != NULL && i < conf->limits->n; i++) {
+        const struct rem_limit_zone *const *used = rem_array_at(conf->limits, i);
+
+        if (*used == zone)
+            return rem_conf_duplicate(cf);
+    }
+    *out = zone;
+    return 0;
 }
 
 static int used_otherwise(struct rem_conf *cf, struct rem_str name)
@@ -104,9 +123,11 @@ int rem_limit_zone_define(struct rem_conf *cf, struct rem_array *zones, struct r
         return clash(cf, rem_zone_find(setup->zones, spec.name), &spec);
     if (rc == REM_EINVAL)
         return rem_conf_error(cf, "invalid zone size \"%.*s\"", REM_STR_ARG(arg));
-    zone = rc == REM_OK ? rem_limit_zone_named(cf, zones, spec.name) : NULL;
-    if (zone == NULL)
+    if (rc != REM_OK)
         return rem_conf_nomem(cf);
+    zone = zone_named(cf, zones, spec.name);
+    if (zone == NULL)
+        return REM_ENOMEM;
     zone->memory = memory;
     *out = zone;
     rc = rem_stat_declare(&setup->stats, cf->arena,
@@ -119,8 +140,9 @@ int rem_limit_zone_define(struct rem_conf *cf, struct rem_array *zones, struct r
     return rem_value_compile(cf, cf->args[1], &zone->key);
 }
 
-int rem_limit_zones_check(struct rem_conf *cf, const struct rem_array *zones)
+int rem_limit_main_check(struct rem_conf *cf, void *conf)
 {
+    const struct rem_array *zones = &((struct rem_limit_main *)conf)->zones;
     struct rem_setup *setup = cf->user;
 
     for (uint32_t i = 0; i < zones->n; i++) {
@@ -210,11 +232,6 @@ void *rem_limit_main_new(struct rem_conf *cf)
     if (conf != NULL)
         rem_array_init(&conf->zones, sizeof(struct rem_limit_zone *));
     return conf;
-}
-
-int rem_limit_main_check(struct rem_conf *cf, void *conf)
-{
-    return rem_limit_zones_check(cf, &((struct rem_limit_main *)conf)->zones);
 }
 
 void *rem_limit_conf_new(struct rem_conf *cf)

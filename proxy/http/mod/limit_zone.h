@@ -36,31 +36,30 @@ struct rem_limit_main {
 };
 
 struct rem_limit_conf {
-    struct rem_array *limits; /* of the module's struct limit; NULL: inherited */
+    struct rem_array *limits; /* of the module's struct limit, in which the zone is first;
+                               * NULL: inherited */
     int log_level;
     int64_t status;
     int dry_run;
 };
 
-/* For the modules' create_main, init_main, create_location and merge_location. */
+/* For the modules' create_main, init_main, create_location and merge_location.  The check, when all
+ * has been read, reports a zone that is used and nowhere defined. */
 void *rem_limit_main_new(struct rem_conf *cf);
 int rem_limit_main_check(struct rem_conf *cf, void *conf);
 void *rem_limit_conf_new(struct rem_conf *cf);
 int rem_limit_conf_merge(struct rem_conf *cf, void *parent, void *child);
 
-/* An array of struct rem_limit_zone *. */
-
-/* The zone of a name, made undefined if need be; NULL without memory. */
-struct rem_limit_zone *rem_limit_zone_named(struct rem_conf *cf, struct rem_array *zones,
-                                            struct rem_str name) REM_MUST_CHECK;
+/* The zone for a limit of a block, which may be defined later.  Reports: the block has a limit with
+ * that zone, no memory. */
+int rem_limit_zone_use(struct rem_conf *cf, struct rem_limit_main *main,
+                       const struct rem_limit_conf *conf, struct rem_str name,
+                       const struct rem_limit_zone **out) REM_MUST_CHECK;
 
 /* The "NAME_zone KEY ... zone=NAME:SIZE" directive: `arg` is the last of these.  Reports. */
 int rem_limit_zone_define(struct rem_conf *cf, struct rem_array *zones, struct rem_str arg,
                           enum rem_zone_kind kind, uint32_t value_size,
                           struct rem_limit_zone **out) REM_MUST_CHECK;
-
-/* When all has been read: reports a zone that is used and nowhere defined. */
-int rem_limit_zones_check(struct rem_conf *cf, const struct rem_array *zones) REM_MUST_CHECK;
 
 /* The zone's key for a request.  Returns: false where the request is not to be counted (the key is
  * empty, or too long, which is logged); *rc is 500 without memory. */

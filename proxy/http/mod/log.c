@@ -257,10 +257,8 @@ static int set_off(struct rem_conf *cf, struct log_conf *location)
 
 static int add_log(struct rem_conf *cf, struct log_conf *location, struct access_log **out)
 {
-    if (location->logs == NULL)
-        location->logs = rem_array_new(cf->arena, sizeof(struct access_log));
-    *out = location->logs != NULL ? rem_array_push(cf->arena, location->logs) : NULL;
-    return *out != NULL ? 0 : rem_conf_nomem(cf);
+    *out = rem_set_push(cf, &location->logs, sizeof(struct access_log));
+    return *out != NULL ? 0 : REM_ENOMEM;
 }
 
 static int set_access_log(struct rem_conf *cf, const struct rem_directive *d, void *conf)

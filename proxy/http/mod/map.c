@@ -161,7 +161,7 @@ static int on_line(struct rem_conf *cf, void *data)
 static int set_map(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     struct map *map = rem_arena_zalloc(cf->arena, sizeof(*map));
-    struct rem_str name = cf->args[2];
+    struct rem_str name;
     struct rem_var *var;
     int rc;
 
@@ -169,11 +169,11 @@ static int set_map(struct rem_conf *cf, const struct rem_directive *d, void *con
     (void)conf;
     if (map == NULL)
         return rem_conf_nomem(cf);
-    if (name.n < 2 || name.p[0] != '$')
-        return rem_conf_error(cf, "invalid variable name \"%.*s\"", REM_STR_ARG(name));
     rem_hostmap_init(&map->names, cf->arena);
     rem_array_init(&map->regexes, sizeof(struct map_regex));
-    rc = rem_value_compile(cf, cf->args[1], &map->source);
+    rc = rem_conf_var_name(cf, cf->args[2], &name);
+    if (rc == 0)
+        rc = rem_value_compile(cf, cf->args[1], &map->source);
     if (rc == 0)
         rc =
             rem_conf_var_add(cf, name, get_map, map, REM_VAR_CHANGEABLE | REM_VAR_CLIENTLESS, &var);

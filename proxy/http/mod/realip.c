@@ -7,7 +7,6 @@
  * Lists:      read from the right: each address that is trusted vouches for the one before it.  */
 #include "proto/base/cidr.h"
 #include "proto/wire/proxy_protocol.h"
-#include "proxy/conf/array.h"
 #include "proxy/conf/set.h"
 #include "proxy/http/core_var.h"
 #include "proxy/http/http.h"
@@ -56,13 +55,10 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
 
 static int add_range(struct rem_conf *cf, struct realip_conf *conf, const struct rem_cidr *range)
 {
-    struct rem_cidr *slot;
+    struct rem_cidr *slot = rem_set_push(cf, &conf->from, sizeof(*slot));
 
-    if (conf->from == NULL)
-        conf->from = rem_array_new(cf->arena, sizeof(*slot));
-    slot = conf->from != NULL ? rem_array_push(cf->arena, conf->from) : NULL;
     if (slot == NULL)
-        return rem_conf_nomem(cf);
+        return REM_ENOMEM;
     *slot = *range;
     return 0;
 }

@@ -2,6 +2,7 @@
 /* rewrite.c - the module of rewrite, if, set, break and return: their list, and walking it. */
 #include "proxy/http/mod/rewrite.h"
 
+#include "proxy/conf/set.h"
 #include "proxy/http/core_var.h"
 
 static void *create_location(struct rem_conf *cf)
@@ -31,14 +32,9 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
 struct rem_rewrite_step *rem_rewrite_add(struct rem_conf *cf, struct rem_rewrite_conf *conf,
                                          enum rem_rewrite_kind kind)
 {
-    struct rem_rewrite_step *step;
+    struct rem_rewrite_step *step = rem_set_push(cf, &conf->steps, sizeof(*step));
 
-    if (conf->steps == NULL)
-        conf->steps = rem_array_new(cf->arena, sizeof(struct rem_rewrite_step));
-    step = conf->steps != NULL ? rem_array_push(cf->arena, conf->steps) : NULL;
-    if (step == NULL)
-        (void)rem_conf_nomem(cf);
-    else
+    if (step != NULL)
         step->kind = kind;
     return step;
 }
@@ -56,17 +52,15 @@ static int get_unset(struct rem_eval *e, const struct rem_var *v, struct rem_var
 
 static int set_set(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    struct rem_str name = cf->args[1];
     struct rem_rewrite_step *step;
     struct rem_value *value;
+    struct rem_str name;
     struct rem_var *var;
-    int rc;
+    int rc = rem_conf_var_name(cf, cf->args[1], &name);
 
     (void)d;
-    if (name.n < 2 || name.p[0] != '$')
-        return rem_conf_error(cf, "invalid variable name \"%.*s\"", REM_STR_ARG(name));
-    name = rem_str_skip(name, 1);
-    rc = rem_conf_var_add(cf, name, NULL, NULL, REM_VAR_CHANGEABLE, &var);
+    if (rc == 0)
+        rc = rem_conf_var_add(cf, name, NULL, NULL, REM_VAR_CHANGEABLE, &var);
     if (rc != 0)
         return rc;
     /* A name like http_x stays what it is until it is set. */

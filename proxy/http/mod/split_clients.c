@@ -158,7 +158,7 @@ static int declare(struct rem_conf *cf, struct split *split, struct rem_str name
 static int set_split(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     struct split *split = rem_arena_zalloc(cf->arena, sizeof(*split));
-    struct rem_str name = cf->args[2];
+    struct rem_str name;
     struct rem_var *var;
     int rc;
 
@@ -166,10 +166,10 @@ static int set_split(struct rem_conf *cf, const struct rem_directive *d, void *c
     (void)conf;
     if (split == NULL)
         return rem_conf_nomem(cf);
-    if (name.n < 2 || name.p[0] != '$')
-        return rem_conf_error(cf, "invalid variable name \"%.*s\"", REM_STR_ARG(name));
     rem_array_init(&split->parts, sizeof(struct rem_split_part));
-    rc = rem_value_compile(cf, cf->args[1], &split->source);
+    rc = rem_conf_var_name(cf, cf->args[2], &name);
+    if (rc == 0)
+        rc = rem_value_compile(cf, cf->args[1], &split->source);
     if (rc == 0)
         rc = rem_conf_var_add(cf, name, get_split, split, REM_VAR_CHANGEABLE, &var);
     if (rc == 0)

@@ -66,11 +66,9 @@ static int set_pair(struct rem_conf *cf, const struct rem_directive *d, void *da
     (void)d;
     if (cf->args[1].n == 0)
         return rem_conf_error(cf, "empty search pattern");
-    if (conf->pairs == NULL)
-        conf->pairs = rem_array_new(cf->arena, sizeof(struct pair));
-    pair = conf->pairs != NULL ? rem_array_push(cf->arena, conf->pairs) : NULL;
+    pair = rem_set_push(cf, &conf->pairs, sizeof(struct pair));
     if (pair == NULL)
-        return rem_conf_nomem(cf);
+        return REM_ENOMEM;
     rc = rem_value_compile(cf, cf->args[1], &pair->search);
     if (rc != 0)
         return rc;

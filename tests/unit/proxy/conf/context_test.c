@@ -17,7 +17,7 @@ START_TEST(order_of_merging)
     m = rem_conf_cycle_main(cycle, &lang_http_module);
     ck_assert_str_eq(m->trace.p, "pre init"
                                  " server=a server:top a1:top a11:s a111:s a12:top x:top a2:t"
-                                 " server=unnamed server:other b1:other post");
+                                 " server=unnamed server:other b1:other");
     ck_assert_int_eq(m->limit, 64);
     /* The upstream's own structs are as the file left them. */
     ck_assert_int_eq(location_at(cycle, "0")->num, REM_CONF_UNSET);
@@ -110,8 +110,9 @@ static int fail_pre(struct rem_conf *cf)
     return REM_EUNSUPPORTED;
 }
 
-static int fail_post(struct rem_conf *cf)
+static int fail_init(struct rem_conf *cf, void *conf)
 {
+    (void)conf;
     return rem_conf_error_at(cf, (struct rem_conf_pos){REM_STR("elsewhere"), 7}, "no good");
 }
 
@@ -127,8 +128,7 @@ static const struct {
 } failing[] = {
     {{.name = "x", .kind = REM_MODULE_HTTP, .preconfigure = fail_pre},
      "module \"x\" failed: not supported in DIR/c.conf:1\n"},
-    {{.name = "x", .kind = REM_MODULE_HTTP, .postconfigure = fail_post},
-     "no good in elsewhere:7\n"},
+    {{.name = "x", .kind = REM_MODULE_HTTP, .init_main = fail_init}, "no good in elsewhere:7\n"},
     {{.name = "x", .kind = REM_MODULE_HTTP, .create_main = fail_create},
      "out of memory in DIR/c.conf:1\n"},
     {{.name = "x", .kind = REM_MODULE_HTTP, .create_server = fail_create},
@@ -138,8 +138,7 @@ static const struct {
     {{.name = "x", .kind = REM_MODULE_CORE, .create_main = fail_create}, "out of memory\n"},
     {{.name = "x", .kind = REM_MODULE_CORE, .preconfigure = fail_pre},
      "module \"x\" failed: not supported\n"},
-    {{.name = "x", .kind = REM_MODULE_CORE, .postconfigure = fail_post},
-     "no good in elsewhere:7\n"},
+    {{.name = "x", .kind = REM_MODULE_CORE, .init_main = fail_init}, "no good in elsewhere:7\n"},
 };
 
 START_TEST(failing_modules)

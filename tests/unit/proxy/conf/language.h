@@ -69,8 +69,7 @@ static int finish_http(struct rem_conf *cf, struct rem_conf_ctx *ctx)
 
     if (rc == 0)
         rc = rem_conf_merge(cf, REM_MODULE_HTTP, ctx);
-    if (rc == 0)
-        rc = rem_conf_postconfigure(cf, REM_MODULE_HTTP, ctx);
+    rem_sbuf_addc(&lang_trace_of(cf)->trace, '\0');
     if (rc == 0)
         rc = rem_vars_resolve(cf->vars, cf);
     return rc;
@@ -289,13 +288,6 @@ static int lang_preconfigure(struct rem_conf *cf)
     return 0;
 }
 
-static int lang_postconfigure(struct rem_conf *cf)
-{
-    rem_sbuf_adds(&lang_trace_of(cf)->trace, " post");
-    rem_sbuf_addc(&lang_trace_of(cf)->trace, '\0');
-    return 0;
-}
-
 static const struct lang_block server_block = {REM_LEVEL_SERVER, REM_CTX_SERVER};
 static const struct lang_block upstream_block = {REM_LEVEL_UPSTREAM, REM_CTX_UPSTREAM};
 static const struct lang_block location_block = {REM_LEVEL_LOCATION, REM_CTX_LOCATION};
@@ -355,7 +347,6 @@ static struct rem_module lang_http_module = {
     .merge_server = lang_merge_server,
     .create_location = lang_create_location,
     .merge_location = lang_merge_location,
-    .postconfigure = lang_postconfigure,
 };
 
 static struct rem_module *const lang_modules[] = {&lang_core_module, &lang_http_module};
