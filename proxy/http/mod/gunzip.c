@@ -7,7 +7,7 @@
 #include "proxy/http/core.h"
 #include "proxy/http/mod/deflates.h"
 #include "proxy/http/mod/gzip_accept.h"
-#include "proxy/http/mod/transform.h"
+#include "proxy/http/mod/transform_zlib.h"
 #include "proxy/http/response.h"
 
 struct gunzip_conf {
@@ -17,11 +17,7 @@ struct gunzip_conf {
 
 /* One response that is being decompressed; in the request's arena. */
 struct gunzip_ctx {
-    struct rem_request *request;
-    struct rem_transform_in in;
-    struct rem_transform_out out;
-    struct rem_transform_marks marks;
-    struct rem_transform_block *block;
+    struct rem_transform t;
     struct rem_deflate *inflate; /* NULL: not begun, or all is done */
     bool between;                /* before a member, or behind the last */
     bool full;                   /* the last call filled its block: there may be more */
@@ -52,16 +48,17 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
 
 /* ---- the head ---- */
 
+static void finish(struct gunzip_ctx *ctx)
+{
+    if (ctx->inflate != NULL)
+        rem_deflates_put(ctx->t.request->worker->deflates, ctx->inflate);
+    ctx->inflate = NULL;
+    ctx->done = true;
+}
+
 static void on_cleanup(void *data)
 {
-    struct gunzip_ctx *ctx = data;
-
-    rem_transform_in_fini(&ctx->in);
-    rem_transform_out_put(ctx->block);
-    if (ctx->inflate != NULL)
-        rem_deflates_put(ctx->request->worker->deflates, ctx->inflate);
-    ctx->block = NULL;
-    ctx->inflate = NULL;
+    finish(data);
 }
 
 static int begin(struct rem_request *request, const struct gunzip_conf *conf)
@@ -71,11 +68,9 @@ static int begin(struct rem_request *request, const struct gunzip_conf *conf)
 
     if (ctx == NULL)
         return REM_ENOMEM;
-    ctx->request = request;
     ctx->between = true;
-    rem_transform_in_init(&ctx->in, request);
-    rem_transform_out_init(&ctx->out, request, conf->buffers.num, conf->buffers.size);
-    if (rem_request_on_cleanup(request, on_cleanup, ctx) != 0 ||
+    if (rem_transform_init(&ctx->t, request, conf->buffers.num, conf->buffers.size) != 0 ||
+        rem_request_on_cleanup(request, on_cleanup, ctx) != 0 ||
         rem_response_weaken_tag(request) != 0)
         return REM_ENOMEM;
     rem_response_changes_body(response);
@@ -101,97 +96,67 @@ static int on_head(struct rem_request *request, const struct rem_header_filter *
 
 /* ---- the body ---- */
 
-static int emit(struct gunzip_ctx *ctx, const struct rem_body_filter *next)
-{
-    struct rem_transform_block *block = ctx->block;
-
-    ctx->block = NULL;
-    block->buf.final = ctx->done;
-    if (ctx->in.head == NULL && !ctx->full) {
-        block->buf.flush = ctx->marks.flush;
-        block->buf.idle = ctx->marks.idle;
-        ctx->marks.flush = false;
-        ctx->marks.idle = false;
-    }
-    return next->run(ctx->request, &block->buf, next->next);
-}
-
 static int inflate_some(struct gunzip_ctx *ctx)
 {
-    struct rem_transform_block *block = ctx->block;
-    struct rem_str run = {NULL, 0};
     z_stream *z = &ctx->inflate->z;
-    int rc;
+    unsigned given;
+    int rc = rem_transform_zlib_begin(&ctx->t, z, &given);
 
-    if (ctx->in.head != NULL) {
-        rc = rem_transform_in_peek(&ctx->in, &run);
-        if (rc != REM_OK)
-            return rc;
-    }
-    z->next_in = (unsigned char *)(uintptr_t)run.p;
-    z->avail_in = run.n < UINT32_MAX ? (unsigned)run.n : UINT32_MAX;
-    run.n = z->avail_in;
-    z->next_out = (unsigned char *)block->buf.last;
-    z->avail_out = (unsigned)rem_transform_room(block);
-    if (ctx->between && run.n != 0) { /* another member follows */
+    if (rc != REM_OK)
+        return rc;
+    if (ctx->between && given != 0) { /* another member follows */
         ctx->between = false;
         if (inflateReset(z) != Z_OK)
             return REM_EIO;
     }
-    rc = run.n != 0 || ctx->full ? inflate(z, Z_NO_FLUSH) : Z_BUF_ERROR;
+    rc = given != 0 || ctx->full ? inflate(z, Z_NO_FLUSH) : Z_BUF_ERROR;
     if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
         return rc == Z_MEM_ERROR ? REM_ENOMEM : REM_EPROTO;
     ctx->between = ctx->between || rc == Z_STREAM_END;
-    block->buf.last = (char *)z->next_out;
     ctx->full = z->avail_out == 0 && rc != Z_STREAM_END;
-    if (ctx->in.head != NULL)
-        rem_transform_in_use(&ctx->in, run.n - z->avail_in, &ctx->marks);
+    (void)rem_transform_zlib_end(&ctx->t, z, given);
     return REM_OK;
 }
 
 static bool has_work(const struct gunzip_ctx *ctx)
 {
-    return !ctx->done && (ctx->in.head != NULL || ctx->full || ctx->marks.final);
+    return !ctx->done && (ctx->t.in.head != NULL || ctx->full || ctx->t.marks.final);
 }
 
 /* One step.  Returns: REM_OK to go on, REM_EAGAIN for want of room, or an error. */
 static int step(struct gunzip_ctx *ctx, const struct rem_body_filter *next)
 {
-    int rc = ctx->block == NULL ? rem_transform_out_want(&ctx->out, ctx->request, next, &ctx->block)
-                                : REM_OK;
+    int rc = rem_transform_want(&ctx->t, next);
+    bool caught_up;
 
     if (rc == REM_OK)
         rc = inflate_some(ctx);
     if (rc != REM_OK)
         return rc;
-    if (ctx->in.head == NULL && !ctx->full && ctx->marks.final) {
+    caught_up = ctx->t.in.head == NULL && !ctx->full;
+    if (caught_up && ctx->t.marks.final) {
         if (!ctx->between)
             return REM_EPROTO; /* it ends in the middle of a member */
-        rem_deflates_put(ctx->request->worker->deflates, ctx->inflate);
-        ctx->inflate = NULL;
-        ctx->done = true;
+        finish(ctx);
     }
     /* What there is goes on when the block is full, or no more is to be had for now. */
-    if (rem_transform_room(ctx->block) == 0 || !has_work(ctx))
-        return emit(ctx, next);
+    if (rem_transform_room(&ctx->t) == 0 || !has_work(ctx))
+        return rem_transform_emit(&ctx->t, ctx->done, caught_up, next);
     return REM_OK;
 }
 
 static int run(struct gunzip_ctx *ctx, const struct rem_body_filter *next)
 {
-    struct rem_request *request = ctx->request;
     int rc = REM_OK;
 
     if (ctx->inflate == NULL && !ctx->done) {
-        ctx->inflate = rem_deflates_get(request->worker->deflates, 0, -1);
+        ctx->inflate = rem_deflates_get(ctx->t.request->worker->deflates, 0, -1);
         if (ctx->inflate == NULL)
             return REM_ENOMEM;
     }
     while (rc == REM_OK && has_work(ctx))
-        rc = rem_transform_in_pauses(&ctx->in) ? REM_EAGAIN : step(ctx, next);
-    request->buffered &= ~(uint32_t)REM_FILTER_GUNZIP;
-    if (rc == REM_EAGAIN && has_work(ctx))
-        request->buffered |= REM_FILTER_GUNZIP;
+        rc = rem_transform_in_pauses(&ctx->t.in) ? REM_EAGAIN : step(ctx, next);
+    rem_transform_hold(&ctx->t, REM_FILTER_GUNZIP, rc == REM_EAGAIN && has_work(ctx));
     return rc;
 }
 
@@ -203,7 +168,7 @@ static int on_body(struct rem_request *request, struct rem_buf *list,
 
     if (ctx == NULL || request->response.no_body)
         return next->run(request, list, next->next);
-    rem_transform_in_push(&ctx->in, list);
+    rem_transform_in_push(&ctx->t.in, list);
     if (list == NULL && !has_work(ctx))
         return next->run(request, NULL, next->next);
     rc = run(ctx, next);

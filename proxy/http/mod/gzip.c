@@ -8,7 +8,7 @@
 #include "proxy/http/core.h"
 #include "proxy/http/mod/deflates.h"
 #include "proxy/http/mod/gzip_accept.h"
-#include "proxy/http/mod/transform.h"
+#include "proxy/http/mod/transform_zlib.h"
 #include "proxy/http/mod/type_set.h"
 #include "proxy/http/response.h"
 
@@ -22,11 +22,7 @@ struct gzip_conf {
 
 /* One response that is being compressed; in the request's arena. */
 struct gzip_ctx {
-    struct rem_request *request;
-    struct rem_transform_in in;
-    struct rem_transform_out out;
-    struct rem_transform_marks marks; /* of what has been taken in, not yet acted on */
-    struct rem_transform_block *block;
+    struct rem_transform t;
     struct rem_deflate *deflate; /* NULL: not begun, or all is done */
     int level;
     int64_t size; /* of the body, if known */
@@ -75,16 +71,16 @@ static bool is_fit(const struct rem_response *response, const struct gzip_conf *
            rem_response_field(response, REM_FIELD_CONTENT_ENCODING).n == 0;
 }
 
+static void give_back(struct gzip_ctx *ctx)
+{
+    if (ctx->deflate != NULL)
+        rem_deflates_put(ctx->t.request->worker->deflates, ctx->deflate);
+    ctx->deflate = NULL;
+}
+
 static void on_cleanup(void *data)
 {
-    struct gzip_ctx *ctx = data;
-
-    rem_transform_in_fini(&ctx->in);
-    rem_transform_out_put(ctx->block);
-    if (ctx->deflate != NULL)
-        rem_deflates_put(ctx->request->worker->deflates, ctx->deflate);
-    ctx->block = NULL;
-    ctx->deflate = NULL;
+    give_back(data);
 }
 
 static int begin(struct rem_request *request, const struct gzip_conf *conf)
@@ -94,12 +90,10 @@ static int begin(struct rem_request *request, const struct gzip_conf *conf)
 
     if (ctx == NULL)
         return REM_ENOMEM;
-    ctx->request = request;
     ctx->level = (int)conf->level;
     ctx->size = response->content_length;
-    rem_transform_in_init(&ctx->in, request);
-    rem_transform_out_init(&ctx->out, request, conf->buffers.num, conf->buffers.size);
-    if (rem_request_on_cleanup(request, on_cleanup, ctx) != 0 ||
+    if (rem_transform_init(&ctx->t, request, conf->buffers.num, conf->buffers.size) != 0 ||
+        rem_request_on_cleanup(request, on_cleanup, ctx) != 0 ||
         rem_response_weaken_tag(request) != 0 ||
         rem_fields_add(&response->fields, REM_STR("Content-Encoding"), REM_STR("gzip")) != 0)
         return REM_ENOMEM;
@@ -126,110 +120,76 @@ static int on_head(struct rem_request *request, const struct rem_header_filter *
 /* What the compressor is to do with what it has. */
 static int mode_of(const struct gzip_ctx *ctx)
 {
-    if (ctx->in.head != NULL)
+    if (ctx->t.in.head != NULL)
         return Z_NO_FLUSH;
-    if (ctx->marks.final)
+    if (ctx->t.marks.final)
         return Z_FINISH;
-    return ctx->marks.flush ? Z_SYNC_FLUSH : Z_NO_FLUSH;
+    return ctx->t.marks.flush ? Z_SYNC_FLUSH : Z_NO_FLUSH;
 }
 
 /* Passes the block on.  Results as exchange->send_body. */
-static int emit(struct gzip_ctx *ctx, bool final, const struct rem_body_filter *next)
+static int emit(struct gzip_ctx *ctx, bool caught_up, const struct rem_body_filter *next)
 {
-    struct rem_transform_block *block = ctx->block;
-
-    ctx->block = NULL;
-    ctx->bytes_out += rem_buf_size(&block->buf);
-    block->buf.final = final;
-    block->buf.flush = ctx->marks.flush && ctx->in.head == NULL;
-    block->buf.idle = ctx->marks.idle && ctx->in.head == NULL;
-    return next->run(ctx->request, &block->buf, next->next);
+    ctx->bytes_out += rem_buf_size(&ctx->t.block->buf);
+    return rem_transform_emit(&ctx->t, ctx->done, caught_up, next);
 }
 
 /* Runs the compressor once over the bytes at the front and into the block. */
 static int compress_some(struct gzip_ctx *ctx, int *result)
 {
-    struct rem_transform_block *block = ctx->block;
-    struct rem_str run = {NULL, 0};
     z_stream *z = &ctx->deflate->z;
+    unsigned given;
+    int rc = rem_transform_zlib_begin(&ctx->t, z, &given);
 
-    if (ctx->in.head != NULL) {
-        int rc = rem_transform_in_peek(&ctx->in, &run);
-
-        if (rc != REM_OK)
-            return rc;
-    }
-    z->next_in = (unsigned char *)(uintptr_t)run.p;
-    z->avail_in = run.n < UINT32_MAX ? (unsigned)run.n : UINT32_MAX;
-    run.n = z->avail_in;
-    z->next_out = (unsigned char *)block->buf.last;
-    z->avail_out = (unsigned)rem_transform_room(block);
+    if (rc != REM_OK)
+        return rc;
     *result = deflate(z, mode_of(ctx));
-    block->buf.last = (char *)z->next_out;
     if (*result == Z_STREAM_ERROR)
         return REM_EIO;
-    if (ctx->in.head != NULL) {
-        ctx->bytes_in += run.n - z->avail_in;
-        rem_transform_in_use(&ctx->in, run.n - z->avail_in, &ctx->marks);
-    }
+    ctx->bytes_in += rem_transform_zlib_end(&ctx->t, z, given);
     return REM_OK;
-}
-
-static void finish(struct gzip_ctx *ctx)
-{
-    rem_deflates_put(ctx->request->worker->deflates, ctx->deflate);
-    ctx->deflate = NULL;
-    ctx->done = true;
 }
 
 /* Whether the compressor has, or may have, something to do. */
 static bool has_work(const struct gzip_ctx *ctx)
 {
-    return !ctx->done && (ctx->in.head != NULL || ctx->marks.final || ctx->marks.flush);
+    return !ctx->done && (ctx->t.in.head != NULL || ctx->t.marks.final || ctx->t.marks.flush);
 }
 
 /* One step.  Returns: REM_OK to go on, REM_EAGAIN for want of room, or an error. */
 static int step(struct gzip_ctx *ctx, const struct rem_body_filter *next)
 {
     int mode = mode_of(ctx), result;
-    int rc = ctx->block == NULL ? rem_transform_out_want(&ctx->out, ctx->request, next, &ctx->block)
-                                : REM_OK;
+    int rc = rem_transform_want(&ctx->t, next);
 
     if (rc == REM_OK)
         rc = compress_some(ctx, &result);
     if (rc != REM_OK)
         return rc;
     if (result == Z_STREAM_END) {
-        finish(ctx);
+        give_back(ctx);
+        ctx->done = true;
         return emit(ctx, true, next);
     }
-    if (rem_transform_room(ctx->block) == 0)
-        return emit(ctx, false, next);
-    if (mode != Z_SYNC_FLUSH)
-        return REM_OK;
-    /* All that was flushed fits the block. */
-    rc = emit(ctx, false, next);
-    ctx->marks.flush = false;
-    return rc;
+    if (rem_transform_room(&ctx->t) == 0) /* what is to be flushed goes on in the next block */
+        return emit(ctx, !has_work(ctx), next);
+    return mode == Z_SYNC_FLUSH ? emit(ctx, true, next) : REM_OK;
 }
 
 static int run(struct gzip_ctx *ctx, const struct rem_body_filter *next)
 {
-    struct rem_request *request = ctx->request;
     int rc = REM_OK;
 
     if (ctx->deflate == NULL && !ctx->done) {
-        ctx->deflate = rem_deflates_get(request->worker->deflates, ctx->level, ctx->size);
+        ctx->deflate = rem_deflates_get(ctx->t.request->worker->deflates, ctx->level, ctx->size);
         if (ctx->deflate == NULL)
             return REM_ENOMEM;
     }
     while (rc == REM_OK && has_work(ctx))
-        rc = rem_transform_in_pauses(&ctx->in) ? REM_EAGAIN : step(ctx, next);
+        rc = rem_transform_in_pauses(&ctx->t.in) ? REM_EAGAIN : step(ctx, next);
     if (!has_work(ctx))
-        ctx->marks.idle = false;
-    request->buffered &= ~(uint32_t)REM_FILTER_GZIP;
-    if (rc == REM_EAGAIN && has_work(ctx))
-        request->buffered |= REM_FILTER_GZIP;
+        ctx->t.marks.idle = false;
+    rem_transform_hold(&ctx->t, REM_FILTER_GZIP, rc == REM_EAGAIN && has_work(ctx));
     return rc;
 }
 
@@ -245,7 +205,7 @@ static int on_body(struct rem_request *request, struct rem_buf *list,
         rem_buf_drop(list);
         return next->run(request, NULL, next->next);
     }
-    rem_transform_in_push(&ctx->in, list);
+    rem_transform_in_push(&ctx->t.in, list);
     if (list == NULL && !has_work(ctx))
         return next->run(request, NULL, next->next);
     rc = run(ctx, next);

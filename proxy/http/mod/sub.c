@@ -28,13 +28,9 @@ struct sub_conf {
 
 /* One response that is searched; in the request's arena. */
 struct sub_ctx {
-    struct rem_request *request;
+    struct rem_transform t;
     const struct sub_conf *conf;
     struct rem_sub_scan scan;
-    struct rem_transform_in in;
-    struct rem_transform_out out;
-    struct rem_transform_marks marks;
-    struct rem_transform_block *block;
     struct rem_str *replacements; /* by pattern; .p NULL: not evaluated yet */
     struct rem_str piece;         /* to be put out next */
     size_t taken;                 /* of the input, given back once `piece` is out */
@@ -141,15 +137,6 @@ static int evaluate(struct rem_request *request, const struct sub_conf *conf,
     return 0;
 }
 
-static void on_cleanup(void *data)
-{
-    struct sub_ctx *ctx = data;
-
-    rem_transform_in_fini(&ctx->in);
-    rem_transform_out_put(ctx->block);
-    ctx->block = NULL;
-}
-
 static int begin(struct rem_request *request, const struct sub_conf *conf,
                  const struct rem_sub_set *set)
 {
@@ -158,15 +145,12 @@ static int begin(struct rem_request *request, const struct sub_conf *conf,
 
     if (ctx == NULL)
         return REM_ENOMEM;
-    ctx->request = request;
     ctx->conf = conf;
     ctx->replacements =
         rem_arena_zalloc(&request->arena, conf->pairs->n * sizeof(*ctx->replacements));
-    rem_transform_in_init(&ctx->in, request);
-    rem_transform_out_init(&ctx->out, request, BLOCKS, REM_BLOCK_LARGE);
     if (ctx->replacements == NULL ||
         rem_sub_scan_init(&ctx->scan, &request->arena, set, conf->once) != 0 ||
-        rem_request_on_cleanup(request, on_cleanup, ctx) != 0)
+        rem_transform_init(&ctx->t, request, BLOCKS, REM_BLOCK_LARGE) != 0)
         return REM_ENOMEM;
     request->module_ctx[rem_sub_module.index] = ctx;
     rem_response_changes_body(response);
@@ -196,38 +180,31 @@ static int on_head(struct rem_request *request, const struct rem_header_filter *
 
 static int emit(struct sub_ctx *ctx, const struct rem_body_filter *next)
 {
-    struct rem_transform_block *block = ctx->block;
+    bool caught_up = ctx->t.in.head == NULL && ctx->piece.n == 0;
 
-    ctx->block = NULL;
-    if (ctx->in.head == NULL && ctx->piece.n == 0) {
-        block->buf.final = ctx->done;
-        block->buf.flush = ctx->marks.flush;
-        block->buf.idle = ctx->marks.idle;
-        ctx->marks.flush = false;
-        ctx->marks.idle = false;
-    }
-    return next->run(ctx->request, &block->buf, next->next);
+    return rem_transform_emit(&ctx->t, ctx->done, caught_up, next);
 }
 
 /* Copies what fits of the piece into a block, and passes the block on when it is full. */
 static int put_piece(struct sub_ctx *ctx, const struct rem_body_filter *next)
 {
-    int rc = ctx->block == NULL ? rem_transform_out_want(&ctx->out, ctx->request, next, &ctx->block)
-                                : REM_OK;
+    int rc = rem_transform_want(&ctx->t, next);
+    struct rem_buf *buf;
     size_t n;
 
     if (rc != REM_OK)
         return rc;
-    n = rem_transform_room(ctx->block);
+    buf = &ctx->t.block->buf;
+    n = rem_transform_room(&ctx->t);
     if (n > ctx->piece.n)
         n = ctx->piece.n;
-    memcpy(ctx->block->buf.last, ctx->piece.p, n);
-    ctx->block->buf.last += n;
+    memcpy(buf->last, ctx->piece.p, n);
+    buf->last += n;
     ctx->piece = rem_str_skip(ctx->piece, n);
-    if (rem_transform_room(ctx->block) != 0)
+    if (rem_transform_room(&ctx->t) != 0)
         return REM_OK;
     rc = emit(ctx, next);
-    return rc == REM_OK && rem_transform_in_pauses(&ctx->in) ? REM_EAGAIN : rc;
+    return rc == REM_OK && rem_transform_in_pauses(&ctx->t.in) ? REM_EAGAIN : rc;
 }
 
 static int replace(struct sub_ctx *ctx, uint32_t pattern)
@@ -236,7 +213,7 @@ static int replace(struct sub_ctx *ctx, uint32_t pattern)
     struct rem_str *text = &ctx->replacements[pattern];
 
     if (text->p == NULL) {
-        if (rem_http_value(ctx->request, &pair->replacement, text) != 0)
+        if (rem_http_value(ctx->t.request, &pair->replacement, text) != 0)
             return REM_ENOMEM;
         if (text->p == NULL)
             *text = REM_STR("");
@@ -247,19 +224,19 @@ static int replace(struct sub_ctx *ctx, uint32_t pattern)
 
 static bool has_work(const struct sub_ctx *ctx)
 {
-    return !ctx->done && (ctx->in.head != NULL || ctx->piece.n != 0 || ctx->marks.final);
+    return !ctx->done && (ctx->t.in.head != NULL || ctx->piece.n != 0 || ctx->t.marks.final);
 }
 
 /* Searches on, up to the next piece that is to be put out. */
 static int search(struct sub_ctx *ctx)
 {
     struct rem_str run = {NULL, 0}, rest;
-    bool final = ctx->in.head == NULL && ctx->marks.final;
+    bool final = ctx->t.in.head == NULL && ctx->t.marks.final;
     enum rem_sub_event event;
     uint32_t pattern;
 
-    if (ctx->in.head != NULL) {
-        int rc = rem_transform_in_peek(&ctx->in, &run);
+    if (ctx->t.in.head != NULL) {
+        int rc = rem_transform_in_peek(&ctx->t.in, &run);
 
         if (rc != REM_OK)
             return rc;
@@ -276,8 +253,7 @@ static int search(struct sub_ctx *ctx)
 
 static int put_end(struct sub_ctx *ctx, const struct rem_body_filter *next)
 {
-    int rc = ctx->block == NULL ? rem_transform_out_want(&ctx->out, ctx->request, next, &ctx->block)
-                                : REM_OK;
+    int rc = rem_transform_want(&ctx->t, next);
 
     if (rc != REM_OK)
         return rc;
@@ -294,13 +270,13 @@ static int step(struct sub_ctx *ctx, const struct rem_body_filter *next)
         return put_piece(ctx, next);
     if (ctx->searched)
         return put_end(ctx, next);
-    if (ctx->taken == 0 || ctx->in.head == NULL) {
+    if (ctx->taken == 0 || ctx->t.in.head == NULL) {
         rc = search(ctx);
         if (rc != REM_OK || ctx->piece.n != 0)
             return rc;
     }
-    if (ctx->in.head != NULL)
-        rem_transform_in_use(&ctx->in, ctx->taken, &ctx->marks);
+    if (ctx->t.in.head != NULL)
+        rem_transform_in_use(&ctx->t.in, ctx->taken, &ctx->t.marks);
     ctx->taken = 0;
     return REM_OK;
 }
@@ -308,27 +284,22 @@ static int step(struct sub_ctx *ctx, const struct rem_body_filter *next)
 /* What stands in the block waits for nobody; a flush goes on even without bytes. */
 static int put_rest(struct sub_ctx *ctx, const struct rem_body_filter *next)
 {
-    int rc = ctx->block == NULL && ctx->marks.flush
-                 ? rem_transform_out_want(&ctx->out, ctx->request, next, &ctx->block)
-                 : REM_OK;
+    int rc = ctx->t.marks.flush ? rem_transform_want(&ctx->t, next) : REM_OK;
 
     if (rc != REM_OK)
         return rc;
-    return ctx->block != NULL ? emit(ctx, next) : REM_OK;
+    return ctx->t.block != NULL ? emit(ctx, next) : REM_OK;
 }
 
 static int run(struct sub_ctx *ctx, const struct rem_body_filter *next)
 {
-    struct rem_request *request = ctx->request;
     int rc = REM_OK;
 
     while (rc == REM_OK && has_work(ctx))
         rc = step(ctx, next);
     if (rc == REM_OK && !ctx->done)
         rc = put_rest(ctx, next);
-    request->buffered &= ~(uint32_t)REM_FILTER_SUB;
-    if (rc == REM_EAGAIN && has_work(ctx))
-        request->buffered |= REM_FILTER_SUB;
+    rem_transform_hold(&ctx->t, REM_FILTER_SUB, rc == REM_EAGAIN && has_work(ctx));
     return rc;
 }
 
@@ -339,7 +310,7 @@ static int on_body(struct rem_request *request, struct rem_buf *list,
 
     if (ctx == NULL || request->response.no_body)
         return next->run(request, list, next->next);
-    rem_transform_in_push(&ctx->in, list);
+    rem_transform_in_push(&ctx->t.in, list);
     if (list == NULL && !has_work(ctx))
         return next->run(request, NULL, next->next);
     return run(ctx, next);

@@ -15,12 +15,6 @@ static void on_again(struct rem_post *post)
     rem_request_writable(REM_CONTAINER(post, struct rem_transform_in, again)->request);
 }
 
-void rem_transform_in_init(struct rem_transform_in *in, struct rem_request *request)
-{
-    *in = (struct rem_transform_in){.request = request};
-    rem_post_init(&in->again, on_again);
-}
-
 static void put_block(struct rem_transform_in *in)
 {
     if (in->block != NULL)
@@ -28,16 +22,6 @@ static void put_block(struct rem_transform_in *in)
     in->block = NULL;
     in->pos = NULL;
     in->end = NULL;
-}
-
-void rem_transform_in_fini(struct rem_transform_in *in)
-{
-    struct rem_buf *list = in->head;
-
-    rem_post_cancel(&in->again);
-    in->head = NULL;
-    rem_buf_drop(list);
-    put_block(in);
 }
 
 void rem_transform_in_push(struct rem_transform_in *in, struct rem_buf *list)
@@ -122,16 +106,6 @@ void rem_transform_in_use(struct rem_transform_in *in, size_t n, struct rem_tran
 
 /* ---- output ---- */
 
-void rem_transform_out_init(struct rem_transform_out *out, struct rem_request *request, int64_t num,
-                            size_t size)
-{
-    *out = (struct rem_transform_out){
-        .worker = request->worker,
-        .max = num > BLOCKS_MIN ? (uint32_t)num : BLOCKS_MIN,
-        .size = size < BLOCK_DATA ? size : BLOCK_DATA,
-    };
-}
-
 static void on_block_done(struct rem_buf *buf)
 {
     struct rem_transform_block *block = REM_CONTAINER(buf, struct rem_transform_block, buf);
@@ -141,39 +115,88 @@ static void on_block_done(struct rem_buf *buf)
     rem_block_put(&out->worker->large, block);
 }
 
-int rem_transform_out_get(struct rem_transform_out *out, struct rem_transform_block **block)
+/* An empty block.  Returns: REM_OK, REM_EAGAIN (all are with those behind), REM_ENOMEM. */
+static int take_block(struct rem_transform *t)
 {
-    struct rem_transform_block *fresh;
+    struct rem_transform_out *out = &t->out;
+    struct rem_transform_block *block;
 
     if (out->used == out->max)
         return REM_EAGAIN;
-    fresh = rem_block_get(&out->worker->large);
-    if (fresh == NULL)
+    block = rem_block_get(&out->worker->large);
+    if (block == NULL)
         return REM_ENOMEM;
     out->used++;
-    fresh->buf =
-        (struct rem_buf){.pos = fresh->data, .last = fresh->data, .fd = -1, .done = on_block_done};
-    fresh->out = out;
-    fresh->end = fresh->data + out->size;
-    *block = fresh;
+    block->buf =
+        (struct rem_buf){.pos = block->data, .last = block->data, .fd = -1, .done = on_block_done};
+    block->out = out;
+    block->end = block->data + out->size;
+    t->block = block;
     return REM_OK;
 }
 
-void rem_transform_out_put(struct rem_transform_block *block)
+int rem_transform_want(struct rem_transform *t, const struct rem_body_filter *next)
 {
-    if (block != NULL)
-        on_block_done(&block->buf);
-}
-
-int rem_transform_out_want(struct rem_transform_out *out, struct rem_request *request,
-                           const struct rem_body_filter *next, struct rem_transform_block **block)
-{
-    int rc = rem_transform_out_get(out, block);
+    int rc = t->block != NULL ? REM_OK : take_block(t);
 
     if (rc != REM_EAGAIN)
         return rc;
-    rc = next->run(request, NULL, next->next); /* what is queued may be waiting for company */
+    rc = next->run(t->request, NULL, next->next); /* what is queued may be waiting for company */
     if (rc != REM_OK && rc != REM_EAGAIN)
         return rc;
-    return rem_transform_out_get(out, block);
+    return take_block(t);
+}
+
+int rem_transform_emit(struct rem_transform *t, bool final, bool caught_up,
+                       const struct rem_body_filter *next)
+{
+    struct rem_buf *buf = &t->block->buf;
+
+    t->block = NULL;
+    buf->final = final;
+    if (caught_up) {
+        buf->flush = t->marks.flush;
+        buf->idle = t->marks.idle;
+        t->marks.flush = false;
+        t->marks.idle = false;
+    }
+    return next->run(t->request, buf, next->next);
+}
+
+void rem_transform_hold(const struct rem_transform *t, enum rem_filter_holds filter, bool holds)
+{
+    if (holds)
+        t->request->buffered |= (uint32_t)filter;
+    else
+        t->request->buffered &= ~(uint32_t)filter;
+}
+
+/* ---- both ---- */
+
+static void on_cleanup(void *data)
+{
+    struct rem_transform *t = data;
+    struct rem_buf *list = t->in.head;
+
+    rem_post_cancel(&t->in.again);
+    t->in.head = NULL;
+    rem_buf_drop(list);
+    put_block(&t->in);
+    if (t->block != NULL)
+        rem_buf_done(&t->block->buf);
+    t->block = NULL;
+}
+
+int rem_transform_init(struct rem_transform *t, struct rem_request *request, int64_t num,
+                       size_t size)
+{
+    *t = (struct rem_transform){
+        .request = request,
+        .in.request = request,
+        .out.worker = request->worker,
+        .out.max = num > BLOCKS_MIN ? (uint32_t)num : BLOCKS_MIN,
+        .out.size = size < BLOCK_DATA ? size : BLOCK_DATA,
+    };
+    rem_post_init(&t->in.again, on_again);
+    return rem_request_on_cleanup(request, on_cleanup, t);
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* transform.h - what body filters that make other bytes of a body have in common: input that waits,
- * and output in blocks of a bounded number.
+ * output in blocks of a bounded number, and what the one said that the other must say too.
  *
  * Ownership:  input bufs are the filter's from push on, until they are used up.  Blocks are lent
  *             down the chain and come back when they are written.
  * Pressure:   a filter that gets no block, or is told REM_EAGAIN, stops and keeps its input; see
  *             enum rem_filter_holds (filter.h).
- * Lifecycle:  both structs live in the request's arena; rem_transform_in_fini must run before the
- *             request's arena goes (rem_request_on_cleanup).  */
+ * Lifecycle:  a transform lives in the request's arena; rem_transform_init has it cleaned up with
+ *             the request.  */
 #ifndef REM_HTTP_MOD_TRANSFORM_H
 #define REM_HTTP_MOD_TRANSFORM_H
 
@@ -33,9 +33,6 @@ struct rem_transform_marks {
     bool idle;
     bool final;
 };
-
-void rem_transform_in_init(struct rem_transform_in *in, struct rem_request *request);
-void rem_transform_in_fini(struct rem_transform_in *in);
 
 /* Takes: list. */
 void rem_transform_in_push(struct rem_transform_in *in, struct rem_buf *list);
@@ -73,27 +70,37 @@ struct rem_transform_out {
     size_t size;   /* of a block's data */
 };
 
-/* `num` blocks of `size` bytes, as gzip_buffers and its like say; a block is at most what the
- * worker's pool of large blocks has. */
-void rem_transform_out_init(struct rem_transform_out *out, struct rem_request *request, int64_t num,
-                            size_t size);
+/* One body that becomes another. */
+struct rem_transform {
+    struct rem_request *request;
+    struct rem_transform_in in;
+    struct rem_transform_out out;
+    struct rem_transform_marks marks;  /* not passed on yet */
+    struct rem_transform_block *block; /* being filled; NULL: none */
+};
 
-/* An empty block.  Returns: REM_OK, REM_EAGAIN (all are with those behind), REM_ENOMEM. */
-int rem_transform_out_get(struct rem_transform_out *out,
-                          struct rem_transform_block **block) REM_MUST_CHECK;
+/* At most `num` blocks of `size` bytes, as gzip_buffers and its like say; a block is at most what
+ * the worker's pool of large blocks has.  Errors: REM_ENOMEM. */
+int rem_transform_init(struct rem_transform *t, struct rem_request *request, int64_t num,
+                       size_t size) REM_MUST_CHECK;
 
-/* As rem_transform_out_get, but has the filters behind write what waits for company when all blocks
- * are lent.  Errors: of rem_transform_out_get, and what the filters return. */
-int rem_transform_out_want(struct rem_transform_out *out, struct rem_request *request,
-                           const struct rem_body_filter *next,
-                           struct rem_transform_block **block) REM_MUST_CHECK;
+/* Sees to it that there is a block to be filled.  When all are lent, the filters behind write what
+ * waits for company.
+ * Returns: REM_OK, REM_EAGAIN (all are still lent), REM_ENOMEM, or what the filters return. */
+int rem_transform_want(struct rem_transform *t, const struct rem_body_filter *next) REM_MUST_CHECK;
 
-/* Gives back a block that has not been passed on; NULL: nothing. */
-void rem_transform_out_put(struct rem_transform_block *block);
+/* Passes the block on.  With `caught_up` it has all that was to be made of the input so far, and
+ * says what that said.  Results as exchange->send_body. */
+int rem_transform_emit(struct rem_transform *t, bool final, bool caught_up,
+                       const struct rem_body_filter *next) REM_MUST_CHECK;
 
-static inline size_t rem_transform_room(const struct rem_transform_block *block)
+/* Notes whether the filter holds something for want of room (enum rem_filter_holds). */
+void rem_transform_hold(const struct rem_transform *t, enum rem_filter_holds filter, bool holds);
+
+/* Of the block. */
+static inline size_t rem_transform_room(const struct rem_transform *t)
 {
-    return (size_t)(block->end - block->buf.last);
+    return (size_t)(t->block->end - t->block->buf.last);
 }
 
 #endif
