@@ -11,11 +11,6 @@ static const char *const names[REM_JOURNAL_KINDS] = {
     [REM_JOURNAL_RELOAD] = "reload",     [REM_JOURNAL_DRAIN] = "drain",
 };
 
-const char *rem_events_name(enum rem_journal_kind kind)
-{
-    return names[kind];
-}
-
 void rem_api_note(struct rem_api *api, enum rem_journal_kind kind, json_t *body)
 {
     struct rem_journal_record record = {

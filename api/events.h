@@ -15,9 +15,6 @@ enum {
     REM_EVENTS_BODY = 256 << 10, /* larger differences are left out; /v1/history has them */
 };
 
-/* "revision", "health"... */
-const char *rem_events_name(enum rem_journal_kind kind);
-
 /* Adds an event, which says `body` (an object; taken; NULL: nothing but the event itself).  Without
  * memory the event is lost. */
 void rem_api_note(struct rem_api *api, enum rem_journal_kind kind, json_t *body);

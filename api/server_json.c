@@ -355,16 +355,3 @@ json_t *rem_server_json_make(const struct rem_server_spec *spec)
     }
     return object;
 }
-
-json_t *rem_server_json_list(const struct rem_server_spec *specs, size_t count)
-{
-    json_t *array = json_array();
-
-    for (size_t i = 0; array != NULL && i < count; i++) {
-        if (json_array_append_new(array, rem_server_json_make(&specs[i])) != 0) {
-            json_decref(array);
-            array = NULL;
-        }
-    }
-    return array;
-}

@@ -29,9 +29,6 @@ int rem_server_json_parse(const json_t *object, enum rem_server_json_use use,
 /* Returns: a new object; NULL without memory. */
 json_t *rem_server_json_make(const struct rem_server_spec *spec);
 
-/* The array of all of them; NULL without memory. */
-json_t *rem_server_json_list(const struct rem_server_spec *specs, size_t count);
-
 /* The same as text, behind what is there, and the elements of the array without its brackets.
  * `first_parent`: what the ids of names begin with where they are texts; 0: `parent` is a number.
  * (server_text.c) */

@@ -260,16 +260,6 @@ void rem_region_worker_gone(struct rem_region *region, unsigned slot)
     atomic_store(&worker->state, REM_WORKER_DEAD);
 }
 
-int rem_region_find_worker(const struct rem_region *region, pid_t pid)
-{
-    for (unsigned slot = 0; slot < REM_SHM_WORKERS; slot++)
-        /* relaxed: the master asks for what it wrote itself */
-        if (rem_region_worker_live(region, slot) &&
-            atomic_load_explicit(&region->header->workers[slot].pid, memory_order_relaxed) == pid)
-            return (int)slot;
-    return -1;
-}
-
 /* ---- sums; every load relaxed, each number stands alone ---- */
 
 #define LOAD(field) atomic_load_explicit(&(field), memory_order_relaxed)

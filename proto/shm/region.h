@@ -63,9 +63,6 @@ void rem_region_set_worker_pid(struct rem_region *region, unsigned slot, pid_t p
  * agent then takes back what the worker held (rem_writer_reclaim) and frees the slot. */
 void rem_region_worker_gone(struct rem_region *region, unsigned slot);
 
-/* The slot of a live worker's pid, or -1. */
-int rem_region_find_worker(const struct rem_region *region, pid_t pid);
-
 static inline struct rem_shm_worker *rem_region_worker(const struct rem_region *region,
                                                        unsigned slot)
 {

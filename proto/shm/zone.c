@@ -367,21 +367,6 @@ static void add_stats(const struct rem_zone_shard *shard, struct rem_zone_stats 
     out->recovered += __atomic_load_n(&shard->recovered, __ATOMIC_RELAXED);
 }
 
-void rem_zone_stats(struct rem_zone *zone, struct rem_zone_stats *out)
-{
-    struct rem_zone_memory *memory = memory_of(zone);
-
-    *out = (struct rem_zone_stats){
-        .size = memory->size,
-        .chunks = (uint64_t)memory->chunks * memory->n_shards,
-    };
-    for (uint32_t i = 0; i < memory->n_shards; i++) {
-        lock_shard(memory, &memory->shards[i]);
-        add_stats(&memory->shards[i], out);
-        unlock_shard(&memory->shards[i]);
-    }
-}
-
 void rem_zone_peek(const struct rem_zone *zone, struct rem_zone_stats *out)
 {
     const struct rem_zone_memory *memory = memory_of(zone);

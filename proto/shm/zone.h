@@ -110,10 +110,8 @@ bool rem_zone_evict(struct rem_zone_hold *hold);
  * are removed. */
 void rem_zone_each(struct rem_zone *zone, bool (*visit)(void *data, void *value), void *data);
 
-void rem_zone_stats(struct rem_zone *zone, struct rem_zone_stats *out);
-
-/* The same without locks, for a process that may be killed at any time: sums of numbers that change
- * meanwhile. */
+/* Takes no lock, so that it may be asked by a process that may be killed at any time: sums of
+ * numbers that change meanwhile. */
 void rem_zone_peek(const struct rem_zone *zone, struct rem_zone_stats *out);
 
 #endif

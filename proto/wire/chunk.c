@@ -45,11 +45,6 @@ bool rem_chunk_is_done(const struct rem_chunk_decoder *d)
     return d->state == DONE;
 }
 
-uint64_t rem_chunk_left(const struct rem_chunk_decoder *d)
-{
-    return d->state == DATA ? d->left : 0;
-}
-
 static int fail(struct rem_chunk_decoder *d, int code, const char *reason)
 {
     d->state = FAILED;

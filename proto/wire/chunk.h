@@ -54,9 +54,6 @@ int rem_chunk_decode(struct rem_chunk_decoder *d, const char *in, size_t n, size
 /* Whether the end of the body was returned. */
 bool rem_chunk_is_done(const struct rem_chunk_decoder *d);
 
-/* Bytes of data the current chunk still has to give, for sizing reads; 0 between chunks. */
-uint64_t rem_chunk_left(const struct rem_chunk_decoder *d);
-
 /* Writes the size line of a chunk of `size` > 0 bytes to at least REM_CHUNK_HEAD_MAX bytes;
  * CR LF must follow the data.  Returns: its length. */
 size_t rem_chunk_head(char *at, uint64_t size);

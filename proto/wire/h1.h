@@ -184,8 +184,5 @@ int rem_h1_trailers_parse(struct rem_h1_head *head, const char *buf, size_t n) R
 enum rem_method rem_method_parse(struct rem_str text);
 /* "GET"; empty for REM_METHOD_OTHER. */
 struct rem_str rem_method_name(enum rem_method method);
-/* RFC 9110 section 9.2.1 and 9.2.2. */
-bool rem_method_is_safe(enum rem_method method);
-bool rem_method_is_idempotent(enum rem_method method);
 
 #endif

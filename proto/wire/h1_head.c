@@ -114,33 +114,3 @@ struct rem_str rem_method_name(enum rem_method method)
 {
     return rem_str_from((unsigned)method < REM_METHODS ? methods[method] : "");
 }
-
-bool rem_method_is_safe(enum rem_method method)
-{
-    switch (method) {
-    case REM_METHOD_GET:
-    case REM_METHOD_HEAD:
-    case REM_METHOD_OPTIONS:
-    case REM_METHOD_TRACE:
-    case REM_METHOD_PROPFIND:
-        return true;
-    default:
-        return false;
-    }
-}
-
-bool rem_method_is_idempotent(enum rem_method method)
-{
-    switch (method) {
-    case REM_METHOD_PUT:
-    case REM_METHOD_DELETE:
-    case REM_METHOD_MKCOL:
-    case REM_METHOD_COPY:
-    case REM_METHOD_MOVE:
-    case REM_METHOD_PROPPATCH:
-    case REM_METHOD_UNLOCK:
-        return true;
-    default:
-        return rem_method_is_safe(method);
-    }
-}

@@ -196,35 +196,15 @@ int rem_set_strs(struct rem_conf *cf, const struct rem_directive *d, void *conf)
     return 0;
 }
 
-int rem_set_keyval(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+int rem_set_path(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    struct rem_keyval *added = rem_set_push(cf, FIELD(struct rem_array *, d, conf), sizeof(*added));
-
-    if (added == NULL)
-        return REM_ENOMEM;
-    *added = (struct rem_keyval){cf->args[1], cf->args[2]};
-    return 0;
-}
-
-static int set_path(struct rem_conf *cf, struct rem_str *field, enum rem_conf_base base)
-{
-    struct rem_str full;
+    struct rem_str *field = FIELD(struct rem_str, d, conf), full;
 
     if (field->p != NULL)
         return rem_conf_duplicate(cf);
-    full = rem_conf_path(cf, cf->args[1], base);
+    full = rem_conf_path(cf, cf->args[1], REM_BASE_PREFIX);
     if (full.p == NULL)
         return REM_ENOMEM;
     *field = full;
     return 0;
-}
-
-int rem_set_path(struct rem_conf *cf, const struct rem_directive *d, void *conf)
-{
-    return set_path(cf, FIELD(struct rem_str, d, conf), REM_BASE_PREFIX);
-}
-
-int rem_set_conf_path(struct rem_conf *cf, const struct rem_directive *d, void *conf)
-{
-    return set_path(cf, FIELD(struct rem_str, d, conf), REM_BASE_CONF);
 }

@@ -22,12 +22,6 @@ struct rem_conf_bounds {
     int64_t max;
 };
 
-/* An element of the array that rem_set_keyval fills. */
-struct rem_keyval {
-    struct rem_str key;
-    struct rem_str value;
-};
-
 int rem_set_flag(struct rem_conf *cf, const struct rem_directive *d, void *conf);    /* int */
 int rem_set_str(struct rem_conf *cf, const struct rem_directive *d, void *conf);     /* rem_str */
 int rem_set_num(struct rem_conf *cf, const struct rem_directive *d, void *conf);     /* int64_t */
@@ -41,11 +35,8 @@ int rem_set_bufs(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 int rem_set_value(struct rem_conf *cf, const struct rem_directive *d, void *conf); /* rem_value * */
 /* rem_array * of struct rem_str: each use of the directive appends its arguments. */
 int rem_set_strs(struct rem_conf *cf, const struct rem_directive *d, void *conf);
-/* rem_array * of struct rem_keyval: each use appends one. */
-int rem_set_keyval(struct rem_conf *cf, const struct rem_directive *d, void *conf);
-/* rem_str, made absolute with the prefix, or with the directory of the main file. */
+/* rem_str, made absolute with the prefix. */
 int rem_set_path(struct rem_conf *cf, const struct rem_directive *d, void *conf);
-int rem_set_conf_path(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 
 /* For directives that may be repeated: one more element, zeroed, of a field's list, which is made
  * when it is unset or NULL.  NULL without memory (reported). */

@@ -281,21 +281,6 @@ START_TEST(trailers_need_an_arena)
 }
 END_TEST
 
-START_TEST(left_tells_the_rest)
-{
-    struct rem_chunk_decoder d;
-    struct rem_str data;
-    size_t used;
-
-    rem_chunk_decoder_init(&d, &rem_h1_limits_default, NULL);
-    ck_assert_uint_eq(rem_chunk_left(&d), 0);
-    ck_assert_int_eq(rem_chunk_decode(&d, "10\r\nabc", 7, &used, &data), REM_OK);
-    ck_assert_uint_eq(used, 7);
-    ck_assert_uint_eq(data.n, 3);
-    ck_assert_uint_eq(rem_chunk_left(&d), 13);
-}
-END_TEST
-
 /* What the encoder writes, the decoder reads back. */
 START_TEST(round_trip)
 {
@@ -353,7 +338,6 @@ int main(void)
     tcase_add_test(tc, trailers_are_bounded);
     tcase_add_test(tc, long_trailers);
     tcase_add_test(tc, trailers_need_an_arena);
-    tcase_add_test(tc, left_tells_the_rest);
     tcase_add_test(tc, round_trip);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -36,7 +36,7 @@ START_TEST(inheritance)
     ck_assert_int_eq(load_lang("http { server { location d {} }\n"
                                "server { flag on; choice off; num 1; off 2; msec 3ms; sec 4;"
                                " size 5; mask exact; bufs 2 1k; str ''; path /p; value v;"
-                               " strs a; keyvals k v;\n"
+                               " strs a;\n"
                                " location i { location own { flag off; num 0; str own; mask off;"
                                "   strs b c; } } } }",
                                "", &cycle),
@@ -77,7 +77,6 @@ START_TEST(inheritance)
     ck_assert_str_eq(own->str.p, "own");
     ck_assert_uint_eq(own->mask, 1);
     ck_assert_uint_eq(own->strs->n, 2); /* replaces, does not add */
-    ck_assert_uint_eq(own->keyvals->n, 1);
     rem_conf_free(cycle);
     drop_dir();
 }

@@ -39,9 +39,9 @@ struct lang_location {
     size_t size;
     uint32_t mask;
     struct rem_conf_bufs bufs;
-    struct rem_str str, path, conf_path;
+    struct rem_str str, path;
     struct rem_value *value;
-    struct rem_array *strs, *keyvals;
+    struct rem_array *strs;
     struct rem_array *types; /* of struct rem_str: the lines of the free block, joined */
 };
 
@@ -234,7 +234,7 @@ static void *lang_create_location(struct rem_conf *cf)
     l->num = l->off = l->msec = l->sec = REM_CONF_UNSET;
     l->size = REM_CONF_UNSET_SIZE;
     l->value = REM_CONF_UNSET_PTR;
-    l->strs = l->keyvals = REM_CONF_UNSET_PTR;
+    l->strs = REM_CONF_UNSET_PTR;
     return l;
 }
 
@@ -272,10 +272,8 @@ static int lang_merge_location(struct rem_conf *cf, void *parent, void *child)
     rem_merge_bufs(&conf->bufs, prev->bufs, 8, 4096);
     rem_merge_str(&conf->str, prev->str, REM_STR("none"));
     rem_merge_str(&conf->path, prev->path, REM_STR("/"));
-    rem_merge_str(&conf->conf_path, prev->conf_path, REM_STR("/"));
     rem_merge_value(conf->value, prev->value, NULL);
     rem_merge_ptr(conf->strs, prev->strs, NULL);
-    rem_merge_ptr(conf->keyvals, prev->keyvals, NULL);
     rem_sbuf_addf(&lang_trace_of(cf)->trace, " %s:%s", conf->label.p, conf->str.p);
     /* The child's context is the current one while its merge runs. */
     ck_assert_ptr_eq(rem_conf_location(cf, &lang_http_module), child);
@@ -329,10 +327,8 @@ static const struct rem_directive lang_http_directives[] = {
     LANG_FIELD(bufs, REM_ARGS_2, rem_set_bufs, NULL),
     LANG_FIELD(str, REM_ARGS_1, rem_set_str, NULL),
     LANG_FIELD(path, REM_ARGS_1, rem_set_path, NULL),
-    LANG_FIELD(conf_path, REM_ARGS_1, rem_set_conf_path, NULL),
     LANG_FIELD(value, REM_ARGS_1, rem_set_value, NULL),
     LANG_FIELD(strs, REM_ARGS_1MORE, rem_set_strs, NULL),
-    LANG_FIELD(keyvals, REM_ARGS_2, rem_set_keyval, NULL),
     REM_DIRECTIVE_END,
 };
 

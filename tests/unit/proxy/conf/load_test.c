@@ -63,7 +63,7 @@ START_TEST(paths)
     char with_slash[80], want[128];
 
     make_dir();
-    write_file("etc/main.conf", "http { path p; conf_path p; include x.inc; }");
+    write_file("etc/main.conf", "http { path p; include x.inc; }");
     write_file("etc/x.inc", "str x;");
     snprintf(with_slash, sizeof(with_slash), "%s/", test_dir);
     for (int slash = 0; slash < 2; slash++) {
@@ -75,8 +75,6 @@ START_TEST(paths)
         ck_assert_str_eq(cycle->file.p, want);
         snprintf(want, sizeof(want), "%s/p", test_dir);
         ck_assert_str_eq(location_at(cycle, "")->path.p, want);
-        snprintf(want, sizeof(want), "%s/etc/p", test_dir);
-        ck_assert_str_eq(location_at(cycle, "")->conf_path.p, want);
         ck_assert_ptr_eq(cycle->user, &options);
         rem_conf_free(cycle);
     }

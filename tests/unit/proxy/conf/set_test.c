@@ -52,14 +52,13 @@ START_TEST(good_values)
 {
     struct rem_conf_cycle *cycle;
     const struct lang_location *l;
-    const struct rem_keyval *kv;
     char path[128];
 
     make_dir();
-    write_file("sub/in.inc", "path rel; conf_path rel;");
+    write_file("sub/in.inc", "path rel;");
     ck_assert_int_eq(load_lang("http { flag ON; choice EXACT; num 5; size 2k; off 3g; msec 1h30m; "
                                "sec 1M; mask exact before; mask off; bufs 8 4k; str 'a b';"
-                               "strs a b; strs c; keyvals k v; keyvals k w; value 'a b';"
+                               "strs a b; strs c; value 'a b';"
                                "include sub/*.inc; }",
                                "", &cycle),
                      0);
@@ -78,16 +77,10 @@ START_TEST(good_values)
     ck_assert_str_eq(l->str.p, "a b");
     ck_assert_uint_eq(l->strs->n, 3);
     ck_assert_str_eq(REM_ARRAY_OF(l->strs, struct rem_str)[2].p, "c");
-    kv = l->keyvals->v;
-    ck_assert_uint_eq(l->keyvals->n, 2);
-    ck_assert_str_eq(kv[0].value.p, "v");
-    ck_assert_str_eq(kv[1].key.p, "k");
-    ck_assert_str_eq(kv[1].value.p, "w");
     ck_assert(rem_value_is_static(l->value));
     ck_assert_str_eq(l->value->text.p, "a b");
     snprintf(path, sizeof(path), "%s/rel", test_dir);
     ck_assert_str_eq(l->path.p, path);
-    ck_assert_str_eq(l->conf_path.p, path);
     rem_conf_free(cycle);
     drop_dir();
 }

@@ -111,7 +111,7 @@ START_TEST(test_asking_does_not_count)
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(rem_limit_bucket_ask(zone, REM_STR("a"), &rate, 1, false, &excess),
                          REM_LIMIT_FITS);
-    rem_zone_stats(zone, &stats);
+    rem_zone_peek(zone, &stats);
     ck_assert_uint_eq(stats.entries, 0);
     ck_assert_int_eq(ask("a", &rate, 1, &excess), REM_LIMIT_FITS);
     ck_assert_int_eq(rem_limit_bucket_ask(zone, REM_STR("a"), &rate, 1, false, &excess),
@@ -155,7 +155,7 @@ START_TEST(test_full_zone)
         key[i % 10 == 0 ? sizeof(key) - 1 : 20] = '\0';
         ck_assert_int_eq(ask(key, &rate, 1000, &excess), REM_LIMIT_FITS);
     }
-    rem_zone_stats(zone, &stats);
+    rem_zone_peek(zone, &stats);
     ck_assert_uint_gt(stats.evicted, 1000);
     ck_assert_uint_le(stats.used, stats.chunks);
     ck_assert_int_eq(ask(key, &rate, 1000, &excess), REM_LIMIT_EXCEEDS);
@@ -177,10 +177,10 @@ START_TEST(test_sweep)
         ck_assert_int_eq(ask(key, &rate, 1000, &excess), REM_LIMIT_FITS);
     }
     ck_assert_int_eq(ask("x", &rate, 60999, &excess), REM_LIMIT_FITS);
-    rem_zone_stats(zone, &stats);
+    rem_zone_peek(zone, &stats);
     ck_assert_uint_eq(stats.entries, 11);
     ck_assert_int_eq(ask("y", &rate, 61000, &excess), REM_LIMIT_FITS);
-    rem_zone_stats(zone, &stats);
+    rem_zone_peek(zone, &stats);
     ck_assert_uint_eq(stats.entries, 10);
     stop();
 
@@ -188,7 +188,7 @@ START_TEST(test_sweep)
     for (unsigned i = 0; i < 5; i++)
         ck_assert_int_eq(ask("full", &slow, 1000, &excess), REM_LIMIT_FITS);
     ck_assert_int_eq(ask("y", &slow, 62000, &excess), REM_LIMIT_FITS);
-    rem_zone_stats(zone, &stats);
+    rem_zone_peek(zone, &stats);
     ck_assert_uint_eq(stats.entries, 2);
     stop();
 }
