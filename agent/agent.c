@@ -2,7 +2,6 @@
 #include "agent/agent.h"
 
 #include "api/events.h"
-#include "api/names.h"
 #include "api/record.h"
 
 #include <event2/event.h>
@@ -10,7 +9,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- ending ---- */
@@ -253,16 +251,6 @@ static int start_server(struct rem_agent *agent, struct rem_err *err)
     return rc == 0 ? 0 : rem_err_set(err, rc, "cannot serve the admin API: %s", rem_err_text(rc));
 }
 
-/* What an earlier agent left unreachable is free once no worker is in a turn that began before: a
- * moment's wait lets it be used again, or the region would grow with every restart. */
-static void reclaim_at_first(struct rem_writer *writer)
-{
-    const struct timespec pause = {.tv_nsec = 1000000};
-
-    for (int tries = 0; tries < 20 && rem_writer_reclaim(writer); tries++)
-        nanosleep(&pause, NULL);
-}
-
 static int start_journal(struct rem_agent *agent, struct rem_err *err)
 {
     const struct rem_handover *handover = agent->handover;
@@ -312,99 +300,6 @@ static int start_api(struct rem_agent *agent, struct rem_err *err)
     rem_record_start(api);
     rem_record_cause(api, REM_STR("configuration"), REM_STR(""), rem_str_make(what, (size_t)n));
     return 0;
-}
-
-/* Has the registry say what the configuration says, and what was kept of earlier changes. */
-static int reconcile(struct rem_agent *agent, const struct rem_registry_conf *conf,
-                     struct rem_err *err)
-{
-    struct rem_registry_conf merged = *conf;
-    struct rem_arena arena;
-    int rc;
-
-    rem_arena_init(&arena, NULL);
-    rc = rem_states_inherit(agent->writer, &arena, conf->upstreams, conf->upstream_count,
-                            &merged.upstreams);
-    if (rc == 0)
-        rc = rem_resolves_inherit(agent->writer, &arena, merged.upstreams, conf->upstream_count,
-                                  &merged.upstreams);
-    if (rc == 0)
-        rc = rem_keyval_states_inherit(&agent->keyvals, &arena, agent->handover->keyvals,
-                                       agent->handover->keyval_count, conf->tables,
-                                       conf->table_count, &merged.tables);
-    if (rc != 0)
-        (void)rem_err_set(err, rc, "cannot take over servers: %s", rem_err_text(rc));
-    else
-        rc = rem_writer_reconcile(agent->writer, &merged, err);
-    rem_arena_reset(&arena);
-    return rc;
-}
-
-/* The table of servers that are given by name through the API belongs to every configuration that
- * has somebody to ask.  Returns false without memory. */
-static bool declare_names(struct rem_agent *agent, struct rem_registry_conf *conf)
-{
-    const struct rem_table_spec names = {
-        .kind = REM_TABLE_NAMES, .name = REM_NAMES_TABLE, .config_hash = REM_NAMES_HASH};
-    size_t i = 0;
-
-    while (i < conf->upstream_count && conf->upstreams[i].resolver == NULL)
-        i++;
-    if (i == conf->upstream_count)
-        return true;
-    agent->tables = calloc(conf->table_count + 1, sizeof(*agent->tables));
-    if (agent->tables == NULL)
-        return false;
-    if (conf->table_count != 0)
-        memcpy(agent->tables, conf->tables, conf->table_count * sizeof(*agent->tables));
-    agent->tables[conf->table_count++] = names;
-    conf->tables = agent->tables;
-    return true;
-}
-
-/* The registry as the configuration and earlier changes have it. */
-static int start_registry(struct rem_agent *agent, struct rem_err *err)
-{
-    const struct rem_handover *handover = agent->handover;
-    struct rem_registry_conf conf = {.upstreams = handover->upstreams,
-                                     .upstream_count = handover->upstream_count,
-                                     .tables = handover->tables,
-                                     .table_count = handover->table_count,
-                                     .generation = handover->config_generation};
-    int rc = rem_region_lock_writer(handover->region);
-
-    if (rc != 0)
-        return rem_err_set(err, rc, "cannot lock the registry");
-    rc = rem_writer_new(handover->region, &agent->writer, err);
-    if (rc != 0)
-        return rc;
-    reclaim_at_first(agent->writer);
-    rc = start_api(agent, err);
-    if (rc != 0)
-        return rc;
-    agent->reloaded = rem_health_is_reload(agent->writer, handover->config_generation);
-    agent->store = (struct rem_store){.writer = agent->writer,
-                                      .log = agent->log,
-                                      .clock = agent->clock,
-                                      .persist = &agent->persist,
-                                      .keyvals = handover->keyvals,
-                                      .keyval_count = handover->keyval_count};
-    agent->keyvals = (struct rem_keyval_states){.writer = agent->writer,
-                                                .log = agent->log,
-                                                .clock = agent->clock,
-                                                .persist = &agent->persist};
-    if (!declare_names(agent, &conf))
-        return rem_err_set(err, REM_ENOMEM, "out of memory");
-    rc = rem_store_merge(&agent->store, handover->state_path, &conf, err);
-    if (rc != 0)
-        return err->text[0] != '\0' ? rc : rem_err_set(err, rc, "cannot read the state file");
-    rc = reconcile(agent, &conf, err);
-    if (rc != 0 && rc != REM_ENOMEM && agent->store.merged) {
-        rem_store_unmerge(&agent->store, &conf, err->text);
-        rc = reconcile(agent, &conf, err);
-    }
-    rem_record_forget(&agent->api);
-    return rc;
 }
 
 /* Health as /v1/events tells it. */
@@ -458,8 +353,14 @@ static int start_outliers(struct rem_agent *agent, struct rem_err *err)
 
 static int start(struct rem_agent *agent, struct rem_err *err)
 {
-    int rc = start_registry(agent, err);
+    int rc = rem_agent_registry_open(agent, err);
 
+    if (rc == 0)
+        rc = start_api(agent, err);
+    if (rc == 0) {
+        rc = rem_agent_registry_fill(agent, err);
+        rem_record_forget(&agent->api);
+    }
     if (rc != 0)
         return rc;
     rc = start_events(agent);

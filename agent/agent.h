@@ -77,6 +77,11 @@ struct rem_agent {
     bool stopping;
 };
 
+/* The beginning (agent_registry.c): attaches to the registry as its only writer, then has it say
+ * what the configuration says.  `err` tells of a failure, which ends the agent. */
+int rem_agent_registry_open(struct rem_agent *agent, struct rem_err *err) REM_MUST_CHECK;
+int rem_agent_registry_fill(struct rem_agent *agent, struct rem_err *err) REM_MUST_CHECK;
+
 /* The end of a turn; see above.  (agent_turn.c) */
 void rem_agent_turn_end(struct rem_agent *agent);
 
@@ -85,6 +90,7 @@ void rem_agent_reclaim(struct rem_agent *agent);
 
 /* What the admin server calls. */
 void rem_agent_on_call(void *data, struct rem_admin_call *call);
+bool rem_agent_on_stream(void *data, struct rem_admin_call *call);
 void rem_agent_on_abandon(void *data, struct rem_admin_call *call);
 void rem_agent_on_answer(void *data, struct rem_admin_call *call);
 void rem_agent_on_error(void *data, const struct rem_api_request *request, int status,
@@ -92,7 +98,6 @@ void rem_agent_on_error(void *data, const struct rem_api_request *request, int s
 
 /* What rem_persist calls: the changes that waited for `save` are on the disk, or (rc) are not. */
 void rem_agent_on_saved(void *data, struct rem_save *save, int rc);
-bool rem_agent_on_stream(void *data, struct rem_admin_call *call);
 
 /* Events of the turn's own timers. */
 void rem_agent_on_news(int fd, short what, void *data);

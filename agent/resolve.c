@@ -386,8 +386,8 @@ static void inherit_server(const struct rem_resolve_spec *resolve, uint32_t pare
 }
 
 /* Appends what the old servers know of the names; each of them serves one name. */
-static int inherit(struct rem_arena *arena, const struct rem_upstream_spec *old,
-                   struct rem_upstream_spec *spec)
+static int append_known(struct rem_arena *arena, const struct rem_upstream_spec *old,
+                        struct rem_upstream_spec *spec)
 {
     size_t room = spec->server_count + old->server_count * spec->resolve_count + 1;
     struct rem_server_spec *servers = rem_arena_alloc(arena, room * sizeof(*servers));
@@ -414,28 +414,8 @@ static int inherit(struct rem_arena *arena, const struct rem_upstream_spec *old,
     return REM_OK;
 }
 
-int rem_resolves_inherit(const struct rem_writer *writer, struct rem_arena *arena,
-                         const struct rem_upstream_spec *specs, size_t count,
-                         const struct rem_upstream_spec **out)
+int rem_resolve_inherit(struct rem_arena *arena, const struct rem_upstream_spec *old,
+                        struct rem_upstream_spec *spec)
 {
-    struct rem_upstream_spec *copy = rem_arena_alloc(arena, (count + 1) * sizeof(*copy));
-
-    if (copy == NULL)
-        return REM_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        struct rem_upstream_spec old;
-        size_t index;
-        int rc;
-
-        copy[i] = specs[i];
-        if (specs[i].resolve_count == 0 || rem_writer_find(writer, specs[i].name, &index) != REM_OK)
-            continue;
-        rc = rem_writer_spec(writer, index, arena, &old);
-        if (rc == REM_OK && old.config_hash != specs[i].config_hash)
-            rc = inherit(arena, &old, &copy[i]);
-        if (rc != REM_OK)
-            return rc;
-    }
-    *out = copy;
-    return REM_OK;
+    return old->config_hash != spec->config_hash ? append_known(arena, old, spec) : REM_OK;
 }

@@ -32,12 +32,11 @@ struct rem_resolves {
     bool dirty; /* some job has an answer that is not published yet */
 };
 
-/* A copy of the specs in which upstreams that the registry knows under another configuration begin
- * with the addresses that are known of their names.  Everything lives in `arena`.
- * Errors: REM_ENOMEM. */
-int rem_resolves_inherit(const struct rem_writer *writer, struct rem_arena *arena,
-                         const struct rem_upstream_spec *specs, size_t count,
-                         const struct rem_upstream_spec **out) REM_MUST_CHECK;
+/* An upstream whose block has changed begins with the addresses that are known of its names:
+ * appends to `spec` what `old`, which is running, has of them.  Texts are borrowed from `old`, the
+ * rest lives in `arena`.  Errors: REM_ENOMEM. */
+int rem_resolve_inherit(struct rem_arena *arena, const struct rem_upstream_spec *old,
+                        struct rem_upstream_spec *spec) REM_MUST_CHECK;
 
 /* Begins to ask.  `specs` outlive the struct.  Errors: REM_ENOMEM, those of rem_dns_new. */
 int rem_resolves_start(struct rem_resolves *resolves, struct event_base *base,

@@ -213,8 +213,8 @@ void rem_states_stop(struct rem_states *states)
 /* ---- what a changed configuration begins with ---- */
 
 /* The servers of the old set that the new block can have. */
-static int inherit(struct rem_arena *arena, const struct rem_upstream_spec *old,
-                   struct rem_upstream_spec *spec)
+static int take_servers(struct rem_arena *arena, const struct rem_upstream_spec *old,
+                        struct rem_upstream_spec *spec)
 {
     size_t n = 0;
 
@@ -262,42 +262,17 @@ static bool same_servers(const struct rem_upstream_spec *spec, const struct rem_
     return same;
 }
 
-/* Has `spec` either begin with what is running, or replace it. */
-static int inherit_or_edit(struct rem_arena *arena, const struct rem_upstream_spec *old,
-                           struct rem_upstream_spec *spec)
+int rem_state_inherit(struct rem_arena *arena, const struct rem_upstream_spec *old,
+                      struct rem_upstream_spec *spec)
 {
     bool changed = old->config_hash != spec->config_hash;
 
+    if (!(old->flags & REM_UPSTREAM_STATE) || old->flags & REM_UPSTREAM_ORPHAN)
+        return REM_OK;
     if (!is_edited(spec))
-        return changed ? inherit(arena, old, spec) : REM_OK;
+        return changed ? take_servers(arena, old, spec) : REM_OK;
     /* The text that was edited once and replaced by changes since may be put back. */
     if (!changed && !same_servers(spec, old))
         spec->config_hash ^= 1;
-    return REM_OK;
-}
-
-int rem_states_inherit(const struct rem_writer *writer, struct rem_arena *arena,
-                       const struct rem_upstream_spec *specs, size_t count,
-                       const struct rem_upstream_spec **out)
-{
-    struct rem_upstream_spec *copy = rem_arena_alloc(arena, (count + 1) * sizeof(*copy));
-
-    if (copy == NULL)
-        return REM_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        struct rem_upstream_spec old;
-        size_t index;
-        int rc;
-
-        copy[i] = specs[i];
-        if (specs[i].state.n == 0 || rem_writer_find(writer, specs[i].name, &index) != REM_OK)
-            continue;
-        rc = rem_writer_spec(writer, index, arena, &old);
-        if (rc == REM_OK && old.flags & REM_UPSTREAM_STATE && !(old.flags & REM_UPSTREAM_ORPHAN))
-            rc = inherit_or_edit(arena, &old, &copy[i]);
-        if (rc != REM_OK)
-            return rc;
-    }
-    *out = copy;
     return REM_OK;
 }

@@ -21,13 +21,12 @@ struct rem_states {
     size_t job_count;
 };
 
-/* A copy of the specs in which upstreams with a state file that are running already keep their
- * servers, although their block has changed: the file may have been read before the last change.
- * One that somebody has edited goes before them.  Everything lives in `arena`.
+/* An upstream with a state file keeps the servers of `old`, which is running, although its block
+ * has changed: the file may have been read before the last change.  A file that somebody has edited
+ * goes before them.  Texts are borrowed from `old`, the rest lives in `arena`.
  * Errors: REM_ENOMEM. */
-int rem_states_inherit(const struct rem_writer *writer, struct rem_arena *arena,
-                       const struct rem_upstream_spec *specs, size_t count,
-                       const struct rem_upstream_spec **out) REM_MUST_CHECK;
+int rem_state_inherit(struct rem_arena *arena, const struct rem_upstream_spec *old,
+                      struct rem_upstream_spec *spec) REM_MUST_CHECK;
 
 /* Has files written that are missing, or that say something else than the registry because an
  * earlier agent was killed; never those that somebody has edited.  `specs` outlive the struct.

@@ -366,11 +366,21 @@ static const struct inherit_case {
     {2, REM_BALANCE_ROUND_ROBIN, REM_STATE_BROKEN, "x", "127.0.0.1:80", false},
 };
 
+/* The block as an agent begins with it. */
+static void inherit(struct world *w, struct rem_arena *arena)
+{
+    struct rem_upstream_spec old;
+    size_t index;
+
+    ck_assert_int_eq(rem_writer_find(w->writer, w->spec.name, &index), 0);
+    ck_assert_int_eq(rem_writer_spec(w->writer, index, arena, &old), 0);
+    ck_assert_int_eq(rem_state_inherit(arena, &old, &w->spec), 0);
+}
+
 START_TEST(inherits)
 {
     const struct inherit_case *c = &inherit_cases[_i];
     struct rem_server_spec s = server("127.0.0.9");
-    const struct rem_upstream_spec *out;
     struct rem_arena arena;
     struct world w;
     char text[REM_ADDR_TEXT];
@@ -386,11 +396,11 @@ START_TEST(inherits)
     w.spec.servers = &s;
     w.spec.server_count = 1;
     rem_arena_init(&arena, NULL);
-    ck_assert_int_eq(rem_states_inherit(w.writer, &arena, &w.spec, 1, &out), 0);
-    ck_assert_uint_eq(out->server_count, 1);
-    rem_addr_text(&out->servers[0].addr, text, sizeof(text));
+    inherit(&w, &arena);
+    ck_assert_uint_eq(w.spec.server_count, 1);
+    rem_addr_text(&w.spec.servers[0].addr, text, sizeof(text));
     ck_assert_str_eq(text, c->first);
-    ck_assert_int_eq(out->config_hash != c->hash, c->other_hash);
+    ck_assert_int_eq(w.spec.config_hash != c->hash, c->other_hash);
     rem_arena_reset(&arena);
     world_fini(&w);
 }
@@ -399,7 +409,6 @@ END_TEST
 START_TEST(a_method_without_backups_leaves_them_out)
 {
     struct rem_server_spec two[2] = {server("127.0.0.1"), server("127.0.0.2")};
-    const struct rem_upstream_spec *out;
     struct rem_arena arena;
     struct rem_err err;
     struct world w;
@@ -420,13 +429,13 @@ START_TEST(a_method_without_backups_leaves_them_out)
     w.spec.method = REM_BALANCE_IP_HASH;
     w.spec.server_count = 0;
     rem_arena_init(&arena, NULL);
-    ck_assert_int_eq(rem_states_inherit(w.writer, &arena, &w.spec, 1, &out), 0);
-    ck_assert_uint_eq(out->server_count, 1);
-    ck_assert_uint_eq(out->servers[0].slow_start_ms, 0);
+    inherit(&w, &arena);
+    ck_assert_uint_eq(w.spec.server_count, 1);
+    ck_assert_uint_eq(w.spec.servers[0].slow_start_ms, 0);
     ck_assert_int_eq(
         rem_writer_reconcile(
             w.writer,
-            &(struct rem_registry_conf){.upstreams = out, .upstream_count = 1, .generation = 3},
+            &(struct rem_registry_conf){.upstreams = &w.spec, .upstream_count = 1, .generation = 3},
             &err),
         0);
     rem_arena_reset(&arena);
