@@ -95,30 +95,19 @@ static struct rem_upstream_spec *upstreams(const struct rem_setup *setup)
     return specs;
 }
 
-/* The agent's process.  What a terminal or a supervisor sends to the whole group is for the master
- * to decide upon; it tells the agent through its socket. */
-static void run_agent(struct rem_master *m, int fd)
+/* What the agent is to know.  Vectors are on the heap; NULL without memory. */
+static void fill_handover(struct rem_master *m, int fd, struct rem_clock *clock,
+                          struct rem_handover *out)
 {
-    static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGPIPE};
     const struct rem_setup *setup = &m->gen->setup;
-    struct rem_clock clock = {0};
     struct rem_admin_listener *listeners;
-    struct rem_handover handover;
-    struct keep keep = {0};
+    size_t listener_count = admin_listeners(setup, &listeners);
 
-    rem_title_set("agent process");
-    for (size_t i = 0; i < REM_COUNT(ignored); i++)
-        signal(ignored[i], SIG_IGN);
-    keep_fd(&keep, fd);
-    keep_fd(&keep, m->region.fd);
-    keep_fd(&keep, m->journal.fd);
-    for (const struct rem_log_file *file = setup->log_files; file != NULL; file = file->next)
-        keep_fd(&keep, file->fd);
-    rem_clock_update(&clock);
-    handover = (struct rem_handover){
+    *out = (struct rem_handover){
         .region = &m->region,
         .master_fd = fd,
-        .listener_count = admin_listeners(setup, &listeners),
+        .listeners = listeners,
+        .listener_count = listener_count,
         .inlet = setup->inlet,
         .write = setup->admin_write,
         .admin = &setup->admin_spec,
@@ -136,7 +125,7 @@ static void run_agent(struct rem_master *m, int fd)
         .journal = &m->journal,
         .log = setup->log,
         .log_files = setup->log_files,
-        .clock = &clock,
+        .clock = clock,
         .started_sec = atomic_load_explicit(&m->region.header->started_sec, memory_order_relaxed),
         .loaded_sec = m->gen->loaded_sec,
         .master_pid = m->pid,
@@ -149,17 +138,42 @@ static void run_agent(struct rem_master *m, int fd)
         .checks = setup->checks,
         .check_count = setup->check_count,
     };
-    handover.listeners = listeners;
-    for (size_t i = 0; i < handover.listener_count; i++)
-        keep_fd(&keep, listeners[i].fd);
-    if (setup->inlet != NULL)
-        keep_fd(&keep, setup->inlet->fd);
+}
+
+static void keep_own(struct keep *keep, const struct rem_handover *handover)
+{
+    keep_fd(keep, handover->master_fd);
+    keep_fd(keep, handover->region->fd);
+    keep_fd(keep, handover->journal->fd);
+    for (const struct rem_log_file *file = handover->log_files; file != NULL; file = file->next)
+        keep_fd(keep, file->fd);
+    for (size_t i = 0; i < handover->listener_count; i++)
+        keep_fd(keep, handover->listeners[i].fd);
+    if (handover->inlet != NULL)
+        keep_fd(keep, handover->inlet->fd);
+}
+
+/* The agent's process.  What a terminal or a supervisor sends to the whole group is for the master
+ * to decide upon; it tells the agent through its socket. */
+static void run_agent(struct rem_master *m, int fd)
+{
+    static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGPIPE};
+    struct rem_clock clock = {0};
+    struct rem_handover handover;
+    struct keep keep = {0};
+
+    rem_title_set("agent process");
+    for (size_t i = 0; i < REM_COUNT(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    rem_clock_update(&clock);
+    fill_handover(m, fd, &clock, &handover);
+    keep_own(&keep, &handover);
     close_others(&keep);
     free(keep.fds);
     m->signals.fd = -1;
     rem_signals_reset(&m->signals);
-    if (listeners == NULL || handover.upstreams == NULL ||
-        rem_privileges_drop(setup, m->pid, 0) != REM_OK)
+    if (handover.listeners == NULL || handover.upstreams == NULL ||
+        rem_privileges_drop(&m->gen->setup, m->pid, 0) != REM_OK)
         exit(2);
     exit(rem_agent_run(&handover));
 }
