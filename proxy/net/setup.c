@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/net/setup.h"
 
+#include "proxy/conf/conf.h"
+
 #include <stdlib.h>
 
 struct rem_log_file *rem_setup_log_file(struct rem_setup *setup, struct rem_str path)
@@ -131,7 +133,26 @@ int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path)
     return add_dir(setup, path, false, REM_STR(""));
 }
 
-int rem_setup_add_written_dir(struct rem_setup *setup, struct rem_str path, struct rem_str where)
+int rem_setup_add_written_dir(struct rem_conf *cf, struct rem_str path)
 {
-    return add_dir(setup, path, true, where);
+    struct rem_conf_pos here = rem_conf_here(cf);
+    struct rem_str where =
+        rem_arena_printf(cf->arena, " in %.*s:%u", REM_STR_ARG(here.file), here.line);
+
+    if (where.p == NULL || add_dir(cf->user, path, true, where) != REM_OK)
+        return rem_conf_nomem(cf);
+    return REM_OK;
+}
+
+int rem_setup_add_state_file(struct rem_conf *cf, struct rem_str path, struct rem_str *out)
+{
+    struct rem_str dir = *out = rem_conf_path(cf, path, REM_BASE_PREFIX);
+
+    if (out->p == NULL)
+        return REM_ENOMEM;
+    while (dir.n > 1 && dir.p[dir.n - 1] != '/')
+        dir.n--;
+    if (dir.n > 1)
+        dir.n--;
+    return rem_setup_add_written_dir(cf, dir);
 }

@@ -22,6 +22,8 @@
 #include <sched.h>
 #include <sys/resource.h>
 
+struct rem_conf;
+
 struct rem_setup {
     struct rem_arena *arena; /* the configuration's */
 
@@ -129,9 +131,15 @@ int rem_setup_add_keyval(struct rem_setup *setup,
  * are dropped.  Errors: REM_ENOMEM. */
 int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path) REM_MUST_CHECK;
 
-/* The same of a directory that may be there already: the start then fails if the user of `user`
- * cannot make files in it.  `where` is what the complaint ends with, " in FILE:LINE" or nothing. */
-int rem_setup_add_written_dir(struct rem_setup *setup, struct rem_str path,
-                              struct rem_str where) REM_MUST_CHECK;
+/* The same of a directory that may be there already, named by the directive at hand: the start
+ * fails, with file and line, if the user of `user` cannot make files in it.  Errors: REM_ENOMEM
+ * (reported).
+ */
+int rem_setup_add_written_dir(struct rem_conf *cf, struct rem_str path) REM_MUST_CHECK;
+
+/* A file that is replaced by new ones made beside it.  Returns: *out, its absolute path.
+ * Errors: REM_ENOMEM (reported). */
+int rem_setup_add_state_file(struct rem_conf *cf, struct rem_str path,
+                             struct rem_str *out) REM_MUST_CHECK;
 
 #endif

@@ -33,9 +33,7 @@ int rem_admin_set_state(struct rem_conf *cf, const struct rem_directive *d, void
 {
     struct rem_setup *setup = cf->user;
     struct rem_str dir = cf->args[1], file;
-    struct rem_conf_pos here = rem_conf_here(cf);
-    struct rem_str where =
-        rem_arena_printf(cf->arena, " in %.*s:%u", REM_STR_ARG(here.file), here.line);
+    int rc;
 
     (void)d;
     (void)conf;
@@ -48,11 +46,12 @@ int rem_admin_set_state(struct rem_conf *cf, const struct rem_directive *d, void
     dir = rem_arena_dup(cf->arena, dir);
     if (dir.p != NULL)
         dir = rem_conf_path(cf, dir, REM_BASE_PREFIX);
-    if (dir.p == NULL || where.p == NULL)
+    if (dir.p == NULL)
         return rem_conf_nomem(cf);
     file = rem_arena_printf(cf->arena, "%s/" REM_STATE_NAME, dir.p);
-    if (file.p == NULL || rem_setup_add_written_dir(setup, dir, where) != REM_OK)
-        return rem_conf_nomem(cf);
+    rc = file.p != NULL ? rem_setup_add_written_dir(cf, dir) : rem_conf_nomem(cf);
+    if (rc != 0)
+        return rc;
     setup->admin_state = file.p;
     return check_version(cf, file.p);
 }

@@ -16,8 +16,7 @@ enum { STATE_FILE_MAX = 256 << 20 };
 int rem_upstream_state_set(struct rem_conf *cf, struct rem_upstream_block *block)
 {
     struct rem_upstream_spec *spec = &block->upstream->spec;
-    struct rem_conf_pos here = rem_conf_here(cf);
-    struct rem_str dir, where;
+    int rc;
 
     if (spec->state.n != 0)
         return rem_conf_duplicate(cf);
@@ -25,19 +24,11 @@ int rem_upstream_state_set(struct rem_conf *cf, struct rem_upstream_block *block
         return rem_conf_invalid_arg(cf, cf->args[1]);
     if (block->servers.n != 0 || block->resolves.n != 0)
         return rem_conf_error(cf, "\"state\" directive is not allowed in a block with \"server\"");
-    spec->state = rem_conf_path(cf, cf->args[1], REM_BASE_PREFIX);
-    if (spec->state.p == NULL)
-        return REM_ENOMEM;
+    rc = rem_setup_add_state_file(cf, cf->args[1], &spec->state);
+    if (rc != 0)
+        return rc;
     spec->flags |= REM_UPSTREAM_STATE;
-    block->state_pos = here;
-    dir = spec->state;
-    while (dir.n > 1 && dir.p[dir.n - 1] != '/')
-        dir.n--;
-    if (dir.n > 1)
-        dir.n--;
-    where = rem_arena_printf(cf->arena, " in %.*s:%u", REM_STR_ARG(here.file), here.line);
-    if (where.p == NULL || rem_setup_add_written_dir(cf->user, dir, where) != REM_OK)
-        return rem_conf_nomem(cf);
+    block->state_pos = rem_conf_here(cf);
     return 0;
 }
 

@@ -90,26 +90,11 @@ static int parse_zone(struct rem_conf *cf, struct rem_str text, struct rem_keyva
     return 0;
 }
 
-/* The agent makes a new file beside the old one, so that the directory must be writable. */
 static int parse_state(struct rem_conf *cf, struct rem_str path, struct rem_keyval_spec *spec)
 {
-    struct rem_conf_pos here = rem_conf_here(cf);
-    struct rem_str dir, where;
-
     if (path.n == 0 || path.p[path.n - 1] == '/')
         return rem_conf_error(cf, "invalid state file \"%.*s\"", REM_STR_ARG(path));
-    spec->state = rem_conf_path(cf, path, REM_BASE_PREFIX);
-    if (spec->state.p == NULL)
-        return REM_ENOMEM;
-    dir = spec->state;
-    while (dir.n > 1 && dir.p[dir.n - 1] != '/')
-        dir.n--;
-    if (dir.n > 1)
-        dir.n--;
-    where = rem_arena_printf(cf->arena, " in %.*s:%u", REM_STR_ARG(here.file), here.line);
-    if (where.p == NULL || rem_setup_add_written_dir(cf->user, dir, where) != 0)
-        return rem_conf_nomem(cf);
-    return 0;
+    return rem_setup_add_state_file(cf, path, &spec->state);
 }
 
 static int parse_parameter(struct rem_conf *cf, struct rem_str arg, struct rem_keyval_spec *spec)
