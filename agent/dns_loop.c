@@ -4,20 +4,10 @@
 #include "proto/shm/region.h"
 
 #include <event2/event.h>
-#include <stdlib.h>
-
-/* A descriptor that the resolver wants to hear of. */
-struct rem_dns_watch {
-    struct rem_dns_watch *next;
-    struct rem_dns_loop *loop;
-    struct event *event;
-    int fd;
-};
 
 static void on_ready(evutil_socket_t fd, short what, void *data)
 {
-    const struct rem_dns_watch *watch = data;
-    struct rem_dns_loop *loop = watch->loop;
+    struct rem_dns_loop *loop = data;
 
     rem_clock_update(loop->clock);
     rem_dns_on_fd(loop->dns, fd, what & EV_READ, what & EV_WRITE);
@@ -33,40 +23,26 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
     rem_dns_on_timer(loop->dns);
 }
 
-static void watch_end(struct rem_dns_watch **at)
-{
-    struct rem_dns_watch *watch = *at;
-
-    *at = watch->next;
-    if (watch->event != NULL)
-        event_free(watch->event);
-    free(watch);
-}
-
-static int dns_watch(void *data, int fd, bool read, bool write)
+static int dns_watch(void *data, int fd, bool read, bool write, void **kept)
 {
     struct rem_dns_loop *loop = data;
     short what = (short)(EV_PERSIST | (read ? EV_READ : 0) | (write ? EV_WRITE : 0));
-    struct rem_dns_watch **at = &loop->watches, *watch;
+    struct event *event = *kept;
 
-    while (*at != NULL && (*at)->fd != fd)
-        at = &(*at)->next;
-    if (*at != NULL)
-        watch_end(at);
+    if (event != NULL)
+        event_free(event);
+    *kept = NULL;
     if (!read && !write)
         return REM_OK;
-    watch = calloc(1, sizeof(*watch));
-    if (watch == NULL)
+    event = event_new(loop->base, fd, what, on_ready, loop);
+    if (event == NULL)
         return REM_ENOMEM;
-    watch->loop = loop;
-    watch->fd = fd;
-    watch->next = loop->watches;
-    loop->watches = watch;
-    watch->event = event_new(loop->base, fd, what, on_ready, watch);
-    if (watch->event != NULL && event_add(watch->event, NULL) == 0)
-        return REM_OK;
-    watch_end(&loop->watches);
-    return REM_ENOMEM;
+    if (event_add(event, NULL) != 0) {
+        event_free(event);
+        return REM_ENOMEM;
+    }
+    *kept = event;
+    return REM_OK;
 }
 
 static void dns_set_timer(void *data, uint64_t delay_ms)
@@ -115,8 +91,6 @@ int rem_dns_loop_init(struct rem_dns_loop *loop, struct event_base *base, struct
 void rem_dns_loop_fini(struct rem_dns_loop *loop)
 {
     rem_dns_free(&loop->dns);
-    while (loop->watches != NULL)
-        watch_end(&loop->watches);
     if (loop->timer != NULL)
         event_free(loop->timer);
     loop->timer = NULL;

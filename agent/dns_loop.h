@@ -8,7 +8,6 @@
 
 struct event;
 struct event_base;
-struct rem_dns_watch;
 struct rem_shm_header;
 struct rem_shm_resolver;
 
@@ -18,7 +17,6 @@ struct rem_dns_loop {
     struct event_base *base;
     struct rem_clock *clock;
     struct event *timer;
-    struct rem_dns_watch *watches;
     struct rem_shm_resolver *counters; /* of the status zone; NULL: none */
 };
 

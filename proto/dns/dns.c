@@ -6,9 +6,9 @@
 #include "proto/dns/dns.h"
 
 #include "proto/base/list.h"
+#include "proto/dns/channel.h"
 #include "proto/dns/lookup.h"
 
-#include <ares.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +17,6 @@ enum {
     BUCKETS = 256,
     ENTRIES_MAX = 4096,
     NAME_MAX_LENGTH = 253,
-    TIMEOUT_MS = 2000, /* of the first try; doubled with each round through the servers */
-    TRIES = 4,
 };
 
 struct entry {
@@ -50,7 +48,7 @@ struct rem_dns {
     uint32_t magic;
     struct rem_dns_spec spec; /* its pointers are borrowed */
     struct rem_dns_io io;
-    ares_channel channel;
+    struct rem_dns_channel channel;
     struct rem_list buckets[BUCKETS];
     struct rem_list used; /* entries, least recently used first */
     uint32_t count;
@@ -109,7 +107,7 @@ static void arm(struct rem_dns *dns)
 
     if (dns->next_due_ms != UINT64_MAX)
         delay = dns->next_due_ms > now ? dns->next_due_ms - now : 0;
-    if (ares_timeout(dns->channel, NULL, &tv) != NULL) {
+    if (ares_timeout(dns->channel.ares, NULL, &tv) != NULL) {
         uint64_t wait = (uint64_t)tv.tv_sec * 1000 + (uint64_t)(tv.tv_usec + 999) / 1000;
         delay = wait < delay ? wait : delay;
     }
@@ -305,7 +303,7 @@ static void on_found(void *data, struct rem_dns_found *found)
 static int entry_start(struct entry *entry, bool *ended)
 {
     const struct rem_dns_ask ask = {
-        .channel = entry->dns->channel,
+        .channel = entry->dns->channel.ares,
         .no_ipv4 = entry->dns->spec.no_ipv4,
         .no_ipv6 = entry->dns->spec.no_ipv6,
         .service = entry->service,
@@ -423,17 +421,10 @@ void rem_dns_cancel(struct rem_dns_query **query)
 
 /* ---- the loop ---- */
 
-static void on_socket_state(void *data, ares_socket_t fd, int readable, int writable)
-{
-    struct rem_dns *dns = data;
-
-    (void)dns->io.watch(dns->io.data, fd, readable != 0, writable != 0);
-}
-
 void rem_dns_on_fd(struct rem_dns *dns, int fd, bool read, bool write)
 {
     REM_CHECK_OBJ(dns, DNS_MAGIC);
-    ares_process_fd(dns->channel, read ? fd : ARES_SOCKET_BAD, write ? fd : ARES_SOCKET_BAD);
+    ares_process_fd(dns->channel.ares, read ? fd : ARES_SOCKET_BAD, write ? fd : ARES_SOCKET_BAD);
     expire_queries(dns);
     arm(dns);
 }
@@ -441,69 +432,12 @@ void rem_dns_on_fd(struct rem_dns *dns, int fd, bool read, bool write)
 void rem_dns_on_timer(struct rem_dns *dns)
 {
     REM_CHECK_OBJ(dns, DNS_MAGIC);
-    ares_process_fd(dns->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    ares_process_fd(dns->channel.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     expire_queries(dns);
     arm(dns);
 }
 
 /* ---- beginning and end ---- */
-
-static int set_servers(ares_channel channel, const struct rem_dns_spec *spec)
-{
-    struct ares_addr_port_node *nodes = calloc(spec->server_count, sizeof(*nodes));
-    int rc = nodes != NULL ? REM_OK : REM_ENOMEM;
-
-    for (size_t i = 0; rc == REM_OK && i < spec->server_count; i++) {
-        const struct rem_addr *addr = &spec->servers[i];
-
-        nodes[i].family = rem_addr_family(addr);
-        nodes[i].udp_port = nodes[i].tcp_port = rem_addr_port(addr);
-        nodes[i].next = i + 1 < spec->server_count ? &nodes[i + 1] : NULL;
-        if (nodes[i].family == AF_INET)
-            nodes[i].addr.addr4 = addr->u.in.sin_addr;
-        else if (nodes[i].family == AF_INET6)
-            memcpy(&nodes[i].addr.addr6, &addr->u.in6.sin6_addr, sizeof(nodes[i].addr.addr6));
-        else
-            rc = REM_EINVAL;
-    }
-    if (rc == REM_OK)
-        switch (ares_set_servers_ports(channel, nodes)) {
-        case ARES_SUCCESS:
-            break;
-        case ARES_ENOMEM:
-            rc = REM_ENOMEM;
-            break;
-        default:
-            rc = REM_EINVAL;
-        }
-    free(nodes);
-    return rc;
-}
-
-static int open_channel(struct rem_dns *dns)
-{
-    char lookups[] = "b";
-    struct ares_options options = {
-        /* What a server says is the answer: other servers are for when it says nothing. */
-        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP,
-        .timeout = TIMEOUT_MS,
-        .tries = TRIES,
-        .lookups = lookups,
-        .sock_state_cb = on_socket_state,
-        .sock_state_cb_data = dns,
-    };
-    int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
-               ARES_OPT_SOCK_STATE_CB | ARES_OPT_ROTATE;
-
-    switch (ares_init_options(&dns->channel, &options, mask)) {
-    case ARES_SUCCESS:
-        return set_servers(dns->channel, &dns->spec);
-    case ARES_ENOMEM:
-        return REM_ENOMEM;
-    default:
-        return REM_EIO;
-    }
-}
 
 int rem_dns_new(const struct rem_dns_spec *spec, const struct rem_dns_io *io, struct rem_dns **out)
 {
@@ -523,7 +457,7 @@ int rem_dns_new(const struct rem_dns_spec *spec, const struct rem_dns_io *io, st
     rem_list_init(&dns->waiting);
     for (size_t i = 0; i < BUCKETS; i++)
         rem_list_init(&dns->buckets[i]);
-    rc = open_channel(dns);
+    rc = rem_dns_channel_open(&dns->channel, spec, &dns->io);
     if (rc != REM_OK) {
         rem_dns_free(&dns);
         return rc;
@@ -542,8 +476,7 @@ void rem_dns_free(struct rem_dns **at)
     REM_CHECK_OBJ(dns, DNS_MAGIC);
     while (!rem_list_empty(&dns->used))
         entry_free(REM_LIST_ENTRY(dns->used.next, struct entry, used));
-    if (dns->channel != NULL)
-        ares_destroy(dns->channel); /* the last replies: nobody listens any more */
+    rem_dns_channel_close(&dns->channel); /* the last replies: nobody listens any more */
     dns->magic = 0;
     free(dns);
 }

@@ -51,8 +51,9 @@ enum rem_dns_counter {
 struct rem_dns_io {
     void *data;
     /* From now on calls rem_dns_on_fd when `fd` is ready (level-triggered); both false: the
-     * descriptor is about to be closed, forget it.  Errors: REM_ENOMEM; the query will time out. */
-    int (*watch)(void *data, int fd, bool read, bool write);
+     * descriptor is about to be closed, forget it.  *kept is for the loop's own use, NULL when a
+     * descriptor is new.  Errors: REM_ENOMEM, with nothing kept; the query will time out. */
+    int (*watch)(void *data, int fd, bool read, bool write, void **kept);
     /* Calls rem_dns_on_timer once in `delay_ms`, in place of the time told before. */
     void (*set_timer)(void *data, uint64_t delay_ms);
     uint64_t (*now_ms)(void *data); /* monotonic */

@@ -8,14 +8,6 @@ struct rem_resolvers {
     struct resolver *first;
 };
 
-/* A descriptor that c-ares wants to hear of. */
-struct watch {
-    struct watch *next;
-    struct resolver *resolver;
-    struct event *event;
-    int fd;
-};
-
 struct resolver {
     struct resolver *next;
     const struct rem_dns_spec *spec;
@@ -23,15 +15,13 @@ struct resolver {
     struct rem_worker *worker;
     struct rem_dns *dns;
     struct rem_timer timer;
-    struct watch *watches;
 };
 
 /* ---- what c-ares asks of the loop ---- */
 
 static void on_ready(evutil_socket_t fd, short what, void *data)
 {
-    struct watch *watch = data;
-    struct resolver *resolver = watch->resolver;
+    struct resolver *resolver = data;
 
     rem_loop_enter(&resolver->worker->loop);
     rem_dns_on_fd(resolver->dns, fd, what & EV_READ, what & EV_WRITE);
@@ -42,40 +32,26 @@ static void on_timer(struct rem_timer *timer)
     rem_dns_on_timer(REM_CONTAINER(timer, struct resolver, timer)->dns);
 }
 
-static void watch_end(struct watch **at)
-{
-    struct watch *watch = *at;
-
-    *at = watch->next;
-    if (watch->event != NULL)
-        event_free(watch->event);
-    free(watch);
-}
-
-static int resolver_watch(void *data, int fd, bool read, bool write)
+static int resolver_watch(void *data, int fd, bool read, bool write, void **kept)
 {
     struct resolver *resolver = data;
     short what = (short)(EV_PERSIST | (read ? EV_READ : 0) | (write ? EV_WRITE : 0));
-    struct watch **at = &resolver->watches;
+    struct event *event = *kept;
 
-    while (*at != NULL && (*at)->fd != fd)
-        at = &(*at)->next;
-    if (*at != NULL)
-        watch_end(at);
+    if (event != NULL)
+        event_free(event);
+    *kept = NULL;
     if (!read && !write)
         return REM_OK;
-    struct watch *watch = calloc(1, sizeof(*watch));
-    if (watch == NULL)
+    event = event_new(resolver->worker->loop.base, fd, what, on_ready, resolver);
+    if (event == NULL)
         return REM_ENOMEM;
-    watch->resolver = resolver;
-    watch->fd = fd;
-    watch->next = resolver->watches;
-    resolver->watches = watch;
-    watch->event = event_new(resolver->worker->loop.base, fd, what, on_ready, watch);
-    if (watch->event != NULL && event_add(watch->event, NULL) == 0)
-        return REM_OK;
-    watch_end(&resolver->watches);
-    return REM_ENOMEM;
+    if (event_add(event, NULL) != 0) {
+        event_free(event);
+        return REM_ENOMEM;
+    }
+    *kept = event;
+    return REM_OK;
 }
 
 static void resolver_set_timer(void *data, uint64_t delay_ms)
@@ -105,8 +81,6 @@ static void resolver_count(void *data, enum rem_dns_counter counter)
 static void resolver_free(struct resolver *resolver)
 {
     rem_dns_free(&resolver->dns);
-    while (resolver->watches != NULL)
-        watch_end(&resolver->watches);
     rem_timer_cancel(&resolver->worker->loop.timers, &resolver->timer);
     free(resolver);
 }

@@ -30,7 +30,13 @@ static uint64_t now_ms(void *data)
     return rem_mono_ms() + skew_ms;
 }
 
-static int watch(void *data, int fd, bool read, bool write)
+/* What this loop keeps of a descriptor. */
+static void *mark_of(int fd)
+{
+    return (void *)((uintptr_t)fd + 1);
+}
+
+static int watch(void *data, int fd, bool read, bool write, void **kept)
 {
     size_t i = 0;
 
@@ -38,6 +44,7 @@ static int watch(void *data, int fd, bool read, bool write)
     while (i < watched_count && watched[i].fd != fd)
         i++;
     ck_assert_uint_lt(i, FDS);
+    ck_assert_ptr_eq(*kept, i == watched_count ? NULL : mark_of(fd));
     if (!read && !write) {
         ck_assert_uint_lt(i, watched_count); /* it was known */
         watched[i] = watched[--watched_count];
@@ -48,6 +55,7 @@ static int watch(void *data, int fd, bool read, bool write)
     watched[i].fd = fd;
     watched[i].read = read;
     watched[i].write = write;
+    *kept = mark_of(fd);
     return REM_OK;
 }
 
