@@ -175,10 +175,11 @@ static int fill_rows(struct rem_scrape *scrape, const struct rem_scrape_upstream
 
 static void put_requests(struct rem_scrape *scrape, const struct row *row)
 {
+    static const struct rem_code none = {0};
     const struct rem_server_status *server = row->server;
 
-    rem_scrape_responses(scrape, row->labels, server->totals.responses, server->codes,
-                         server->code_count);
+    rem_scrape_responses(scrape, row->labels, server->totals.responses,
+                         server->codes != NULL ? server->codes : &none, server->code_count);
 }
 
 /* Of servers that nobody checks there is nothing to say. */

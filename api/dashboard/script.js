@@ -3,7 +3,7 @@
 // page as text, never as markup.
 "use strict";
 const $ = (id) => document.getElementById(id);
-const POLL_MS = 2000, POINTS = 60, ROWS = 200, EVENTS = 50, PAST = 20, TROUBLE_MS = 15000;
+const POLL_MS = 2000, POINTS = 60, ROWS = 200, EVENTS = 50, PAST = 20, TROUBLE_MS = 15000, DIRECTORY_MS = 5000;
 let token = sessionStorage.getItem("remora-token") || "";
 let last = null;            // the overview before
 let may_change = false;
@@ -182,13 +182,14 @@ function state_pill(state, n) {
 }
 
 // Which servers there are, for the filter: asked for when it is used, and again when they may be others.
-const directory = { revision: null, servers: new Map() };
+const directory = { revision: null, at: 0, servers: new Map() };
 
 async function learn_servers(revision) {
-  if (directory.revision === revision) return;
+  if (directory.revision === revision || (directory.at && performance.now() - directory.at < DIRECTORY_MS)) return;
   const all = await get("/v1/http/upstreams");
   directory.servers = new Map(all.upstreams.map((u) => [u.name, u.servers.map((s) => s.server)]));
   directory.revision = all.revision;
+  directory.at = performance.now();
 }
 
 // How many servers of an upstream are meant by their names.

@@ -153,6 +153,8 @@ def test_codes_on_request(busy):
     server = {dict(labels)["code"]: value for (name, labels), value in by_code.items()
               if name == "remora_upstream_server_requests_total" and dict(labels)["upstream"] == "app"}
     assert server == {"200": 1}
+    assert not [labels for name, labels in by_code
+                if name == "remora_upstream_server_requests_total" and dict(labels)["code"].endswith("xx")], "who was never asked"
     by_class = busy.metrics()
     assert by_class[key, (("zone", "web"), ("code", "2xx"))] == 2
     assert by_class[key, (("zone", "web"), ("code", "5xx"))] == 1
