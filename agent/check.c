@@ -117,14 +117,29 @@ static bool is_checked(const struct rem_shm_server *server)
     return (server->flags & REM_SERVER_DOWN) == 0;
 }
 
+/* What is left of an interval since the server was checked last, maybe by an agent before this one.
+ */
+static uint64_t rest_of_interval(const struct rem_check *check)
+{
+    const struct rem_clock *clock = check->target->upstream->owner->clock;
+    uint64_t now = (uint64_t)clock->wall_sec * 1000 + clock->wall_msec;
+    uint64_t last = rem_health_checked(check->target->slot), interval = check->spec->interval_ms;
+
+    if (last > now) /* the clock was set back */
+        return interval;
+    return now - last < interval ? interval - (now - last) : 0;
+}
+
 /* When a server's check is first due.  One that nothing is known of, at once; else it takes a place
- * in the interval. */
+ * in the interval, or where that would be too late (agents may follow each other quickly), it is
+ * checked before. */
 static void start_check(struct rem_checks_io *io, struct rem_check *check, bool at_once)
 {
-    uint64_t now = io->owner->clock->mono_ms;
+    uint64_t now = io->owner->clock->mono_ms, due;
 
     check->turn_ms = now + rem_check_phase(io, check->spec->interval_ms);
-    rem_check_wait(io, check, at_once ? now : check->turn_ms);
+    due = now + (at_once ? 0 : rest_of_interval(check));
+    rem_check_wait(io, check, due < check->turn_ms ? due : check->turn_ms);
 }
 
 /* How a check sees a server that it does not know yet. */

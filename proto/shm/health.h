@@ -39,6 +39,12 @@ static inline bool rem_health_known(struct rem_shm_server_slot *slot)
     return atomic_load_explicit(&slot->last_passed, memory_order_relaxed) != REM_VERDICT_NONE;
 }
 
+/* When that was last, by the wall clock. */
+static inline uint64_t rem_health_checked(struct rem_shm_server_slot *slot)
+{
+    return atomic_load_explicit(&slot->checked_wall_ms, memory_order_relaxed);
+}
+
 /* Counts a check and its result. */
 void rem_health_count(struct rem_shm_server_slot *slot, bool passed, uint64_t wall_ms);
 

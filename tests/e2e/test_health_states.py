@@ -216,6 +216,19 @@ def test_reload_keeps_states(remora, backend):
     wait_state(r, b.addr, "up")
 
 
+def test_reloads_put_no_check_off(remora, backend):
+    """A server whose place in the interval is late is checked nevertheless, however often agents follow each other."""
+    seen = [[] for _ in range(4)]
+    backends = [backend(lambda request, times=times: times.append(time.monotonic()) or ok()) for times in seen]
+    r = remora(conf([b.addr for b in backends], "health_check interval=1s;"))
+    wait_for(lambda: all(seen), "the first checks")
+    start = time.monotonic()
+    while time.monotonic() < start + 3.5:
+        r.reload()
+    late = [len([t for t in times if t > start]) for times in seen]
+    assert min(late) >= 2, late
+
+
 @pytest.mark.parametrize("persistent", [False, True])
 def test_reload_with_mandatory(remora, backend, persistent):
     """Without `persistent`, a new configuration believes nobody; with it, it believes who was up."""
