@@ -71,46 +71,86 @@ struct field {
     const char *name;
     size_t offset; /* in the group */
     uint32_t usual;
-    uint32_t max;
+    uint32_t min, max;
     bool time;
 };
 
-#define NUMBER(group, name, member, usual, max)                                                    \
+#define NUMBER(group, name, member, usual, min, max)                                               \
     {                                                                                              \
-        name, offsetof(struct group, member), usual, max, false                                    \
+        name, offsetof(struct group, member), usual, min, max, false                               \
     }
-#define TIME(group, name, member, usual)                                                           \
+#define TIME(group, name, member, usual, min)                                                      \
     {                                                                                              \
-        name, offsetof(struct group, member), usual, INT32_MAX, true                               \
+        name, offsetof(struct group, member), usual, min, INT32_MAX, true                          \
     }
 
 static const struct field keepalive_fields[] = {
-    NUMBER(rem_keepalive_spec, "connections", connections, 32, 1 << 20),
-    NUMBER(rem_keepalive_spec, "requests", requests, 1000, INT32_MAX),
-    TIME(rem_keepalive_spec, "timeout", timeout_ms, 60000),
-    TIME(rem_keepalive_spec, "time", time_ms, 3600000),
+    NUMBER(rem_keepalive_spec, "connections", connections, 32, 0, 1 << 20),
+    NUMBER(rem_keepalive_spec, "requests", requests, 1000, 0, INT32_MAX),
+    TIME(rem_keepalive_spec, "timeout", timeout_ms, 60000, 0),
+    TIME(rem_keepalive_spec, "time", time_ms, 3600000, 0),
 };
 
 static const struct field limits_fields[] = {
-    NUMBER(rem_limits_spec, "connections", max_connections, 0, INT32_MAX),
-    NUMBER(rem_limits_spec, "pending", max_pending, 0, INT32_MAX),
-    NUMBER(rem_limits_spec, "requests", max_requests, 0, INT32_MAX),
-    NUMBER(rem_limits_spec, "retries", max_retries, 0, INT32_MAX),
-    NUMBER(rem_limits_spec, "retry_budget", retry_budget_percent, 0, 100),
-    NUMBER(rem_limits_spec, "retry_budget_min", retry_budget_min, 0, INT32_MAX),
+    NUMBER(rem_limits_spec, "connections", max_connections, 0, 0, INT32_MAX),
+    NUMBER(rem_limits_spec, "pending", max_pending, 0, 0, INT32_MAX),
+    NUMBER(rem_limits_spec, "requests", max_requests, 0, 0, INT32_MAX),
+    NUMBER(rem_limits_spec, "retries", max_retries, 0, 0, INT32_MAX),
+    NUMBER(rem_limits_spec, "retry_budget", retry_budget_percent, 0, 0, 100),
+    NUMBER(rem_limits_spec, "retry_budget_min", retry_budget_min, 0, 0, INT32_MAX),
 };
 
 static const struct field outlier_fields[] = {
-    NUMBER(rem_outlier_spec, "consecutive_5xx", consecutive_5xx, 5, 1 << 16),
-    NUMBER(rem_outlier_spec, "consecutive_gateway_failure", consecutive_gateway, 0, 1 << 16),
-    TIME(rem_outlier_spec, "interval", interval_ms, 10000),
-    TIME(rem_outlier_spec, "base_ejection_time", base_ejection_ms, 30000),
-    TIME(rem_outlier_spec, "max_ejection_time", max_ejection_ms, 300000),
-    NUMBER(rem_outlier_spec, "max_ejection_percent", max_ejection_percent, 10, 100),
-    NUMBER(rem_outlier_spec, "success_rate_minimum_hosts", success_rate_min_hosts, 5, 1 << 20),
-    NUMBER(rem_outlier_spec, "success_rate_request_volume", success_rate_requests, 100, INT32_MAX),
-    NUMBER(rem_outlier_spec, "success_rate_stdev_factor", success_rate_stdev_factor, 1900, 1 << 20),
+    NUMBER(rem_outlier_spec, "consecutive_5xx", consecutive_5xx, 5, 0, 1 << 16),
+    NUMBER(rem_outlier_spec, "consecutive_gateway_failure", consecutive_gateway, 0, 0, 1 << 16),
+    TIME(rem_outlier_spec, "interval", interval_ms, 10000, 1),
+    TIME(rem_outlier_spec, "base_ejection_time", base_ejection_ms, 30000, 1),
+    TIME(rem_outlier_spec, "max_ejection_time", max_ejection_ms, 300000, 1),
+    NUMBER(rem_outlier_spec, "max_ejection_percent", max_ejection_percent, 10, 0, 100),
+    NUMBER(rem_outlier_spec, "success_rate_minimum_hosts", success_rate_min_hosts, 5, 0, 1 << 20),
+    NUMBER(rem_outlier_spec, "success_rate_request_volume", success_rate_requests, 100, 1,
+           INT32_MAX),
+    NUMBER(rem_outlier_spec, "success_rate_stdev_factor", success_rate_stdev_factor, 1900, 0,
+           1 << 20),
 };
+
+/* ---- what members of a group mean to each other ---- */
+
+/* As read, with what there was before and the object it was read from. */
+typedef int (*settle_fn)(struct rem_upstream_spec *spec, const struct rem_upstream_spec *before,
+                         const json_t *given, struct rem_fault *fault);
+
+static int settle_limits(struct rem_upstream_spec *spec, const struct rem_upstream_spec *before,
+                         const json_t *given, struct rem_fault *fault)
+{
+    const json_t *min = json_object_get(given, "retry_budget_min");
+    struct rem_limits_spec *limits = &spec->limits;
+
+    if (limits->retry_budget_percent == 0) {
+        if (json_integer_value(min) != 0)
+            return rem_fault_set(fault, REM_FAULT_FORMAT,
+                                 "\"retry_budget_min\" needs \"retry_budget\"");
+        limits->retry_budget_min = 0;
+    } else if (min != NULL ? json_is_null(min) : before->limits.retry_budget_percent == 0) {
+        limits->retry_budget_min = REM_RETRY_BUDGET_MIN;
+    }
+    return 0;
+}
+
+static int settle_outlier(struct rem_upstream_spec *spec, const struct rem_upstream_spec *before,
+                          const json_t *given, struct rem_fault *fault)
+{
+    struct rem_outlier_spec *outlier = &spec->outlier;
+
+    (void)before;
+    if (outlier->max_ejection_ms >= outlier->base_ejection_ms)
+        return 0;
+    if (json_is_string(json_object_get(given, "max_ejection_time")))
+        return rem_fault_set(fault, REM_FAULT_FORMAT,
+                             "\"max_ejection_time\" is less than \"base_ejection_time\"");
+    outlier->max_ejection_ms = outlier->base_ejection_ms;
+    return 0;
+}
 
 /* A part of the description that is an object. */
 static const struct group {
@@ -119,13 +159,15 @@ static const struct group {
     const struct field *fields;
     size_t count;
     bool optional; /* it is off when it is null or not given: all is 0 then */
+    settle_fn settle;
 } groups[] = {
     {"keepalive", offsetof(struct rem_upstream_spec, keepalive), sizeof(struct rem_keepalive_spec),
-     keepalive_fields, REM_COUNT(keepalive_fields), false},
+     keepalive_fields, REM_COUNT(keepalive_fields), false, NULL},
     {"limits", offsetof(struct rem_upstream_spec, limits), sizeof(struct rem_limits_spec),
-     limits_fields, REM_COUNT(limits_fields), true},
+     limits_fields, REM_COUNT(limits_fields), true, settle_limits},
     {"outlier_detection", offsetof(struct rem_upstream_spec, outlier),
-     sizeof(struct rem_outlier_spec), outlier_fields, REM_COUNT(outlier_fields), true},
+     sizeof(struct rem_outlier_spec), outlier_fields, REM_COUNT(outlier_fields), true,
+     settle_outlier},
 };
 
 static uint32_t *field_at(char *group, const struct field *field)
@@ -163,11 +205,11 @@ static int read_field(const struct group *group, const struct field *field, cons
         return 0;
     }
     if (field->time && json_is_string(value) &&
-        rem_server_json_time(rem_json_str(value), &ms) == 0) {
+        rem_server_json_time(rem_json_str(value), &ms) == 0 && ms >= field->min) {
         *out = ms;
         return 0;
     }
-    if (!field->time && json_is_integer(value) && json_integer_value(value) >= 0 &&
+    if (!field->time && json_is_integer(value) && json_integer_value(value) >= field->min &&
         json_integer_value(value) <= field->max) {
         *out = (uint32_t)json_integer_value(value);
         return 0;
@@ -179,6 +221,7 @@ static int read_field(const struct group *group, const struct field *field, cons
 static int read_group(struct rem_upstream_spec *spec, const struct group *group,
                       const json_t *value, struct rem_fault *fault)
 {
+    const struct rem_upstream_spec before = *spec;
     char *at = (char *)spec + group->offset;
     const char *key;
     json_t *member;
@@ -205,7 +248,7 @@ static int read_group(struct rem_upstream_spec *spec, const struct group *group,
         if (read_field(group, field, member, field_at(at, field), fault) != 0)
             return REM_EINVAL;
     }
-    return 0;
+    return group->settle != NULL ? group->settle(spec, &before, value, fault) : 0;
 }
 
 static json_t *group_json(const struct rem_upstream_spec *spec, const struct group *group)

@@ -18,6 +18,9 @@ struct rem_limits_spec {
     uint32_t retry_budget_min;     /* retries that are always allowed; with the percentage */
 };
 
+/* Of a budget that does not say how many: few requests would be let go on otherwise. */
+enum { REM_RETRY_BUDGET_MIN = 3 };
+
 /* Servers whose answers stand out are ejected for a while. */
 struct rem_outlier_spec {
     uint32_t consecutive_5xx;     /* that many in a row; failures to answer count as well */

@@ -26,7 +26,9 @@ bool rem_outlier_eject(const struct rem_shm_set *set, struct rem_shm_upstream_sl
         ms = set->outlier.max_ejection_ms;
     if (!rem_server_eject(upstream, slot, most_ejected(set), now_ms + ms))
         return false;
-    ADD(slot->ejection_level, 1);
+    /* What makes no ejection longer would only take longer to be forgotten. */
+    if (ms < set->outlier.max_ejection_ms)
+        ADD(slot->ejection_level, 1);
     return true;
 }
 

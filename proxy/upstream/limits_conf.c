@@ -91,6 +91,14 @@ static int set_parameter(struct rem_conf *cf, const struct parameter *known, siz
     return rem_conf_error(cf, "invalid parameter \"%.*s\"", REM_STR_ARG(arg));
 }
 
+static bool is_given(const struct rem_conf *cf, const char *name)
+{
+    for (size_t i = 1; i < cf->n_args; i++)
+        if (rem_str_has_prefix(cf->args[i], rem_str_from(name)))
+            return true;
+    return false;
+}
+
 static struct rem_upstream_block *block_of(struct rem_conf *cf)
 {
     return cf->ctx->server[rem_upstream_module.index];
@@ -113,8 +121,10 @@ static int set_limits(struct rem_conf *cf, const struct rem_directive *d, void *
         if (rc != 0)
             return rc;
     }
-    if (spec->retry_budget_min != 0 && spec->retry_budget_percent == 0)
+    if (is_given(cf, "retry_budget_min=") && spec->retry_budget_percent == 0)
         return rem_conf_error(cf, "\"retry_budget_min\" needs \"retry_budget\"");
+    if (!is_given(cf, "retry_budget_min=") && spec->retry_budget_percent != 0)
+        spec->retry_budget_min = REM_RETRY_BUDGET_MIN;
     return 0;
 }
 
@@ -135,6 +145,8 @@ static int set_outlier(struct rem_conf *cf, const struct rem_directive *d, void 
         if (rc != 0)
             return rc;
     }
+    if (!is_given(cf, "max_ejection_time=") && spec->max_ejection_ms < spec->base_ejection_ms)
+        spec->max_ejection_ms = spec->base_ejection_ms;
     if (spec->max_ejection_ms < spec->base_ejection_ms)
         return rem_conf_error(cf, "\"max_ejection_time\" is less than \"base_ejection_time\"");
     return 0;

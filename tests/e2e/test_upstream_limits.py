@@ -195,7 +195,7 @@ def test_waiting_outlives_a_reload():
 
 
 @pytest.mark.parametrize("limits,allowed", [("retries=1", 1), ("retry_budget=50% retry_budget_min=1", 1),
-                                            ("requests=9", 2)])
+                                            ("retry_budget=1%", 2), ("requests=9", 2)])
 def test_retries(gate, limits, allowed):
     """While one request hangs at its second server, others are not retried."""
     dead = f"127.0.0.1:{free_port()}"
@@ -272,7 +272,8 @@ def test_changed_limits_and_counts(gate):
     ("outlier_detection interval=0;", 'invalid parameter "interval=0"'),
     ("outlier_detection max_ejection_percent=200;", 'invalid parameter'),
     ("outlier_detection success_rate_stdev_factor=1.9;", 'invalid parameter'),
-    ("outlier_detection base_ejection_time=10m;", '"max_ejection_time" is less than "base_ejection_time"'),
+    ("outlier_detection base_ejection_time=10m max_ejection_time=300s;",
+     '"max_ejection_time" is less than "base_ejection_time"'),
     ("outlier_detection; outlier_detection;", '"outlier_detection" directive is duplicate'),
 ])
 def test_mistakes(tmp_path, text, message):

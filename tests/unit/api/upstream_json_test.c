@@ -37,9 +37,24 @@ static const struct {
      "{\"limits\":{\"connections\":0,\"pending\":0,\"requests\":5,\"retries\":0,"
      "\"retry_budget\":0,\"retry_budget_min\":0}}"},
     {"{\"limits\":{\"retry_budget\":101}}", false, ""},
+    {"{\"limits\":{\"retry_budget\":20}}", false,
+     "{\"limits\":{\"connections\":0,\"pending\":0,\"requests\":0,\"retries\":0,"
+     "\"retry_budget\":20,\"retry_budget_min\":3}}"},
+    {"{\"limits\":{\"retry_budget\":20,\"retry_budget_min\":0}}", false,
+     "{\"limits\":{\"connections\":0,\"pending\":0,\"requests\":0,\"retries\":0,"
+     "\"retry_budget\":20,\"retry_budget_min\":0}}"},
+    {"{\"limits\":{\"retry_budget_min\":2}}", false, ""},
     {"{\"limits\":{\"requests\":1.0}}", false, ""},
     {"{\"outlier_detection\":null}", false, "{}"},
     {"{\"outlier_detection\":{\"max_ejection_percent\":101}}", false, ""},
+    {"{\"outlier_detection\":{\"interval\":\"0s\"}}", false, ""},
+    {"{\"outlier_detection\":{\"success_rate_request_volume\":0}}", false, ""},
+    {"{\"outlier_detection\":{\"max_ejection_time\":\"10s\"}}", false, ""},
+    {"{\"outlier_detection\":{\"base_ejection_time\":\"10m\"}}", false,
+     "{\"outlier_detection\":{\"consecutive_5xx\":5,\"consecutive_gateway_failure\":0,"
+     "\"interval\":\"10s\",\"base_ejection_time\":\"600s\",\"max_ejection_time\":\"600s\","
+     "\"max_ejection_percent\":10,\"success_rate_minimum_hosts\":5,"
+     "\"success_rate_request_volume\":100,\"success_rate_stdev_factor\":1900}}"},
     {"{\"outlier_detection\":1}", false, ""},
     {"{\"colour\":1}", false, ""},
 };
