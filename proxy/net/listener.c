@@ -90,6 +90,13 @@ static void tune(int fd, const struct rem_listener *l)
     set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, o->deferred ? 1 : 0);
 }
 
+/* Nobody is let in before listen(), whatever the umask was. */
+static void set_mode(const struct rem_listener *l)
+{
+    if (is_unix_path(&l->addr))
+        (void)chmod(l->addr.u.un.sun_path, l->options.mode != 0 ? l->options.mode : 0666);
+}
+
 static int start_listening(int fd, const struct rem_listener *l, struct rem_err *err)
 {
     tune(fd, l);
@@ -117,8 +124,7 @@ static int open_socket(const struct rem_listener *l, int *out, struct rem_err *e
         close(fd);
         return rc;
     }
-    if (is_unix_path(&l->addr))
-        (void)chmod(l->addr.u.un.sun_path, l->options.mode != 0 ? l->options.mode : 0666);
+    set_mode(l);
     rc = start_listening(fd, l, err);
     if (rc != REM_OK) {
         if (is_unix_path(&l->addr))
@@ -237,9 +243,12 @@ void rem_listeners_close(struct rem_list *listeners, struct rem_list *kept)
     REM_LIST_EACH(node, listeners)
     {
         struct rem_listener *l = REM_LIST_ENTRY(node, struct rem_listener, node);
+        const struct rem_listener *same = find(kept, &l->addr);
         bool open = l->fd_count > 0;
 
-        if (!close_fds(l, find(kept, &l->addr)) && open && is_unix_path(&l->addr))
+        if (!close_fds(l, same) && open && is_unix_path(&l->addr))
             unlink(l->addr.u.un.sun_path);
+        else if (same != NULL && same->options.mode != l->options.mode)
+            set_mode(same); /* only now is it certain whose configuration counts */
     }
 }

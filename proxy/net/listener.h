@@ -52,7 +52,8 @@ struct rem_listener {
 int rem_listeners_open(struct rem_list *next, struct rem_list *previous, int workers,
                        struct rem_err *err) REM_MUST_CHECK;
 
-/* Master: closes the sockets that `kept` (may be NULL) does not use, and removes unix paths. */
+/* Master: closes the sockets that `kept` (may be NULL) does not use, and removes unix paths; those
+ * that are kept have the mode that `kept` says from here on. */
 void rem_listeners_close(struct rem_list *listeners, struct rem_list *kept);
 
 /* Worker: starts and stops accepting.  Refuses gracefully when descriptors or worker_connections

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import Client, run_remora, wait_for
+from conftest import ROOT, Client, run_remora, wait_for
 
 HTTP = "http { upstream u { zone u; server 127.0.0.1:8001; } }\n"
 SERVERS = "/v1/http/upstreams/u/servers"
@@ -91,6 +91,44 @@ def test_roles_of_tokens(secured):
     refused = ask(r, "PUT", SERVERS, READER, BODY)
     assert (code_of(refused), refused.headers["content-type"]) == ("Forbidden", "application/problem+json")
     assert code_of(ask(r, "DELETE", "/api/9/http/requests", READER)) == "Forbidden"
+
+
+def needed(method, path):
+    """The least role that may ask, of all there are."""
+    if method in ("GET", "HEAD"):
+        return {"/": 0, "/livez": 0, "/readyz": 0, "/startupz": 0, "/metrics": 1}.get(path, 2)
+    return 4 if path in ("/v1/drain", "/v1/shutdown") else 3
+
+
+@pytest.mark.parametrize("token", [None, SCRAPER, READER, WRITER, BOSS])
+def test_each_route_with_each_role(secured, token):
+    r = secured()
+    has = [None, SCRAPER, READER, WRITER, BOSS].index(token)
+    with open(ROOT + "/api/openapi.json", encoding="utf-8") as f:
+        paths = json.load(f)["paths"]
+    asked = 0
+    for template, item in paths.items():
+        path = re.sub(r"{version}", "9", template)
+        path = re.sub(r"{object}", "requests" if "http" in path else "processes", path)
+        path = re.sub(r"{\w+}", "9999", path)
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+            name = "get" if method == "HEAD" else method.lower()
+            if name not in item or path == "/v1/events" and method == "GET" and has >= 2:
+                continue
+            # a body that nobody likes, so that nothing comes of it
+            body = None if method in ("GET", "HEAD") else b"?"
+            query = "?timeout=soon" if needed(method, path) == 4 else ""
+            answer = ask(r, method, path + query, token, body)
+            what = (method, path, answer)
+            asked += 1
+            if has >= needed(method, path):
+                assert answer.status not in (401, 403), what
+            elif method == "HEAD":
+                assert answer.status == (403 if has else 401), what
+            else:
+                assert (answer.status, code_of(answer)) == ((403, "Forbidden") if has else (401, "Unauthorized")), what
+    assert asked > 60
+    assert ask(r, "GET", "/v1/revision", READER).json["revision"] == 1
 
 
 def test_without_a_token(secured):
@@ -242,6 +280,20 @@ def test_a_listener_for_reading(remora):
     r.write("admin { listen unix:@DIR@/admin.sock; write off; }" + HTTP)
     r.reload()
     wait_for(lambda: ask(r, "PUT", SERVERS, None, BODY, where=sock).status == 405, "the reload")
+
+
+def test_a_reload_changes_the_mode_of_a_socket(remora):
+    text = "admin { listen unix:@DIR@/admin.sock%s; write on; %s }" + HTTP
+    r = remora(text % ("", ""))
+    sock = r.dir + "/admin.sock"
+    for mode in ("0600", "0666", "0660"):
+        before = os.stat(sock).st_mode
+        r.write(text % (" mode=" + mode, "token t read /nonexistent;"))
+        r.reload(ok=False)
+        assert os.stat(sock).st_mode == before, "a configuration that is refused"
+        r.reload(text % (" mode=" + mode, ""))
+        assert os.stat(sock).st_mode & 0o777 == int(mode, 8)
+        assert ask(r, "GET", "/v1/status", where=sock).status == 200
 
 
 def test_a_token_gets_no_more_than_its_listener(secured):
