@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/server_json.h"
 
+#include "proto/wire/put.h"
+
 enum { SERVER_DEFAULT_PORT = 80 };
 
 /* ---- in ---- */
@@ -129,7 +131,8 @@ static int read_server(struct reading *in, const char *key, const json_t *value)
     in->has_server = true;
     if (in->use == REM_SERVER_JSON_PATCH && rem_str_eq(text, spec->server))
         return 0;
-    if (rem_addr_split(text, &parts) != 0)
+    /* It goes into logs and fields: a line end there would begin a line of the client's own. */
+    if (!rem_put_is_value(text) || rem_addr_split(text, &parts) != 0)
         return rem_fault_set(in->fault, REM_FAULT_BAD_ADDRESS, "invalid \"server\" argument");
     if (parts.kind == REM_ADDR_NAME && in->use == REM_SERVER_JSON_ADD_NAME) {
         spec->server = text;
@@ -158,6 +161,8 @@ static int read_route(struct reading *in, const char *key, const json_t *value)
     if (json_string_length(value) > REM_SERVER_JSON_ROUTE_MAX)
         return rem_fault_set(in->fault, REM_FAULT_BAD_ROUTE, "route is longer than %d bytes",
                              REM_SERVER_JSON_ROUTE_MAX);
+    if (!rem_put_is_value(rem_json_str(value))) /* it may be sent as a cookie */
+        return rem_fault_set(in->fault, REM_FAULT_BAD_ROUTE, "route has control characters");
     in->spec->route = rem_json_str(value);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* server_conf.c - the `server` directive of an upstream block. */
+#include "proto/wire/put.h"
 #include "proxy/conf/set.h"
 #include "proxy/upstream/upstream_conf.h"
 
@@ -59,7 +60,7 @@ static bool set_slow_start(struct rem_server_spec *server, struct rem_str value)
 static bool set_route(struct rem_server_spec *server, struct rem_str value)
 {
     server->route = value;
-    return value.n != 0 && value.n <= 32;
+    return value.n != 0 && value.n <= 32 && rem_put_is_value(value); /* of a sticky cookie */
 }
 
 static const struct server_param params[] = {

@@ -78,6 +78,11 @@ def test_static_upstreams_too(remora):
     (b'[{"server":"127.0.0.1:1"}]\x00', "JsonError"),
     ("[" * 5000 + "]" * 5000, "JsonError"),
     ("null", "JsonError"),
+    # they would be lines of their own in the error log, and fields of their own in answers
+    ([{"server": "unix:/tmp/x\n2026/11/20 03:47:30 [emerg] 1#1: forged"}], "UpstreamBadAddress"),
+    ([{"server": "unix:/tmp/\x1b[31m"}], "UpstreamBadAddress"),
+    ([{"server": "127.0.0.1:1", "route": "a\r\nSet-Cookie: b=c"}], "UpstreamBadRoute"),
+    ([{"server": "127.0.0.1:1", "route": "a\x7f"}], "UpstreamBadRoute"),
 ])
 def test_put_refused(remora, body, code):
     before, revision = remora.servers("app"), remora.revision()

@@ -283,6 +283,7 @@ def test_sticky_learn_survives_a_killed_worker(remora, backend):
     ("hash $uri inconsistent;", "invalid parameter"),
     ("queue 0;", "invalid value"),
     ("queue 5 timeout=x;", "invalid parameter"),
+    (r'server 127.0.0.1:2 "route=a\r\nX: y";', "invalid parameter"),
 ])
 def test_refused(tmp_path, line, message):
     assert message in complaint(tmp_path, "server 127.0.0.1:1; " + line)
