@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -374,10 +375,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("agent");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_who_waits_for_an_answer_keeps_his_place);
@@ -389,9 +387,5 @@ int main(void)
     tcase_add_test(tc, test_damaged_registry);
     tcase_add_test(tc, test_worker_gone);
     tcase_add_test(tc, test_reopen);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("agent", tc);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/browser.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 static struct rem_authority authority_of(const char *text)
 {
@@ -93,16 +93,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("browser");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, test_hosts, 0, REM_COUNT(hosts));
     tcase_add_loop_test(tc, test_origins, 0, REM_COUNT(origins));
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("browser", tc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/check_priv.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 /* Tests as a match block has them, in words: "s" status, "h" header, "b" body, "r" require. */
@@ -198,10 +199,7 @@ static void tear_down(void)
 
 int main(void)
 {
-    Suite *suite = suite_create("check_match");
     TCase *tests = tcase_create("check_match");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, statuses);
@@ -209,10 +207,5 @@ int main(void)
     tcase_add_test(tests, bodies);
     tcase_add_test(tests, endless_pattern);
     tcase_add_test(tests, order);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("check_match", tests);
 }

@@ -2,8 +2,9 @@
 /* Checks on a loop that the test turns, against a server that the test plays. */
 #include "agent/check_priv.h"
 
+#include "tests/unit/suite.h"
+
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <poll.h>
@@ -508,10 +509,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("check");
     TCase *tests = tcase_create("check");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, states, 0, REM_COUNT(ways));
@@ -525,10 +523,5 @@ int main(void)
     tcase_add_test(tests, kept);
     tcase_add_test(tests, stop_under_way);
     tcase_add_test(tests, none);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("check", tests);
 }

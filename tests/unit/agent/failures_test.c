@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/failures.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 /* Ten a minute: six seconds each. */
@@ -86,18 +87,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("failures");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, test_a_burst_and_its_end);
     tcase_add_test(tc, test_off);
     tcase_add_test(tc, test_a_crowd);
     tcase_add_test(tc, test_high_rates);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("failures", tc);
 }

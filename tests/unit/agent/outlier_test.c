@@ -7,6 +7,7 @@
 #include "proto/shm/outlier.h"
 
 #include "tests/unit/proto/shm/fixture.h"
+#include "tests/unit/suite.h"
 
 #include <event2/event.h>
 
@@ -95,17 +96,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("outlier");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_loop_test(tc, test_threshold, 0, (int)REM_COUNT(rows));
     tcase_add_test(tc, test_nobody);
     tcase_add_test(tc, test_wrong_counts_are_mended);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("outlier", tc);
 }

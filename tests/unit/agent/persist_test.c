@@ -2,7 +2,8 @@
 /* The order of what the system is asked, when it fails, and who shares what. */
 #include "agent/persist.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -513,10 +514,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("persist");
     TCase *tc = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tc, order, 0, (int)REM_COUNT(order_cases));
     tcase_add_test(tc, short_writes_go_on);
@@ -528,10 +526,5 @@ int main(void)
     tcase_add_test(tc, a_text_that_cannot_be_made_fails);
     tcase_add_test(tc, drained_at_the_end);
     tcase_add_test(tc, cancelled);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("persist", tc);
 }

@@ -3,7 +3,8 @@
 
 #include "proto/shm/state_mark.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -445,10 +446,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("state");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, mark);
     tcase_add_loop_test(tc, texts, 0, (int)REM_COUNT(text_cases));
@@ -460,9 +458,5 @@ int main(void)
     tcase_add_test(tc, a_failure_is_told_until_it_is_over);
     tcase_add_loop_test(tc, inherits, 0, (int)REM_COUNT(inherit_cases));
     tcase_add_test(tc, a_method_without_backups_leaves_them_out);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("state", tc);
 }

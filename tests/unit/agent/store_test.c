@@ -6,7 +6,8 @@
 #include "proto/shm/keyval.h"
 #include "proto/shm/state_mark.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -556,10 +557,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("store");
     TCase *tc = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tc, strings, 0, (int)REM_COUNT(string_cases));
     tcase_add_test(tc, all_of_an_upstream_comes_back);
@@ -569,10 +567,5 @@ int main(void)
     tcase_add_loop_test(tc, differences, 0, (int)REM_COUNT(diff_cases));
     tcase_add_loop_test(tc, the_rule, 0, 2);
     tcase_add_test(tc, revisions);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("store", tc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/tokens.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -151,19 +152,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("tokens");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, test_find);
     tcase_add_test(tc, test_bad_files);
     tcase_add_test(tc, test_changes_are_seen);
     tcase_add_test(tc, test_files_are_not_looked_at_all_the_time);
     tcase_add_test(tc, test_the_same_token_twice);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("tokens", tc);
 }

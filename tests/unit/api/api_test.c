@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/api.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 /* An API over a registry with upstreams a (two servers) and b (none). */
@@ -409,10 +410,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("api");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_one_publish_for_a_turn);
@@ -424,9 +422,5 @@ int main(void)
     tcase_add_loop_test(tc, test_drain, 0, REM_COUNT(drains));
     tcase_add_loop_test(tc, test_permissions, 0, REM_COUNT(permissions));
     tcase_add_loop_test(tc, test_no_memory, 0, REM_COUNT(requests));
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("api", tc);
 }

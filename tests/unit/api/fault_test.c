@@ -3,7 +3,7 @@
 
 #include "api/json.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 static json_t *body_of(const struct rem_api_response *response)
 {
@@ -104,18 +104,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("fault");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, test_codes, 0, REM_FAULTS);
     tcase_add_loop_test(tc, test_text, 0, REM_COUNT(texts));
     tcase_add_test(tc, test_long_text);
     tcase_add_loop_test(tc, test_of_status, 0, REM_COUNT(statuses));
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("fault", tc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/metrics_text.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 
 static const struct rem_metric_family counter = {"x_bytes_total", REM_METRIC_COUNTER, "Some help."};
@@ -137,17 +138,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("metrics_text");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, test_formats, 0, REM_COUNT(formats));
     tcase_add_loop_test(tc, test_bytes, 0, REM_COUNT(values));
     tcase_add_test(tc, test_no_labels);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("metrics_text", tc);
 }

@@ -3,7 +3,8 @@
 
 #include "proto/dns/dns.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 static struct rem_arena arena;
@@ -152,20 +153,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("names");
     TCase *tests = tcase_create("names");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, what_is_written_is_read);
     tcase_add_loop_test(tests, other_texts, 0, REM_COUNT(texts));
     tcase_add_test(tests, which_upstream_they_belong_to);
     tcase_add_loop_test(tests, what_is_asked, 0, REM_COUNT(questions));
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("names", tests);
 }

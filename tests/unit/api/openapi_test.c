@@ -3,7 +3,8 @@
 #include "api/openapi.h"
 #include "api/route.c"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <jansson.h>
 #include <string.h>
 
@@ -104,19 +105,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("openapi");
     TCase *tcase = tcase_create("openapi");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_every_route_is_described);
     tcase_add_test(tcase, test_every_path_has_a_route);
     tcase_add_test(tcase, test_allow);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("openapi", tcase);
 }

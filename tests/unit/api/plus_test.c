@@ -5,7 +5,8 @@
 #include "proto/dns/dns.h"
 #include "proto/shm/keyval.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 struct world {
@@ -378,20 +379,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("plus");
     TCase *tests = tcase_create("plus");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, pairs);
     tcase_add_test(tests, a_full_zone);
     tcase_add_test(tests, resets_raise_no_revision);
     tcase_add_test(tests, resets_of_upstreams_that_are_gone);
     tcase_add_loop_test(tests, no_memory, 0, REM_COUNT(requests));
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("plus", tests);
 }

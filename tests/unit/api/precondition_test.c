@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/precondition.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 enum { NOW = 7 };
 
@@ -113,19 +113,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("precondition");
     TCase *tcase = tcase_create("precondition");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, test_fields, 0, (int)(sizeof(rows) / sizeof(rows[0])));
     tcase_add_test(tcase, test_no_fields);
     tcase_add_loop_test(tcase, test_dry_run, 0, (int)(sizeof(runs) / sizeof(runs[0])));
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("precondition", tcase);
 }

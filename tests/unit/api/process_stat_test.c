@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/process_stat.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -62,17 +63,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("process_stat");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, test_self);
     tcase_add_test(tc, test_children);
     tcase_add_test(tc, test_nobody);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("process_stat", tc);
 }

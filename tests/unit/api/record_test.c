@@ -4,7 +4,8 @@
 
 #include "api/events.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -212,10 +213,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("record");
     TCase *tcase = tcase_create("record");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 120);
@@ -223,10 +221,5 @@ int main(void)
     tcase_add_test(tcase, test_a_publish_that_fails);
     tcase_add_test(tcase, test_a_difference_that_is_too_large);
     tcase_add_test(tcase, test_streams);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("record", tcase);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/remoractl_args.c" /* not in a library */
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 /* The commands themselves need a server; here their shapes are enough. */
@@ -248,10 +249,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("remoractl_args");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, test_lines, 0, REM_COUNT(lines));
     tcase_add_test(tc, test_server_choice);
@@ -259,9 +257,5 @@ int main(void)
     tcase_add_loop_test(tc, test_targets, 0, REM_COUNT(targets));
     tcase_add_loop_test(tc, test_files, 0, REM_COUNT(files));
     tcase_add_test(tc, test_file_with_nul);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("remoractl_args", tc);
 }

@@ -4,7 +4,7 @@
 #include "api/plus.h"
 #include "api/v1.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 static const struct {
     const char *path;
@@ -168,19 +168,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("route");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, test_split, 0, REM_COUNT(paths));
     tcase_add_loop_test(tc, test_routes, 0, REM_COUNT(routes));
     tcase_add_loop_test(tc, test_nowhere, 0, REM_COUNT(nowhere));
     tcase_add_loop_test(tc, test_roles, 0, REM_COUNT(roles));
     tcase_add_test(tc, test_endpoints);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("route", tc);
 }

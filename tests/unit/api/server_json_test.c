@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/server_json.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -267,10 +268,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("server_json");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, test_time, 0, REM_COUNT(times));
     tcase_add_loop_test(tc, test_members, 0, REM_COUNT(bodies));
@@ -278,9 +276,5 @@ int main(void)
     tcase_add_test(tc, test_out);
     tcase_add_test(tc, test_round_trip);
     tcase_add_test(tc, test_text);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("server_json", tc);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/upstream_json.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 /* What a body makes of an upstream with the defaults; "": it is refused. */
 static const struct {
@@ -150,18 +150,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("upstream_json");
     TCase *tcase = tcase_create("upstream_json");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tcase, test_member, 0, (int)(sizeof(rows) / sizeof(rows[0])));
     tcase_add_test(tcase, test_round);
     tcase_add_test(tcase, test_patch);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("upstream_json", tcase);
 }

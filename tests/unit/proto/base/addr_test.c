@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/base/addr.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 static const struct split_case {
@@ -213,10 +214,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("addr");
     TCase *tcase = tcase_create("addr");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tcase, splits, 0, (int)REM_COUNT(split_cases));
     tcase_add_loop_test(tcase, parses_and_spells, 0, (int)REM_COUNT(parse_cases));
@@ -226,10 +224,5 @@ int main(void)
     tcase_add_test(tcase, knows_loopback_and_wildcard);
     tcase_add_test(tcase, resolves);
     tcase_add_test(tcase, takes_what_accept_gives);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("addr", tcase);
 }

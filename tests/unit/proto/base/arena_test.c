@@ -3,7 +3,8 @@
 
 #include "proto/base/err.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,12 +195,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("arena");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, with_and_without_pool);
     tcase_add_test(tc, nothing_is_something);
     tcase_add_test(tc, impossible_sizes);
@@ -207,8 +204,5 @@ int main(void)
     tcase_add_test(tc, cleanups_run_newest_first);
     tcase_add_test(tc, large_ones_are_recycled);
     tcase_add_test(tc, pool_recycles);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("arena", tc);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/base/base64.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 START_TEST(test_base64)
 {
@@ -28,16 +28,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("base64");
     TCase *tests = tcase_create("base64");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, test_base64);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("base64", tests);
 }

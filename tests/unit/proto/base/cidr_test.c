@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/base/cidr.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 static struct rem_addr addr_of(const char *text)
@@ -143,20 +144,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("cidr");
     TCase *tests = tcase_create("cidr");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, test_has);
     tcase_add_test(tests, test_everything);
     tcase_add_test(tests, test_low_bits);
     tcase_add_test(tests, test_refused);
     tcase_add_test(tests, test_from_addr);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("cidr", tests);
 }

@@ -3,7 +3,8 @@
 
 #include "proto/base/err.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -79,17 +80,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("clock");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, texts);
     tcase_add_test(tc, texts_follow_the_second);
     tcase_add_test(tc, reading);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("clock", tc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/base/err.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -93,18 +94,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("err");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, every_code);
     tcase_add_test(tc, unknown_codes);
     tcase_add_test(tc, context);
     tcase_add_test(tc, check_aborts);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("err", tc);
 }

@@ -3,7 +3,8 @@
 
 #include "proto/base/err.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -264,16 +265,13 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("log");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
     int failed;
 
     setenv("TZ", "UTC0", 1);
     noon.wall_sec = 784111777;
     if (mkdtemp(dir) == NULL)
         return 1;
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, a_line);
     tcase_add_test(tc, a_scope);
     tcase_add_test(tc, levels);
@@ -283,9 +281,7 @@ int main(void)
     tcase_add_test(tc, full_disk);
     tcase_add_test(tc, level_names);
     tcase_add_test(tc, standard_error);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    failed = run_suite("log", tc);
     rmdir(dir);
-    return failed != 0;
+    return failed;
 }

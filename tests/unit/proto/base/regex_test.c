@@ -3,7 +3,8 @@
 
 #include "proto/base/sbuf.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 static const struct {
@@ -150,20 +151,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("regex");
     TCase *tc = tcase_create("regex");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tc, matches, 0, REM_COUNT(cases));
     tcase_add_loop_test(tc, bad_patterns, 0, REM_COUNT(bad));
     tcase_add_test(tc, names);
     tcase_add_test(tc, bounded);
     tcase_add_test(tc, deep_stack);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("regex", tc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/base/sbuf.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -65,16 +66,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("sbuf");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, appending);
     tcase_add_test(tc, failure_sticks);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("sbuf", tc);
 }

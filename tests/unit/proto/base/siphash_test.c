@@ -3,7 +3,7 @@
 
 #include "proto/base/attr.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 /* Key 00 01 .. 0f, input 00 01 .. (n - 1). */
 START_TEST(test_vectors)
@@ -31,16 +31,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("siphash");
     TCase *tests = tcase_create("siphash");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, test_vectors);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("siphash", tests);
 }

@@ -3,7 +3,8 @@
 
 #include "proto/base/err.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -134,19 +135,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("str");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, comparing);
     tcase_add_test(tc, trimming);
     tcase_add_test(tc, numbers);
     tcase_add_test(tc, hexadecimal);
     tcase_add_test(tc, hashing);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("str", tc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/base/syslog.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,16 +282,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("syslog");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     setenv("TZ", "UTC0", 1);
     gethostname(own, sizeof(own) - 1);
     for (char *at = own; *at != '\0'; at++)
         *at = rem_lower(*at);
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, test_parameters);
     tcase_add_test(tc, test_wrong_parameters);
     tcase_add_test(tc, test_messages);
@@ -299,8 +296,5 @@ int main(void)
     tcase_add_test(tc, test_long);
     tcase_add_test(tc, test_fork);
     tcase_add_test(tc, test_telling);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("syslog", tc);
 }

@@ -4,8 +4,9 @@
 
 #include "proto/base/clock.h"
 
+#include "tests/unit/suite.h"
+
 #include <arpa/inet.h>
-#include <check.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -363,10 +364,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("dns");
     TCase *all = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_test(all, answers_and_remembers);
@@ -378,10 +376,5 @@ int main(void)
     tcase_add_test(all, ends_with_questions_open);
     tcase_add_loop_test(all, refuses_names, 0, REM_COUNT(bad_names));
     tcase_add_test(all, fails_at_once);
-    suite_add_tcase(suite, all);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("dns", all);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/dns/record.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,10 +173,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("record");
     TCase *all = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_test(all, reads_addresses);
@@ -184,10 +182,5 @@ int main(void)
     tcase_add_test(all, refuses_what_is_cut);
     tcase_add_loop_test(all, refuses_bad_records, 0, sizeof(bad) / sizeof(bad[0]));
     tcase_add_test(all, takes_no_more_than_so_many);
-    suite_add_tcase(suite, all);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("record", all);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/shm/admin_spec.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,17 +91,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("admin_spec");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, test_read, 0, REM_COUNT(files));
     tcase_add_test(tc, test_size);
     tcase_add_test(tc, test_no_file);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("admin_spec", tc);
 }

@@ -3,7 +3,8 @@
 
 #include "proto/shm/layout.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,18 +99,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("alloc");
     TCase *tcase = tcase_create("alloc");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, random_against_model, 0, 4);
     tcase_add_test(tcase, begins_taken_below_top);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("alloc", tcase);
 }

@@ -3,7 +3,7 @@
 
 #include "proto/base/attr.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 /* What is asked for, one after another, at these times; then what is known. */
 static const struct {
@@ -61,16 +61,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("drain");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, test_announce, 0, REM_COUNT(cases));
     tcase_add_test(tc, test_close);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("drain", tc);
 }

@@ -3,8 +3,9 @@
 
 #include "proto/shm/reader.h"
 
+#include "tests/unit/suite.h"
+
 #include <arpa/inet.h>
-#include <check.h>
 #include <stdlib.h>
 
 enum { MANY = 30000 };
@@ -179,10 +180,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("extras");
     TCase *all = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_test(all, nothing_is_kept_for_methods_that_need_nothing);
@@ -193,10 +191,5 @@ int main(void)
     tcase_add_test(all, routes_lead_to_all_servers);
     tcase_add_test(all, servers_without_routes_have_none);
     tcase_add_test(all, the_heaviest_sets_fit);
-    suite_add_tcase(suite, all);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("extras", all);
 }

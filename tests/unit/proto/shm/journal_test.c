@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/shm/journal.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,10 +256,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("journal");
     TCase *tc = tcase_create("journal");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
@@ -269,10 +267,5 @@ int main(void)
     tcase_add_test(tc, test_recover);
     tcase_add_test(tc, test_what_was_prepared_is_dropped);
     tcase_add_test(tc, test_not_a_journal);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("journal", tc);
 }

@@ -3,7 +3,7 @@
 
 #include "proto/base/err.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 START_TEST(test_names)
 {
@@ -32,16 +32,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("role");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, test_names);
     tcase_add_loop_test(tc, test_no_names, 0, REM_COUNT(wrong));
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("role", tc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/shm/schedule.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,19 +121,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("schedule");
     TCase *tcase = tcase_create("schedule");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tcase, small_orders, 0, (int)REM_COUNT(order_cases));
     tcase_add_loop_test(tcase, proportions, 0, 5);
     tcase_add_test(tcase, long_rounds_are_shortened);
     tcase_add_test(tcase, equal_weights_need_no_array);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("schedule", tcase);
 }

@@ -3,6 +3,8 @@
 
 #include "fixture.h"
 
+#include "tests/unit/suite.h"
+
 static struct fixture fix;
 
 static void setup(void)
@@ -55,18 +57,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("space");
     TCase *tests = tcase_create("space");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, agrees_with_a_walk);
     tcase_add_test(tests, counts_servers_that_are_gone);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("space", tests);
 }

@@ -3,7 +3,8 @@
 
 #include "proto/shm/region.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 
 static struct rem_region region;
@@ -78,18 +79,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("stat_admin");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_absent);
     tcase_add_test(tc, test_routes);
     tcase_add_test(tc, test_neighbours);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("stat_admin", tc);
 }

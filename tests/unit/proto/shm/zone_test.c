@@ -3,7 +3,8 @@
 
 #include "proto/shm/zone_layout.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -400,10 +401,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("zone");
     TCase *tests = tcase_create("zone");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, test_declare_refuses);
@@ -415,10 +413,5 @@ int main(void)
     tcase_add_test(tests, test_processes_lose_no_count);
     tcase_add_test(tests, test_killed_with_the_lock);
     tcase_add_test(tests, test_killed_anywhere);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("zone", tests);
 }

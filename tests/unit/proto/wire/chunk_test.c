@@ -4,7 +4,8 @@
 #include "proto/base/err.h"
 #include "proto/base/sbuf.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -326,12 +327,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("chunk");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_loop_test(tc, chunk_rows, 0, (int)REM_COUNT(rows));
     tcase_add_test(tc, overhead_is_bounded);
     tcase_add_test(tc, zeros_are_bounded);
@@ -339,8 +336,5 @@ int main(void)
     tcase_add_test(tc, long_trailers);
     tcase_add_test(tc, trailers_need_an_arena);
     tcase_add_test(tc, round_trip);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("chunk", tc);
 }

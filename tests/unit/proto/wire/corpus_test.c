@@ -8,7 +8,8 @@
 #include "proto/wire/chunk.h"
 #include "proto/wire/h1.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,15 +225,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("corpus");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, corpus);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("corpus", tc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/wire/date.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -123,18 +124,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("date");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, prefixes);
     tcase_add_test(tc, format);
     tcase_add_test(tc, format_clamps);
     tcase_add_loop_test(tc, parse, 0, (int)REM_COUNT(rows));
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("date", tc);
 }

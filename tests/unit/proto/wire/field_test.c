@@ -3,7 +3,8 @@
 
 #include "proto/base/err.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -148,20 +149,13 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("field");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, known_names);
     tcase_add_test(tc, near_misses);
     tcase_add_test(tc, hop_by_hop);
     tcase_add_test(tc, append_and_find);
     tcase_add_test(tc, no_arena_no_growth);
     tcase_add_test(tc, lists);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("field", tc);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/proto/wire/h1_feed.h"
+#include "tests/unit/suite.h"
 
 struct row {
     const char *raw;
@@ -468,12 +469,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("h1_request");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_loop_test(tc, request_rows, 0, (int)REM_COUNT(rows));
     tcase_add_loop_test(tc, limits, 0, (int)REM_COUNT(limit_rows));
     tcase_add_test(tc, head_size_is_exact);
@@ -483,8 +480,5 @@ int main(void)
     tcase_add_test(tc, seen_host);
     tcase_add_test(tc, salvage);
     tcase_add_test(tc, methods);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("h1_request", tc);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/proto/wire/h1_feed.h"
+#include "tests/unit/suite.h"
 
 struct row {
     enum rem_h1_asked asked;
@@ -129,16 +130,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("h1_response");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_loop_test(tc, response_rows, 0, (int)REM_COUNT(rows));
     tcase_add_test(tc, limits);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("h1_response", tc);
 }

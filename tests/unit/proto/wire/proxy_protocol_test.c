@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/wire/proxy_protocol.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -234,10 +235,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("proxy_protocol");
     TCase *tests = tcase_create("proxy_protocol");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, test_good);
     tcase_add_test(tests, test_what_follows_is_left);
@@ -247,10 +245,5 @@ int main(void)
     tcase_add_test(tests, test_longest_v2);
     tcase_add_test(tests, test_tlvs);
     tcase_add_test(tests, test_names);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("proxy_protocol", tests);
 }

@@ -4,7 +4,8 @@
 #include "proto/base/err.h"
 #include "proto/wire/h1.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -163,18 +164,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("put");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, every_size);
     tcase_add_test(tc, reasons);
     tcase_add_test(tc, checks_of_text);
     tcase_add_test(tc, heads_survive_a_round_trip);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("put", tc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/wire/uri.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -192,19 +193,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("uri_path");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, raw_nul);
     tcase_add_test(tc, escape_is_undone);
     tcase_add_test(tc, escaped_bytes);
     tcase_add_test(tc, unescape);
     tcase_add_loop_test(tc, normalize, 0, (int)REM_COUNT(rows));
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("uri_path", tc);
 }

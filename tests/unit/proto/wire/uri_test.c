@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/wire/uri.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -190,17 +191,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("uri");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, arguments);
     tcase_add_loop_test(tc, targets, 0, (int)REM_COUNT(target_rows));
     tcase_add_loop_test(tc, hosts, 0, (int)REM_COUNT(host_rows));
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("uri", tc);
 }

@@ -7,7 +7,8 @@
 #include "proto/base/sbuf.h"
 #include "proxy/conf/load.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -111,18 +112,12 @@ static inline const char *reported(void)
 
 static inline int run_tests(TCase *tc)
 {
-    Suite *suite = suite_create("conf");
-    SRunner *runner;
     int failed;
 
     rem_sbuf_init(&reports);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    failed = run_suite("conf", tc);
     rem_sbuf_fini(&reports);
-    return failed == 0 ? 0 : 1;
+    return failed;
 }
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/proxy/http/fixture.h"
+#include "tests/unit/suite.h"
 
 #include "proxy/http/body.h"
 
@@ -277,10 +278,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("body");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, test_whole, 0, REM_COUNT(sizes));
@@ -291,10 +289,5 @@ int main(void)
     tcase_add_test(t, test_chunked_limit);
     tcase_add_test(t, test_cut);
     tcase_add_test(t, test_error_statuses);
-    suite_add_tcase(s, t);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("body", t);
 }

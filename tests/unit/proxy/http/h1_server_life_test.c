@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How connections to clients live and end: timeouts, keep-alive, draining, lingering. */
 #include "tests/unit/proxy/http/h1_handlers.h"
+#include "tests/unit/suite.h"
 
 #include "proxy/http/h1_server_priv.h"
 
@@ -135,9 +136,8 @@ START_TEST(test_illegal_edge_aborts)
 }
 END_TEST
 
-static Suite *suite(void)
+int main(void)
 {
-    Suite *s = suite_create("h1_server_life");
     TCase *t = tcase_create("all");
 
     tcase_set_timeout(t, 60);
@@ -150,17 +150,5 @@ static Suite *suite(void)
     tcase_add_test(t, test_lingering);
     tcase_add_test(t, test_half_close);
     tcase_add_test_raise_signal(t, test_illegal_edge_aborts, SIGABRT);
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    SRunner *runner = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("h1_server_life", t);
 }

@@ -3,6 +3,7 @@
 #include "proto/wire/proxy_protocol.h"
 #include "proxy/http/h1_server_priv.h"
 #include "tests/unit/proxy/http/fixture.h"
+#include "tests/unit/suite.h"
 
 #define LINE "PROXY TCP4 192.0.2.1 192.0.2.2 123 5678\r\n"
 #define GET  "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -125,10 +126,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("h1_server_proxy");
     TCase *tests = tcase_create("h1_server_proxy");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, test_with_its_request);
@@ -137,10 +135,5 @@ int main(void)
     tcase_add_test(tests, test_closed);
     tcase_add_test(tests, test_client_leaves);
     tcase_add_test(tests, test_timeout);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("h1_server_proxy", tests);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/proxy/http/h1_handlers.h"
+#include "tests/unit/suite.h"
 
 #include "proxy/http/h1_server_priv.h"
 #include "proxy/http/special.h"
@@ -404,9 +405,8 @@ START_TEST(test_file)
 }
 END_TEST
 
-static Suite *suite(void)
+int main(void)
 {
-    Suite *s = suite_create("h1_server");
     TCase *t = tcase_create("all");
 
     tcase_set_timeout(t, 60);
@@ -423,17 +423,5 @@ static Suite *suite(void)
     tcase_add_test(t, test_client_aborts);
     tcase_add_test(t, test_cut_answer_is_not_complete);
     tcase_add_loop_test(t, test_file, 0, REM_COUNT(file_cases));
-    suite_add_tcase(s, t);
-    return s;
-}
-
-int main(void)
-{
-    SRunner *runner = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("h1_server", t);
 }

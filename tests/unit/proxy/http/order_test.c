@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/proxy/http/subrequest_scripts.h"
+#include "tests/unit/suite.h"
 
 /* What the script stands for. */
 static size_t expand(char *out, char name)
@@ -219,10 +220,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("order");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(t, 30);
     tcase_add_loop_test(t, test_order, 0, REM_COUNT(order_cases));
@@ -230,10 +228,5 @@ int main(void)
     tcase_add_loop_test(t, test_cut, 0, REM_COUNT(cut_cases));
     tcase_add_test(t, test_client_leaves);
     tcase_add_test(t, test_pressure);
-    suite_add_tcase(s, t);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("order", t);
 }

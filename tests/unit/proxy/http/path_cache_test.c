@@ -4,7 +4,8 @@
 
 #include "proto/base/attr.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -259,14 +260,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("path_cache");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
     int failed;
 
     if (mkdtemp(dir) == NULL)
         return 1;
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, test_kept);
     tcase_add_test(tc, test_min_uses);
     tcase_add_test(tc, test_max);
@@ -275,11 +273,9 @@ int main(void)
     tcase_add_test(tc, test_valid);
     tcase_add_test(tc, test_shared);
     tcase_add_test(tc, test_failures);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    failed = run_suite("path_cache", tc);
     for (const char *name = "abcd"; *name != '\0'; name++)
         unlink(path_of((char[]){*name, '\0'}).p);
     rmdir(dir);
-    return failed != 0;
+    return failed;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/proxy/http/fixture.h"
+#include "tests/unit/suite.h"
 
 #include "proxy/http/phase.h"
 
@@ -224,18 +225,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("phase");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(t, test_phases, 0, REM_COUNT(cases));
     tcase_add_test(t, test_own_content);
     tcase_add_test(t, test_resume);
-    suite_add_tcase(s, t);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("phase", t);
 }

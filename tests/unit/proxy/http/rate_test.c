@@ -3,7 +3,8 @@
 
 #include "proto/base/err.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 enum { START = 1000000 };
@@ -95,17 +96,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("rate");
     TCase *tc = tcase_create("rate");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, table);
     tcase_add_test(tc, the_delay_is_enough);
     tcase_add_test(tc, setting_and_parsing);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("rate", tc);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/proxy/http/fixture.h"
+#include "tests/unit/suite.h"
 
 #include "proxy/http/special.h"
 
@@ -252,10 +253,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("request");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(t, test_cleanups_then_log);
     tcase_add_loop_test(t, test_ends, 0, REM_COUNT(end_cases));
@@ -263,10 +261,5 @@ int main(void)
     tcase_add_test(t, test_redirect_named);
     tcase_add_loop_test(t, test_error_page, 0, REM_COUNT(page_cases));
     tcase_add_test(t, test_server_tokens);
-    suite_add_tcase(s, t);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("request", t);
 }

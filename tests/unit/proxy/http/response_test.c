@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/response.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,17 +93,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("response");
     TCase *tc = tcase_create("response");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, weakening);
     tcase_add_test(tc, dates);
     tcase_add_test(tc, another_body);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("response", tc);
 }

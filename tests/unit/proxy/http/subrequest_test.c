@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/proxy/http/subrequest_scripts.h"
+#include "tests/unit/suite.h"
 
 /* ---- bounds ---- */
 
@@ -259,10 +260,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("subrequest");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(t, 30);
     tcase_add_test(t, test_depth);
@@ -272,10 +270,5 @@ int main(void)
     tcase_add_test(t, test_head);
     tcase_add_test(t, test_parent_gone);
     tcase_add_test(t, test_background);
-    suite_add_tcase(s, t);
-    runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("subrequest", t);
 }

@@ -2,7 +2,8 @@
 /* conn_test.c - connections over real socket pairs, and the turns of the loop that carries them. */
 #include "proxy/net/conn.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -377,10 +378,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("conn");
     TCase *t = tcase_create("conn");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 60);
@@ -394,10 +392,5 @@ int main(void)
     tcase_add_test(t, closing_cancels_the_timer);
     tcase_add_test(t, a_turn_has_its_order);
     tcase_add_test(t, an_idle_loop_arms_nothing);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite("conn", t);
 }

@@ -2,7 +2,8 @@
 /* listener_test.c - opening, taking over, undoing and closing of listening sockets. */
 #include "proxy/net/listener.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -206,20 +207,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("listener");
     TCase *t = tcase_create("listener");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, take_over);
     tcase_add_test(t, failure_changes_nothing);
     tcase_add_test(t, reuseport_has_one_for_each);
     tcase_add_test(t, unix_paths);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite("listener", t);
 }

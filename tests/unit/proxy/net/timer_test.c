@@ -2,7 +2,8 @@
 /* timer_test.c - the wheel: never early, hardly late, lazy, and safe against its own callbacks. */
 #include "proxy/net/timer.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 struct probe {
@@ -191,10 +192,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("timer");
     TCase *t = tcase_create("wheel");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, fires_in_time, 0, (int)REM_COUNT(delays));
@@ -202,10 +200,5 @@ int main(void)
     tcase_add_test(t, moving_later_only_stores);
     tcase_add_test(t, callbacks_may_cancel_and_set);
     tcase_add_test(t, cancelling_leaves_nothing_to_wake_for);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite("timer", t);
 }

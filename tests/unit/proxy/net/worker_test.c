@@ -5,7 +5,8 @@
 #include "proxy/net/accept.h"
 #include "proxy/net/setup.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -245,10 +246,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("worker");
     TCase *t = tcase_create("worker");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 60);
@@ -258,10 +256,5 @@ int main(void)
     tcase_add_test(t, drain);
     tcase_add_test(t, drain_times_out);
     tcase_add_test(t, yields_with_patience);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite("worker", t);
 }

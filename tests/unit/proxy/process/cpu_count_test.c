@@ -2,7 +2,8 @@
 /* cpu_count_test.c - cgroup quotas from trees of fake files, and what of them wins. */
 #include "proxy/process/cpu_count.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -113,17 +114,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("cpu_count");
     TCase *t = tcase_create("cpu_count");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(t, quota, 0, (int)(sizeof(trees) / sizeof(trees[0])));
     tcase_add_test(t, cpuset);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite("cpu_count", t);
 }

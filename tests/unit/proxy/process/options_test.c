@@ -2,7 +2,8 @@
 /* options_test.c - command lines, right and wrong, in nginx's words. */
 #include "proxy/process/options.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 static const struct {
@@ -70,17 +71,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("options");
     TCase *t = tcase_create("options");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(t, parses, 0, (int)REM_COUNT(lines));
     tcase_add_test(t, values);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite("options", t);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/upstream/accel.c"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 /* Where a server may send a request. */
@@ -90,16 +91,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("accel");
     TCase *tc = tcase_create("accel");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, safe, 0, (int)REM_COUNT(paths));
     tcase_add_test(tc, apply);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("accel", tc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/upstream/bind.c"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -91,17 +92,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("bind");
     TCase *tc = tcase_create("bind");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, texts, 0, (int)REM_COUNT(locals));
     tcase_add_test(tc, keys);
     tcase_add_test(tc, sockets);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("bind", tc);
 }

@@ -2,7 +2,8 @@
 /* Responses read in pieces of every size: the same body comes out, and the same verdict. */
 #include "proxy/upstream/h1_client.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -191,18 +192,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("h1_client");
     TCase *tc = tcase_create("responses");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, pieces, 0, (int)REM_COUNT(responses));
     tcase_add_loop_test(tc, runs, 0, REM_RELAY_BUFS);
     tcase_add_test(tc, too_big);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("h1_client", tc);
 }

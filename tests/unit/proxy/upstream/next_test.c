@@ -4,7 +4,8 @@
 
 #include "proxy/upstream/pool.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 #define E REM_FAULT_ERROR
@@ -115,17 +116,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("next");
     TCase *tc = tcase_create("rules");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, allowed, 0, (int)REM_COUNT(rules));
     tcase_add_loop_test(tc, stale, 0, (int)REM_COUNT(stales));
     tcase_add_test(tc, faults);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("next", tc);
 }

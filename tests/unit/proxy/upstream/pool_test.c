@@ -6,7 +6,8 @@
 #include "proxy/net/setup.h"
 #include "proxy/upstream/upstream_conf.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -258,10 +259,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("pool");
     TCase *tc = tcase_create("idle");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, youngest_first);
@@ -271,9 +269,5 @@ int main(void)
     tcase_add_test(tc, dropped_while_idle);
     tcase_add_test(tc, unread);
     tcase_add_test(tc, limit_of_connections);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("pool", tc);
 }

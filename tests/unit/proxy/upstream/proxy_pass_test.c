@@ -2,7 +2,8 @@
 /* URLs as proxy_pass names them. */
 #include "proxy/upstream/proxy.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 static const struct url {
@@ -65,15 +66,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("proxy_pass");
     TCase *tc = tcase_create("urls");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, parse, 0, (int)REM_COUNT(urls));
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("proxy_pass", tc);
 }

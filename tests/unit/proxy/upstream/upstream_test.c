@@ -4,7 +4,8 @@
 
 #include "proxy/upstream/upstream_priv.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -62,16 +63,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("upstream");
     TCase *tc = tcase_create("states");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tc, edges, 0, REM_UPSTREAM_STATES * REM_UPSTREAM_STATES);
     tcase_add_test(tc, names);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("upstream", tc);
 }

@@ -3,7 +3,8 @@
 
 #include "proto/base/attr.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <crypt.h>
 
 /* Made with `openssl passwd -apr1`, `-5`, `-6` and `openssl dgst -sha1`. */
@@ -112,19 +113,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("auth_basic_password");
     TCase *tests = tcase_create("auth_basic_password");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, test_good);
     tcase_add_test(tests, test_malformed);
     tcase_add_test(tests, test_bytes_that_end_strings);
     tcase_add_test(tests, test_too_long);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("auth_basic_password", tests);
 }

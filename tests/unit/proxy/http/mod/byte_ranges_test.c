@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/mod/byte_ranges.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 enum { MOST = 4 };
@@ -94,16 +95,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("byte_ranges");
     TCase *tc = tcase_create("byte_ranges");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, table);
     tcase_add_test(tc, many_parts);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("byte_ranges", tc);
 }

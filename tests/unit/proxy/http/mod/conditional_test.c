@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/mod/conditional.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 enum { MODIFIED = 784111777 };
@@ -127,17 +128,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("conditional");
     TCase *tc = tcase_create("conditional");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, preconditions);
     tcase_add_test(tc, without_etag_or_date);
     tcase_add_test(tc, if_range);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("conditional", tc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/mod/deflates.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,17 +116,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("deflates");
     TCase *tc = tcase_create("deflates");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, there_and_back);
     tcase_add_test(tc, recycled);
     tcase_add_test(tc, few_are_kept);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("deflates", tc);
 }

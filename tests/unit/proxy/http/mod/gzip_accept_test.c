@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/mod/gzip_accept.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 static const struct {
@@ -48,15 +49,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("gzip_accept");
     TCase *tc = tcase_create("gzip_accept");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, listed);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("gzip_accept", tc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/mod/limit_bucket.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 
 static struct rem_arena arena;
@@ -196,10 +197,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("limit_bucket");
     TCase *tests = tcase_create("limit_bucket");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, test_excess);
     tcase_add_test(tests, test_time_does_not_run_backwards);
@@ -208,10 +206,5 @@ int main(void)
     tcase_add_test(tests, test_wait);
     tcase_add_test(tests, test_full_zone);
     tcase_add_test(tests, test_sweep);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite("limit_bucket", tests);
 }

@@ -5,7 +5,8 @@
 #include "proxy/http/mod/deflates.h"
 #include "proxy/net/setup.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,26 +223,21 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("log_buffer");
     TCase *tc = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
     int failed;
 
     if (mkdtemp(dir) == NULL)
         return 1;
     snprintf(path, sizeof(path), "%s/log", dir);
     snprintf(moved, sizeof(moved), "%s/moved", dir);
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, test_without_a_buffer);
     tcase_add_test(tc, test_full);
     tcase_add_test(tc, test_time);
     tcase_add_test(tc, test_reopening);
     tcase_add_loop_test(tc, test_gzip, 1, 10);
     tcase_add_test(tc, test_full_disk);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    failed = run_suite("log_buffer", tc);
     unlink(path);
     rmdir(dir);
-    return failed != 0;
+    return failed;
 }

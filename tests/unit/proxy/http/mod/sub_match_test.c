@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/mod/sub_match.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -214,19 +215,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("sub_match");
     TCase *tc = tcase_create("sub_match");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, in_pieces);
     tcase_add_test(tc, held_back);
     tcase_add_test(tc, against_the_slow_way);
     tcase_add_test(tc, long_attempts);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("sub_match", tc);
 }

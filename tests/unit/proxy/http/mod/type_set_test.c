@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/mod/type_set.h"
 
-#include <check.h>
+#include "tests/unit/suite.h"
+
 #include <stdlib.h>
 
 static char present;
@@ -46,15 +47,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("type_set");
     TCase *tc = tcase_create("type_set");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, table);
-    suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite("type_set", tc);
 }

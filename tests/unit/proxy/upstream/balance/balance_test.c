@@ -3,6 +3,7 @@
 #include "proxy/upstream/balance/balance_priv.h"
 
 #include "tests/unit/proto/shm/fixture.h"
+#include "tests/unit/suite.h"
 
 enum { MANY = 2000 };
 
@@ -293,10 +294,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("balance");
     TCase *all = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_loop_test(all, tries_each_server_once, 0, REM_COUNT(methods));
@@ -306,10 +304,5 @@ int main(void)
     tcase_add_test(all, least_conn_goes_by_connections_and_weight);
     tcase_add_test(all, least_conn_is_fair_in_large_sets);
     tcase_add_test(all, least_time_prefers_the_fast_and_forgets);
-    suite_add_tcase(suite, all);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite("balance", all);
 }
