@@ -34,7 +34,7 @@ static int no_memory(struct reading *in)
 static int read_text(struct reading *in, const json_t *object, const char *key, struct rem_str *out)
 {
     const json_t *value = json_object_get(object, key);
-    const char *from = json_string_value(value), *end = from + json_string_length(value);
+    const char *from = json_string_value(value), *end;
     char *to;
 
     *out = REM_STR("");
@@ -46,6 +46,7 @@ static int read_text(struct reading *in, const json_t *object, const char *key, 
     if (to == NULL)
         return no_memory(in);
     out->p = to;
+    end = from + json_string_length(value);
     while (from < end) {
         unsigned char c = (unsigned char)*from++;
         if (c >= 0x80) { /* U+0080 to U+00FF have two bytes, the first C2 or C3 */

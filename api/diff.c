@@ -359,13 +359,13 @@ static int put_whole(struct rem_change *change, struct rem_str name, struct rem_
 static int read_pair(const struct rem_writer *writer, struct rem_change *change,
                      struct rem_str name, uint32_t id, struct rem_arena *arena, struct pair *out)
 {
-    struct rem_server_spec *before = rem_arena_alloc(arena, 2 * sizeof(*before));
-    struct rem_server_spec *after = before + 1;
+    struct rem_server_spec *before = rem_arena_alloc(arena, 2 * sizeof(*before)), *after;
     size_t index;
     int rc;
 
     if (before == NULL)
         return REM_ENOMEM;
+    after = before + 1;
     rc = rem_writer_find(writer, name, &index);
     if (rc == REM_OK)
         rc = rem_writer_server(writer, index, id, before);

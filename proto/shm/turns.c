@@ -35,13 +35,14 @@ static int make_turns(const struct rem_turn_server *servers, uint32_t server_cou
                       struct rem_turns *out)
 {
     size_t room = server_count != 0 ? server_count : 1;
-    uint32_t *indices = calloc(room * 2, sizeof(*indices)), *weights = indices + room;
+    uint32_t *indices = calloc(room * 2, sizeof(*indices)), *weights;
     struct rem_schedule schedule = {0};
     uint32_t count = 0;
     int rc;
 
     if (indices == NULL)
         return REM_ENOMEM;
+    weights = indices + room;
     for (uint32_t i = 0; i < server_count; i++) {
         if (!takes_part(&servers[i], backup))
             continue;
