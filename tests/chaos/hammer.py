@@ -35,7 +35,8 @@ import tempfile
 import time
 import traceback
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from chaos import ROOT, free_port
+
 PATIENCE = 25  # seconds after which a client that did nothing wrong calls it a hang
 SIZES = [0, 0, 1, 2, 10, 100, 500, 1000, 1023, 1024, 1025, 1459, 1460, 1461, 2000, 3800, 4000, 4095, 4096, 4097, 8191, 8192,
          8193, 12000, 16000, 16350, 16383, 16384, 16385, 20000, 32768, 40000, 65535, 65536, 65537, 100000, 200000, 400000]
@@ -1029,21 +1030,6 @@ class Hammer:
         if self.counts.get("status 200", 0) < 20:
             self.wrong("hardly anything got through")
         return not self.problems
-
-
-def free_port(taken=set()):
-    """Below those that the kernel gives to outgoing connections, and beside those of the other tests."""
-    while True:
-        port = random.SystemRandom().randrange(30001, 32700)
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-        if port not in taken:
-            taken.add(port)
-            return port
 
 
 def main():

@@ -391,6 +391,14 @@ def run_remora(*args, **kw):
     return subprocess.run([REMORA, *args], capture_output=True, text=True, timeout=60, **kw)
 
 
+def refuses_admin(directory, text, message):
+    """An admin block with `text` is refused by -t with one of the messages, of which | stands between."""
+    conf = directory / "remora.conf"
+    conf.write_text("events {}\nadmin {\n listen unix:%s/s;\n %s\n}\n" % (directory, text))
+    done = run_remora("-t", "-p", str(directory), "-c", str(conf), "-e", "stderr")
+    assert done.returncode == 1 and any(m in done.stderr for m in message.split("|")), done.stderr
+
+
 BAD = re.compile(r"\[(alert|emerg)\]|Sanitizer|runtime error:")
 
 

@@ -10,7 +10,7 @@ from signal import SIGKILL, SIGUSR1
 
 import pytest
 
-from conftest import Client, run_remora, wait_for
+from conftest import Client, refuses_admin, wait_for
 
 HTTP = "http { upstream u { zone u; server 127.0.0.1:8001; } }\n"
 SERVERS = "/v1/http/upstreams/u/servers"
@@ -278,7 +278,4 @@ def test_a_full_disk(remora):
     ("audit /nonexistent/dir/file;", 'open() "/nonexistent/dir/file" failed'),
 ])
 def test_bad_configuration(tmp_path, text, message):
-    conf = tmp_path / "remora.conf"
-    conf.write_text("events {}\nadmin {\n listen unix:%s/s;\n %s\n}\n" % (tmp_path, text))
-    done = run_remora("-t", "-p", str(tmp_path), "-c", str(conf), "-e", "stderr")
-    assert done.returncode == 1 and any(m in done.stderr for m in message.split("|")), done.stderr
+    refuses_admin(tmp_path, text, message)

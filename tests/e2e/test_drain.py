@@ -4,11 +4,12 @@ import os
 import re
 import threading
 import time
+from contextlib import contextmanager
 from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2
 
 import pytest
 
-from conftest import Closed, ok, run_remora, wait_for
+from conftest import Closed, ok, refuses_admin, wait_for
 
 HTTP = """
 http {
@@ -69,6 +70,21 @@ def refused(r):
         return True
 
 
+@contextmanager
+def under_way(r):
+    """A client whose request waits for the gate."""
+    with r.client() as c:
+        c.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_for(lambda: state(r)["requests"] == 1)
+        yield c
+
+
+def finish(start, c):
+    """The gate opens, and the answer comes whole."""
+    start.gate.open.set()
+    assert c.response().body == b"answer"
+
+
 def test_the_whole_way(start):
     r = start()
     assert state(r)["phase"] == "none" and state(r)["deadline_in_ms"] is None
@@ -113,9 +129,7 @@ def test_idempotent(start):
 
 def test_requests_under_way_are_finished(start):
     r = start()
-    with r.client() as c:
-        c.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_for(lambda: state(r)["requests"] == 1)
+    with under_way(r) as c:
         r.admin("POST", "/v1/drain?timeout=20s&delay=0")
         wait_for(lambda: refused(r), "the end of accepting")
         seen = state(r)
@@ -128,9 +142,7 @@ def test_requests_under_way_are_finished(start):
 
 def test_the_deadline_cuts_off(start):
     r = start()
-    with r.client() as c:
-        c.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_for(lambda: state(r)["requests"] == 1)
+    with under_way(r) as c:
         begin = time.monotonic()
         r.admin("POST", "/v1/drain?timeout=1s&delay=200ms")
         assert exit_code(r) == 0
@@ -179,9 +191,7 @@ def test_directives_are_the_defaults(start):
 
 def test_term_as_ever(start):
     r = start("drain_delay 20s;")
-    with r.client() as c:
-        c.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_for(lambda: state(r)["requests"] == 1)
+    with under_way(r):
         begin = time.monotonic()
         r.signal(SIGTERM)
         assert exit_code(r) == 0
@@ -190,15 +200,12 @@ def test_term_as_ever(start):
 
 def test_term_drains(start):
     r = start("drain_on_term on; drain_delay 1s; drain_timeout 20s;")
-    with r.client() as c:
-        c.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_for(lambda: state(r)["requests"] == 1)
+    with under_way(r) as c:
         r.signal(SIGTERM)
         wait_for(lambda: r.admin("GET", "/readyz").status == 503, "not ready")
         assert not refused(r) and state(r)["phase"] == "announced"
         wait_for(lambda: refused(r), "the end of accepting")
-        start.gate.open.set()
-        assert c.response().body == b"answer"
+        finish(start, c)
     assert exit_code(r) == 0
 
 
@@ -206,9 +213,7 @@ def test_term_drains(start):
 @pytest.mark.parametrize("second", [SIGTERM, SIGINT])
 def test_the_second_term_forces(start, closing, second):
     r = start("drain_on_term on; drain_delay %s; drain_timeout 60s;" % ("0" if closing else "30s"))
-    with r.client() as c:
-        c.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_for(lambda: state(r)["requests"] == 1)
+    with under_way(r):
         r.signal(SIGTERM)
         wait_for(lambda: state(r)["phase"] == ("closing" if closing else "announced"), "the drain")
         begin = time.monotonic()
@@ -220,37 +225,29 @@ def test_the_second_term_forces(start, closing, second):
 def test_term_joins_a_drain(start):
     """A preStop hook calls the API, then comes TERM: it must not force, but it sets a limit."""
     r = start("drain_on_term on; drain_delay 1s; drain_timeout 20s;")
-    with r.client() as c:
-        c.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_for(lambda: state(r)["requests"] == 1)
+    with under_way(r) as c:
         r.admin("POST", "/v1/drain?timeout=10m&delay=1s")
         r.signal(SIGTERM)
         wait_for(lambda: state(r)["deadline_in_ms"] <= 20000, "the nearer deadline")
         wait_for(lambda: refused(r), "the end of accepting")
-        start.gate.open.set()
-        assert c.response().body == b"answer"
+        finish(start, c)
     assert exit_code(r) == 0
 
 
 def test_quit_skips_the_delay(start):
     r = start()
-    with r.client() as c:
-        c.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_for(lambda: state(r)["requests"] == 1)
+    with under_way(r) as c:
         r.admin("POST", "/v1/drain?timeout=50s&delay=40s")
         r.signal(SIGQUIT)
         wait_for(lambda: refused(r), "the end of accepting")
         assert state(r)["phase"] == "closing" and state(r)["deadline_in_ms"] > 0
-        start.gate.open.set()
-        assert c.response().body == b"answer"
+        finish(start, c)
     assert exit_code(r) == 0
 
 
 def test_quit_alone_has_no_deadline_but_term_sets_one(start):
     r = start("drain_on_term on; drain_delay 0; drain_timeout 1s;")
-    with r.client() as c:
-        c.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_for(lambda: state(r)["requests"] == 1)
+    with under_way(r):
         r.signal(SIGQUIT)
         wait_for(lambda: refused(r), "the end of accepting")
         assert state(r)["deadline_in_ms"] is None and r.admin("GET", "/readyz").status == 503
@@ -260,9 +257,7 @@ def test_quit_alone_has_no_deadline_but_term_sets_one(start):
 
 def test_worker_shutdown_timeout_counts_from_the_end_of_accepting(start):
     r = start(main="worker_shutdown_timeout 500ms;")
-    with r.client() as c:
-        c.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_for(lambda: state(r)["requests"] == 1)
+    with under_way(r):
         begin = time.monotonic()
         r.admin("POST", "/v1/drain?timeout=40s&delay=1s")
         assert exit_code(r) == 0
@@ -456,10 +451,7 @@ def test_bad_arguments(remora, backend, query, body):
     ("ready_when upstream=a upstream=b;", '"upstream=b"'),
 ])
 def test_bad_configuration(tmp_path, text, message):
-    conf = tmp_path / "remora.conf"
-    conf.write_text("events {}\nadmin {\n listen unix:%s/s;\n %s\n}\n" % (tmp_path, text))
-    done = run_remora("-t", "-p", str(tmp_path), "-c", str(conf), "-e", "stderr")
-    assert done.returncode == 1 and any(m in done.stderr for m in message.split("|")), done.stderr
+    refuses_admin(tmp_path, text, message)
 
 
 # ---- probes ----
