@@ -85,7 +85,7 @@ struct field {
     }
 
 static const struct field keepalive_fields[] = {
-    NUMBER(rem_keepalive_spec, "connections", connections, 32, 0, 1 << 20),
+    NUMBER(rem_keepalive_spec, "connections", connections, 32, 0, INT32_MAX),
     NUMBER(rem_keepalive_spec, "requests", requests, 1000, 0, INT32_MAX),
     TIME(rem_keepalive_spec, "timeout", timeout_ms, 60000, 0),
     TIME(rem_keepalive_spec, "time", time_ms, 3600000, 0),
@@ -101,17 +101,17 @@ static const struct field limits_fields[] = {
 };
 
 static const struct field outlier_fields[] = {
-    NUMBER(rem_outlier_spec, "consecutive_5xx", consecutive_5xx, 5, 0, 1 << 16),
-    NUMBER(rem_outlier_spec, "consecutive_gateway_failure", consecutive_gateway, 0, 0, 1 << 16),
+    NUMBER(rem_outlier_spec, "consecutive_5xx", consecutive_5xx, 5, 0, INT32_MAX),
+    NUMBER(rem_outlier_spec, "consecutive_gateway_failure", consecutive_gateway, 0, 0, INT32_MAX),
     TIME(rem_outlier_spec, "interval", interval_ms, 10000, 1),
     TIME(rem_outlier_spec, "base_ejection_time", base_ejection_ms, 30000, 1),
     TIME(rem_outlier_spec, "max_ejection_time", max_ejection_ms, 300000, 1),
     NUMBER(rem_outlier_spec, "max_ejection_percent", max_ejection_percent, 10, 0, 100),
-    NUMBER(rem_outlier_spec, "success_rate_minimum_hosts", success_rate_min_hosts, 5, 0, 1 << 20),
+    NUMBER(rem_outlier_spec, "success_rate_minimum_hosts", success_rate_min_hosts, 5, 0, INT32_MAX),
     NUMBER(rem_outlier_spec, "success_rate_request_volume", success_rate_requests, 100, 1,
            INT32_MAX),
     NUMBER(rem_outlier_spec, "success_rate_stdev_factor", success_rate_stdev_factor, 1900, 0,
-           1 << 20),
+           INT32_MAX),
 };
 
 /* ---- what members of a group mean to each other ---- */

@@ -24,7 +24,7 @@ static const struct {
     {"{\"keepalive\":null}", false, "{}"},
     {"{\"keepalive\":{\"connections\":0,\"time\":\"1m\"}}", false,
      "{\"keepalive\":{\"connections\":0,\"requests\":1000,\"timeout\":\"60s\",\"time\":\"60s\"}}"},
-    {"{\"keepalive\":{\"connections\":1048577}}", false, ""},
+    {"{\"keepalive\":{\"connections\":2147483648}}", false, ""},
     {"{\"keepalive\":{\"connections\":-1}}", false, ""},
     {"{\"keepalive\":{\"connections\":\"3\"}}", false, ""},
     {"{\"keepalive\":{\"timeout\":3}}", false, ""},
@@ -37,6 +37,7 @@ static const struct {
      "{\"limits\":{\"connections\":0,\"pending\":0,\"requests\":5,\"retries\":0,"
      "\"retry_budget\":0,\"retry_budget_min\":0}}"},
     {"{\"limits\":{\"retry_budget\":101}}", false, ""},
+    {"{\"outlier_detection\":{\"consecutive_5xx\":2147483648}}", false, ""},
     {"{\"limits\":{\"retry_budget\":20}}", false,
      "{\"limits\":{\"connections\":0,\"pending\":0,\"requests\":0,\"retries\":0,"
      "\"retry_budget\":20,\"retry_budget_min\":3}}"},
