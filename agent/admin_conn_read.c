@@ -77,11 +77,17 @@ static struct rem_str local_address(struct rem_admin_conn *conn)
     return rem_str_make(conn->local, conn->local_n);
 }
 
-/* A copy of a field's value; empty if there is no such field.  Returns: false without memory. */
+/* A copy of a field's value, which may come in several lines; empty if there is no such field.
+ * Returns: false without memory. */
 static bool take_field(struct rem_admin_conn *conn, const struct rem_field *field,
                        struct rem_str *out)
 {
-    *out = field != NULL ? rem_arena_dup(&conn->x->arena, field->value) : REM_STR("");
+    const struct rem_fields *fields = &conn->head.head.fields;
+    struct rem_arena *arena = &conn->x->arena;
+
+    *out = field != NULL ? rem_arena_dup(arena, field->value) : REM_STR("");
+    while (field != NULL && out->p != NULL && (field = rem_fields_next(fields, field)) != NULL)
+        *out = rem_arena_printf(arena, "%.*s, %.*s", REM_STR_ARG(*out), REM_STR_ARG(field->value));
     return out->p != NULL;
 }
 

@@ -263,23 +263,51 @@ static int check_preconditions(struct rem_api_call *call, const struct rem_route
 
 static int answer_not_modified(struct rem_api_call *call)
 {
+    rem_api_response_reset(call->response);
     call->response->status = 304;
     call->response->etag = rem_writer_revision(call->api->writer);
     call->response->has_etag = true;
     return 0;
 }
 
-/* Runs the handler of a request that may be made. */
-static int run_handler(struct rem_api_call *call, const struct rem_route *route, bool reads,
-                       rem_api_handler_fn handler)
+/* What the client has already is not made anew for it, where nothing has to be found first. */
+static int run_reader(struct rem_api_call *call, const struct rem_route *route,
+                      rem_api_handler_fn handler)
 {
-    int rc = 0;
+    bool same = route->revised && rem_precondition_not_modified(call);
+    int rc;
 
-    if (reads && route->revised && rem_precondition_not_modified(call))
+    if (same && call->params[0].p == NULL && call->request->args.n == 0)
         return answer_not_modified(call);
-    if (!reads && !is_plus(call->request->path))
+    rc = handler(call);
+    return rc == 0 && same ? answer_not_modified(call) : rc;
+}
+
+/* What is unknown is refused, as in a body: "dryrun=true" must not do what dry_run would only show.
+ * Errors: REM_EINVAL with the fault. */
+static int check_args(struct rem_api_call *call, const struct rem_route *route)
+{
+    struct rem_str unknown;
+
+    if (rem_route_args(route, call->request->args, &unknown))
+        return 0;
+    return rem_fault_set(&call->fault, REM_FAULT_BAD_REQUEST, "unknown argument \"%.*s\"",
+                         (int)(unknown.n < 100 ? unknown.n : 100), unknown.p);
+}
+
+static int run_writer(struct rem_api_call *call, const struct rem_route *route,
+                      rem_api_handler_fn handler)
+{
+    int rc;
+
+    if (is_plus(call->request->path))
+        return handler(call);
+    rc = check_args(call, route);
+    if (rc == 0)
         rc = check_preconditions(call, route);
-    return rc == 0 && !call->flush ? handler(call) : rc;
+    if (rc == 0 && !call->flush)
+        rc = handler(call);
+    return rc == 0 && call->is_staged ? rem_precondition_absent(call) : rc;
 }
 
 /* Instead of the change itself: the difference it makes, and what the answer would show. */
@@ -338,7 +366,9 @@ static int run(struct rem_api_call *call, const char **allow)
     rc = check_role(call, route);
     if (rc == 0 && !reads)
         rc = check_type(call);
-    return rc == 0 ? run_handler(call, route, reads, handler) : rc;
+    if (rc != 0)
+        return rc;
+    return reads ? run_reader(call, route, handler) : run_writer(call, route, handler);
 }
 
 enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_request *request,
@@ -357,6 +387,7 @@ enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_re
     rc = run(&call, &allow);
     if (rc != 0) {
         call.is_staged = false; /* whatever steps it took before one failed */
+        rem_api_forget(staged);
         answer_fault(&call.fault, request->path, response);
         response->allow = allow;
     }

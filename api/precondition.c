@@ -84,11 +84,12 @@ bool rem_precondition_not_modified(const struct rem_api_call *call)
     return match == MATCH_REVISION || match == MATCH_ANY;
 }
 
-int rem_precondition_absent(struct rem_api_call *call, bool exists)
+int rem_precondition_absent(struct rem_api_call *call)
 {
     uint64_t revision = rem_writer_revision(call->api->writer);
 
-    if (!exists || !call->request->has_if_none_match ||
+    if (!call->request->has_if_none_match || call->request->method == REM_METHOD_POST ||
+        call->response->status == 201 ||
         look(call->request->if_none_match, revision, true) != MATCH_ANY)
         return 0;
     call->fault.revision = revision;

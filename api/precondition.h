@@ -12,16 +12,17 @@
  * Errors: REM_EINVAL with the fault. */
 int rem_precondition_match(struct rem_api_call *call) REM_MUST_CHECK;
 
-/* May a write go on that has an If-None-Match?  "*" is for the handler of what may be new: see
+/* May a write go on that has an If-None-Match?  What "*" says, only the handler finds out: see
  * rem_precondition_absent.  Errors: REM_EINVAL with the fault. */
 int rem_precondition_none_match(struct rem_api_call *call) REM_MUST_CHECK;
 
 /* Does the client have what it asks for already? */
 bool rem_precondition_not_modified(const struct rem_api_call *call);
 
-/* What the request is about exists (or not): may it go on?  `exists` with If-None-Match: * is
- * refused.  Errors: REM_EINVAL with the fault. */
-int rem_precondition_absent(struct rem_api_call *call, bool exists) REM_MUST_CHECK;
+/* The handler has staged the change.  With If-None-Match: * that may stay only where it makes
+ * something new (201); of a POST, something else is made than what its path names.
+ * Errors: REM_EINVAL with the fault. */
+int rem_precondition_absent(struct rem_api_call *call) REM_MUST_CHECK;
 
 /* Reads ?dry_run=.  Errors: REM_EINVAL with the fault. */
 int rem_precondition_dry_run(struct rem_api_call *call, bool *out) REM_MUST_CHECK;

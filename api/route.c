@@ -126,12 +126,13 @@ static const struct rem_route own_routes[] = {
      .del = rem_v1_server_delete,
      .allow = "GET, HEAD, PATCH, DELETE",
      .revised = true},
-    {.pattern = "v1/http/keyvals", .get = rem_v1_keyvals, .allow = GET_ONLY},
+    {.pattern = "v1/http/keyvals", .get = rem_v1_keyvals, .allow = GET_ONLY, .revised = true},
     {.pattern = "v1/http/keyvals/*",
      .get = rem_v1_keyval,
      .put = rem_v1_keyval_put,
      .patch = rem_v1_keyval_patch,
-     .allow = "GET, HEAD, PUT, PATCH"},
+     .allow = "GET, HEAD, PUT, PATCH",
+     .revised = true},
     {.pattern = "v1/http/splits", .get = rem_v1_splits, .allow = GET_ONLY, .revised = true},
     {.pattern = "v1/http/splits/*",
      .get = rem_v1_split,
@@ -147,10 +148,15 @@ static const struct rem_route own_routes[] = {
      .get = rem_v1_drain,
      .post = rem_v1_drain_post,
      .allow = "GET, HEAD, POST",
-     .write = REM_ROLE_ADMIN},
-    {.pattern = "v1/shutdown", .post = rem_v1_shutdown, .allow = "POST", .write = REM_ROLE_ADMIN},
+     .write = REM_ROLE_ADMIN,
+     .args = {"timeout", "delay"}},
+    {.pattern = "v1/shutdown",
+     .post = rem_v1_shutdown,
+     .allow = "POST",
+     .write = REM_ROLE_ADMIN,
+     .args = {"timeout"}},
     {.pattern = "v1/openapi.json", .get = rem_v1_openapi, .allow = GET_ONLY},
-    {.pattern = "v1/revision", .get = rem_v1_revision, .allow = GET_ONLY},
+    {.pattern = "v1/revision", .get = rem_v1_revision, .allow = GET_ONLY, .revised = true},
     {.pattern = "v1/state", .get = rem_v1_state, .allow = GET_ONLY},
     {.pattern = "v1/status", .get = rem_v1_status, .allow = GET_ONLY},
     {.pattern = "metrics", .get = rem_metrics_get, .allow = GET_ONLY, .read = REM_ROLE_METRICS},
@@ -242,6 +248,33 @@ enum rem_api_role rem_route_role(const struct rem_route *route, enum rem_method 
     if (route->open)
         return REM_ROLE_NONE;
     return route->read != REM_ROLE_NONE ? route->read : REM_ROLE_READ;
+}
+
+static bool may_have(const struct rem_route *route, struct rem_str name)
+{
+    if (route->args[0] == NULL)
+        return rem_str_is(name, "dry_run") || rem_str_is(name, "return");
+    for (size_t i = 0; i < REM_ROUTE_ARGS && route->args[i] != NULL; i++)
+        if (rem_str_is(name, route->args[i]))
+            return true;
+    return false;
+}
+
+bool rem_route_args(const struct rem_route *route, struct rem_str args, struct rem_str *unknown)
+{
+    while (args.n != 0) {
+        const char *end = rem_str_chr(args, '&'), *equals;
+        struct rem_str name = rem_str_make(args.p, end != NULL ? (size_t)(end - args.p) : args.n);
+
+        args = rem_str_skip(args, name.n + (end != NULL));
+        equals = rem_str_chr(name, '=');
+        if (equals != NULL)
+            name.n = (size_t)(equals - name.p);
+        *unknown = name;
+        if (name.n != 0 && !may_have(route, name))
+            return false;
+    }
+    return true;
 }
 
 void rem_route_endpoint(const struct rem_route *route, char *out, size_t size)

@@ -5,7 +5,7 @@
 
 #include "api/call.h"
 
-enum { REM_ROUTE_SEGMENTS = 8 };
+enum { REM_ROUTE_SEGMENTS = 8, REM_ROUTE_ARGS = 2 };
 
 /* A path taken apart at "/", each part decoded; one slash at the end makes no difference. */
 struct rem_route_path {
@@ -22,6 +22,7 @@ struct rem_route {
     bool alone;                                    /* writes take several steps: see v1.h */
     bool revised; /* what GET shows changes with the revision only: If-None-Match is looked at */
     bool open;    /* GET needs no role: probes */
+    const char *args[REM_ROUTE_ARGS]; /* that a write of /v1 may have; none: dry_run and return */
 };
 
 /* Errors: REM_ENOTFOUND (an empty segment, too many: no path of ours), REM_ENOMEM. */
@@ -39,6 +40,9 @@ rem_api_handler_fn rem_route_handler(const struct rem_route *route, enum rem_met
 
 /* How metrics name it: the path with "*" for the version and for parameters; NULL is "other". */
 void rem_route_endpoint(const struct rem_route *route, char *out, size_t size);
+
+/* Are all arguments of a write to /v1 ones that the route knows?  False: *unknown is none. */
+bool rem_route_args(const struct rem_route *route, struct rem_str args, struct rem_str *unknown);
 
 /* The role that a request must have at least. */
 enum rem_api_role rem_route_role(const struct rem_route *route, enum rem_method method);

@@ -61,27 +61,12 @@ static int take_time(struct rem_api_call *call, const char *name, uint32_t *out_
     return 0;
 }
 
-/* What is unknown is refused, as in a body.  Errors: REM_EINVAL with the fault. */
-static int check_args(struct rem_api_call *call, const char *const names[2])
+/* Errors: REM_EINVAL with the fault. */
+static int check_body(struct rem_api_call *call)
 {
-    struct rem_str rest = call->request->args;
-
-    if (call->request->body.n != 0)
-        return rem_fault_set(&call->fault, REM_FAULT_BAD_REQUEST, "no body is expected");
-    while (rest.n != 0) {
-        const char *end = rem_str_chr(rest, '&');
-        struct rem_str arg = rem_str_make(rest.p, end != NULL ? (size_t)(end - rest.p) : rest.n);
-        const char *equals = rem_str_chr(arg, '=');
-        struct rem_str name = arg;
-
-        if (equals != NULL)
-            name.n = (size_t)(equals - arg.p);
-        if (name.n != 0 && !rem_str_is(name, names[0]) && !rem_str_is(name, names[1]))
-            return rem_fault_set(&call->fault, REM_FAULT_BAD_REQUEST, "unknown argument \"%.*s\"",
-                                 REM_STR_ARG(name));
-        rest = rem_str_skip(rest, arg.n + (end != NULL));
-    }
-    return 0;
+    if (call->request->body.n == 0)
+        return 0;
+    return rem_fault_set(&call->fault, REM_FAULT_BAD_REQUEST, "no body is expected");
 }
 
 static int begin(struct rem_api_call *call, uint32_t delay_ms, uint32_t timeout_ms)
@@ -95,11 +80,10 @@ static int begin(struct rem_api_call *call, uint32_t delay_ms, uint32_t timeout_
 
 int rem_v1_drain_post(struct rem_api_call *call)
 {
-    static const char *const names[2] = {"timeout", "delay"};
     const struct rem_admin_spec *spec = call->api->spec;
     uint32_t delay_ms = spec != NULL ? spec->drain_delay_ms : REM_ADMIN_DRAIN_DELAY_MS;
     uint32_t timeout_ms = spec != NULL ? spec->drain_timeout_ms : REM_ADMIN_DRAIN_TIMEOUT_MS;
-    int rc = check_args(call, names);
+    int rc = check_body(call);
 
     if (rc == 0)
         rc = take_time(call, "timeout", &timeout_ms);
@@ -111,10 +95,9 @@ int rem_v1_drain_post(struct rem_api_call *call)
 /* For jobs, whose pods end when all containers have: nobody waits for anything to be told. */
 int rem_v1_shutdown(struct rem_api_call *call)
 {
-    static const char *const names[2] = {"timeout", "timeout"};
     const struct rem_admin_spec *spec = call->api->spec;
     uint32_t timeout_ms = spec != NULL ? spec->drain_timeout_ms : REM_ADMIN_DRAIN_TIMEOUT_MS;
-    int rc = check_args(call, names);
+    int rc = check_body(call);
 
     if (rc == 0)
         rc = take_time(call, "timeout", &timeout_ms);

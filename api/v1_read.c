@@ -6,7 +6,7 @@
 
 #include <unistd.h>
 
-/* Every answer names the revision it is of, so that a client can write with If-Match. */
+/* The answer names the revision it is of, so that a client can write with If-Match. */
 static int answer(struct rem_api_call *call, json_t *body)
 {
     call->response->etag = rem_writer_revision(call->api->writer);
@@ -270,5 +270,5 @@ int rem_v1_status(struct rem_api_call *call)
         rem_json_count(t.requests), "current",
         (json_int_t)(t.requests_current > 0 ? t.requests_current : 0), "memory", memory_json(api),
         "workers", workers_json(api));
-    return answer(call, body);
+    return rem_call_answer(call, 200, body);
 }

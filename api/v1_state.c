@@ -8,7 +8,5 @@ int rem_v1_state(struct rem_api_call *call)
 
     if (api->explain == NULL)
         return rem_fault_set(&call->fault, REM_FAULT_PATH_NOT_FOUND, "path not found");
-    call->response->etag = rem_writer_revision(api->writer);
-    call->response->has_etag = true;
     return rem_call_answer(call, 200, api->explain(api->explain_data));
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* remora's own API: upstreams as a whole, those that no configuration names among them. */
-#include "api/precondition.h"
 #include "api/server_json.h"
 #include "api/upstream_json.h"
 #include "api/v1.h"
@@ -239,9 +238,7 @@ static int write_upstream(struct rem_api_call *call, enum rem_v1_use use)
     if (rc != 0)
         return rc;
     exists = rem_v1_head(call, call->params[0], &head) == 0;
-    rc = rem_precondition_absent(call, exists);
-    if (rc == 0)
-        rc = rem_v1_put_upstream(call, call->params[0], body, use);
+    rc = rem_v1_put_upstream(call, call->params[0], body, use);
     if (rc == 0)
         rc = stage(call, exists ? 200 : 201, call->params[0]);
     json_decref(body);

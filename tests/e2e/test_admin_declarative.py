@@ -86,6 +86,12 @@ BAD = [
     ({"servers": [], "limits": {"requests": 1.5}}, "UpstreamConfFormatError"),
     ({"servers": [], "outlier_detection": True}, "UpstreamConfFormatError"),
     ({"servers": [], "outlier_detection": {"interval": 5}}, "UpstreamConfFormatError"),
+    # what the configuration refuses
+    ({"servers": [], "limits": {"retry_budget_min": 1}}, "UpstreamConfFormatError"),
+    ({"servers": [], "outlier_detection": {"interval": "0s"}}, "UpstreamConfFormatError"),
+    ({"servers": [], "outlier_detection": {"base_ejection_time": "0s"}}, "UpstreamConfFormatError"),
+    ({"servers": [], "outlier_detection": {"max_ejection_time": "29s"}}, "UpstreamConfFormatError"),
+    ({"servers": [], "outlier_detection": {"success_rate_request_volume": 0}}, "UpstreamConfFormatError"),
     ({"servers": [{"server": "127.0.0.1:1", "backup": True}], "method": "ip_hash"}, "UpstreamNoBackup"),
 ]
 
@@ -343,6 +349,46 @@ def test_if_none_match(remora):
     with remora.connect() as c:
         assert c.request("GET", UPSTREAMS, headers=[("If-None-Match", "*")]).status == 304
         assert c.request("GET", "/v1/revision").status == 200, "the connection goes on"
+    for path, status in (("/nope", 404), ("/nope/servers", 404), ("/app/servers/99", 404)):
+        assert remora.get(UPSTREAMS + path, [("If-None-Match", "*")]).status == status
+    assert remora.get("/v1/history?limit=0", [("If-None-Match", "*")]).status == 400
+
+
+def test_tags_in_several_lines(remora):
+    now = '"%d"' % remora.revision()
+    for field, status in (("If-None-Match", 304), ("If-Match", 200)):
+        assert remora.get(UPSTREAMS, [(field, '"0"'), (field, now)]).status == status
+    servers = UPSTREAMS + "/app/servers"
+    assert remora.call("PUT", servers, [], [("If-None-Match", '"0"'), ("If-None-Match", now)]).status == 412
+    assert remora.call("PUT", servers, [], [("If-Match", '"0"'), ("If-Match", now)]).status == 200
+
+
+def test_only_what_is_new(blue):
+    """If-None-Match: *"""
+    star = [("If-None-Match", "*")]
+    revision = blue.revision()
+    for query in ("", "?dry_run=true"):
+        for method, path, body in (("PUT", "/app", {"servers": []}), ("PATCH", "/app", {}), ("PUT", "/app/servers", []),
+                                   ("PATCH", "/app/servers/127.0.0.1:8001", {}), ("DELETE", "/blue", None),
+                                   ("DELETE", "/app/servers/127.0.0.1:8001", None)):
+            problem(blue.call(method, UPSTREAMS + path + query, body, star), 412, "RevisionMismatch")
+    problem(blue.call("PUT", UPSTREAMS + "/app/servers", {}, star), 400, "UpstreamConfFormatError")
+    problem(blue.call("PUT", UPSTREAMS + "/nope/servers", [], star), 404, "UpstreamNotFound")
+    assert blue.revision() == revision
+    assert blue.call("POST", UPSTREAMS + "/app/servers", {"server": "127.0.0.1:7009"}, star).status == 201
+
+
+def test_unknown_arguments_of_writes(remora):
+    """A misspelt dry_run does nothing, least of all what was only to be shown."""
+    before, revision = state(remora), remora.revision()
+    for query in ("?dryrun=true", "?dry_run=true&force", "?Dry_run=true", "?x=1&return=minimal"):
+        for method, path, body in (("PUT", UPSTREAMS + "/app/servers", []), ("POST", UPSTREAMS, {"name": "new"}),
+                                   ("POST", "/v1/transactions", {"operations": []}), ("POST", "/v1/rollback/1", None),
+                                   ("POST", "/v1/drain", None), ("POST", "/v1/shutdown", None)):
+            problem(remora.call(method, path + query, body), 400, "BadRequest")
+    assert state(remora) == before and remora.revision() == revision
+    assert remora.call("PUT", UPSTREAMS + "/app/servers?&dry_run=true&", []).json["dry_run"] is True
+    assert remora.get(UPSTREAMS + "?fresh=1").status == 200
 
 
 def test_read_only(readonly):

@@ -246,6 +246,24 @@ def test_problems(tour, method, path, body, status):
         tour.ask(method, path, body, [("If-Match", '"999999"')], status=412)
 
 
+def test_a_tag_that_is_known_is_not_sent_again(tour):
+    """Whatever has an ETag answers 304, and the document says so."""
+    tagged = 0
+    for template, item in OWN.items():
+        path = re.sub(r"{\w+}", lambda m: {"{upstream}": "app", "{server}": "0", "{zone}": "kv", "{split}": "variant",
+                                           "{revision}": "1"}[m[0]], template)
+        if "get" not in item or path == "/v1/events":
+            continue
+        answer = tour.ask("GET", path)
+        says = "304" in item["get"]["responses"]
+        assert says == ("etag" in answer.headers), path
+        tag = answer.headers.get("etag", '"1"')
+        tour.ask("GET", path, headers=[("If-None-Match", tag)], status=304 if says else 200)
+        tour.ask("GET", path, headers=[("If-None-Match", '"999999"')])
+        tagged += says
+    assert tagged >= 9
+
+
 def test_tour(tour):
     """Every operation that there is; the last stop is a drain, which cannot be taken back."""
     for visit in (visit_upstreams, visit_tables, visit_transactions, visit_observing, visit_events):
@@ -256,6 +274,83 @@ def test_tour(tour):
     tour.ask("POST", "/v1/shutdown?timeout=60s", status=202)
     wanted = {(path, method) for path, item in OWN.items() for method in METHODS if method in item}
     assert wanted == {(path, method) for path, method, status in tour.seen if status != "default"}
+
+
+def object_of(required, optional, **more):
+    """An object of these members, and extensions."""
+    known = dict(required, **optional)
+    return {"type": "object", "required": list(required), "properties": known,
+            "patternProperties": {"^x-": {}}, "additionalProperties": False, **more}
+
+
+def ref_or(schema):
+    reference = object_of({"$ref": {"type": "string"}}, {"summary": {"type": "string"}, "description": {"type": "string"}})
+    return {"if": {"type": "object", "required": ["$ref"]}, "then": reference, "else": schema}
+
+
+def map_of(schema, keys=None):
+    return {"type": "object", "additionalProperties": schema, **({"propertyNames": {"pattern": keys}} if keys else {})}
+
+
+TEXT, SCHEMA = {"type": "string"}, {"type": ["object", "boolean"]}
+TEXTS = {"summary": TEXT, "description": TEXT}
+MEDIA = map_of(object_of({}, {"schema": SCHEMA, "example": {}, "examples": {}, "encoding": {}}), "^[^/ ]+/[^/ ]")
+SHAPE = {"schema": SCHEMA, "content": dict(MEDIA, minProperties=1, maxProperties=1), "style": TEXT, "explode": {"type": "boolean"},
+         "example": {}, "examples": {}, "deprecated": {"type": "boolean"}, "required": {"type": "boolean"}, "description": TEXT}
+EITHER = {"oneOf": [{"required": ["schema"]}, {"required": ["content"]}]}
+PARAMETER = ref_or(object_of({"name": TEXT, "in": {"enum": ["query", "header", "path", "cookie"]}},
+                             {**SHAPE, "allowEmptyValue": {"type": "boolean"}, "allowReserved": {"type": "boolean"}}, **EITHER,
+                             **{"if": {"properties": {"in": {"const": "path"}}},
+                                "then": {"required": ["required"], "properties": {"required": {"const": True}}}}))
+HEADER = ref_or(object_of({}, SHAPE, **EITHER))
+BODY = ref_or(object_of({"content": MEDIA}, {"description": TEXT, "required": {"type": "boolean"}}))
+RESPONSE = ref_or(object_of({"description": TEXT}, {"headers": map_of(HEADER), "content": MEDIA, "links": {}}))
+SECURITY = {"type": "array", "items": map_of({"type": "array", "items": TEXT})}
+PARAMETERS = {"type": "array", "items": PARAMETER, "uniqueItems": True}
+OPERATION = object_of(
+    {"responses": dict(map_of(RESPONSE, "^([1-5](?:[0-9]{2}|XX)|default)$"), minProperties=1)},
+    {**TEXTS, "tags": {"type": "array", "items": TEXT}, "operationId": TEXT, "parameters": PARAMETERS, "requestBody": BODY,
+     "deprecated": {"type": "boolean"}, "security": SECURITY, "servers": {}, "callbacks": {}, "externalDocs": {}})
+SERVER = object_of({"url": TEXT}, {"description": TEXT, "variables": {}})
+ITEM = object_of({}, {**TEXTS, "parameters": PARAMETERS, "servers": {"type": "array", "items": SERVER},
+                      **dict.fromkeys(("get", "put", "post", "delete", "options", "head", "patch", "trace"), OPERATION)})
+NAMED = "^[a-zA-Z0-9._-]+$"
+COMPONENTS = object_of({}, {
+    "schemas": map_of(SCHEMA, NAMED), "responses": map_of(RESPONSE, NAMED), "parameters": map_of(PARAMETER, NAMED),
+    "headers": map_of(HEADER, NAMED), "requestBodies": map_of(BODY, NAMED), "examples": {}, "links": {}, "callbacks": {},
+    "pathItems": map_of(ITEM, NAMED),
+    "securitySchemes": map_of(object_of({"type": {"enum": ["apiKey", "http", "mutualTLS", "oauth2", "openIdConnect"]}},
+                                        {"description": TEXT, "name": TEXT, "in": TEXT, "scheme": TEXT, "bearerFormat": TEXT,
+                                         "flows": {}, "openIdConnectUrl": TEXT}), NAMED)})
+# What OpenAPI 3.1.0 says of a document's own structure.
+OPENAPI_31 = object_of(
+    {"openapi": {"pattern": "^3\\.1\\.[0-9]+$"},
+     "info": object_of({"title": TEXT, "version": TEXT},
+                       {**TEXTS, "termsOfService": TEXT, "contact": {}, "license": object_of({"name": TEXT}, {"identifier": TEXT, "url": TEXT})})},
+    {"paths": map_of(ITEM, "^/"), "components": COMPONENTS, "servers": {"type": "array", "items": SERVER}, "security": SECURITY,
+     "tags": {"type": "array", "items": object_of({"name": TEXT}, {"description": TEXT, "externalDocs": {}})},
+     "webhooks": map_of(ITEM), "jsonSchemaDialect": TEXT, "externalDocs": {}},
+    anyOf=[{"required": ["paths"]}, {"required": ["components"]}, {"required": ["webhooks"]}])
+
+
+def test_the_document_is_openapi():
+    check(DOCUMENT, OPENAPI_31, "the document")
+    tags = {tag["name"] for tag in DOCUMENT["tags"]}
+    assert len(set(re.sub(r"{\w+}", "{}", path) for path in DOCUMENT["paths"])) == len(DOCUMENT["paths"])
+    for path, item in DOCUMENT["paths"].items():
+        for method in METHODS:
+            if method not in item:
+                continue
+            operation = item[method]
+            assert "default" in operation["responses"], (method, path)
+            assert set(operation["tags"]) <= tags
+            own = [resolve(p) for p in item.get("parameters", []) + operation.get("parameters", [])]
+            assert len({(p["name"], p["in"]) for p in own}) == len(own), (method, path)
+            names = {p["name"] for p in own}
+            if method != "get" and path in OWN and "timeout" not in names:
+                assert {"If-Match", "dry_run"} <= names, (method, path)
+    for scheme in DOCUMENT["security"]:
+        assert set(scheme) <= set(DOCUMENT["components"]["securitySchemes"])
 
 
 def test_the_document_is_a_document():

@@ -68,12 +68,18 @@ START_TEST(test_fields)
                                       .has_if_match = true,
                                       .if_none_match = rem_str_from(rows[_i].field),
                                       .has_if_none_match = true};
-    struct rem_api_call call = {.api = &api, .request = &request};
+    struct rem_api_response response = {.status = 200};
+    struct rem_api_call call = {.api = &api, .request = &request, .response = &response};
 
     check(&call, rem_precondition_match(&call), rows[_i].match);
     check(&call, rem_precondition_none_match(&call), rows[_i].none_match);
-    check(&call, rem_precondition_absent(&call, true), rows[_i].absent);
-    check(&call, rem_precondition_absent(&call, false), 0);
+    request.method = REM_METHOD_PUT;
+    check(&call, rem_precondition_absent(&call), rows[_i].absent);
+    request.method = REM_METHOD_POST;
+    check(&call, rem_precondition_absent(&call), 0);
+    request.method = REM_METHOD_PUT;
+    response.status = 201;
+    check(&call, rem_precondition_absent(&call), 0);
     ck_assert(rem_precondition_not_modified(&call) == rows[_i].not_modified);
 }
 END_TEST
@@ -86,7 +92,7 @@ START_TEST(test_no_fields)
 
     ck_assert_int_eq(rem_precondition_match(&call), 0);
     ck_assert_int_eq(rem_precondition_none_match(&call), 0);
-    ck_assert_int_eq(rem_precondition_absent(&call, true), 0);
+    ck_assert_int_eq(rem_precondition_absent(&call), 0);
     ck_assert(!rem_precondition_not_modified(&call));
 }
 END_TEST
