@@ -53,6 +53,17 @@ static inline struct rem_str rem_str_skip(struct rem_str s, size_t n)
     return (struct rem_str){n != 0 ? s.p + n : s.p, s.n - n};
 }
 
+/* Whether `s` begins with `prefix`; if so, *rest is what follows. */
+static inline bool rem_str_take_prefix(struct rem_str s, const char *prefix, struct rem_str *rest)
+{
+    struct rem_str name = rem_str_from(prefix);
+
+    if (!rem_str_has_prefix(s, name))
+        return false;
+    *rest = rem_str_skip(s, name.n);
+    return true;
+}
+
 /* ASCII only, no locale. */
 static inline char rem_lower(char c)
 {

@@ -75,36 +75,28 @@ static int parse_tag(struct rem_str value, struct rem_syslog *out, struct rem_er
     return REM_OK;
 }
 
-static bool take_prefix(struct rem_str arg, struct rem_str name, struct rem_str *value)
-{
-    if (!rem_str_has_prefix(arg, name))
-        return false;
-    *value = rem_str_skip(arg, name.n);
-    return true;
-}
-
 static int parse_parameter(struct rem_str arg, struct rem_syslog *out, struct given *given,
                            struct rem_err *err)
 {
     struct rem_str value;
     int rc;
 
-    if (take_prefix(arg, REM_STR("server="), &value)) {
+    if (rem_str_take_prefix(arg, "server=", &value)) {
         rc = once(&given->server, "server", err);
         return rc != REM_OK ? rc : parse_server(value, out, err);
     }
-    if (take_prefix(arg, REM_STR("facility="), &value)) {
+    if (rem_str_take_prefix(arg, "facility=", &value)) {
         rc = once(&given->facility, "facility", err);
         return rc != REM_OK ? rc : parse_facility(value, out, err);
     }
-    if (take_prefix(arg, REM_STR("severity="), &value)) {
+    if (rem_str_take_prefix(arg, "severity=", &value)) {
         rc = once(&given->severity, "severity", err);
         if (rc == REM_OK && rem_log_level_parse(value, &out->severity) != REM_OK)
             rc = rem_err_set(err, REM_EINVAL, "unknown syslog severity \"%.*s\"",
                              REM_STR_ARG(value));
         return rc;
     }
-    if (take_prefix(arg, REM_STR("tag="), &value)) {
+    if (rem_str_take_prefix(arg, "tag=", &value)) {
         rc = once(&given->tag, "tag", err);
         return rc != REM_OK ? rc : parse_tag(value, out, err);
     }

@@ -111,16 +111,6 @@ static int param_keepalive(struct rem_conf *cf, struct rem_str value,
     return 0;
 }
 
-static bool take_prefix(struct rem_str arg, const char *prefix, struct rem_str *value)
-{
-    struct rem_str name = rem_str_from(prefix);
-
-    if (!rem_str_has_prefix(arg, name))
-        return false;
-    *value = rem_str_skip(arg, name.n);
-    return true;
-}
-
 /* Parameters that are complete words.  Returns 1 taken, 0 not one of them, negative reported. */
 static int word_param(struct rem_conf *cf, struct rem_str arg, struct listen_args *args)
 {
@@ -160,19 +150,19 @@ static int parameter(struct rem_conf *cf, struct rem_str arg, struct listen_args
     if (rc != 0)
         return rc < 0 ? rc : 0;
     args->options_set = true;
-    if (take_prefix(arg, "backlog=", &value))
+    if (rem_str_take_prefix(arg, "backlog=", &value))
         return param_count(cf, arg, value, 1, &args->options.backlog);
-    if (take_prefix(arg, "rcvbuf=", &value))
+    if (rem_str_take_prefix(arg, "rcvbuf=", &value))
         return param_size(cf, arg, value, &args->options.rcvbuf);
-    if (take_prefix(arg, "sndbuf=", &value))
+    if (rem_str_take_prefix(arg, "sndbuf=", &value))
         return param_size(cf, arg, value, &args->options.sndbuf);
-    if (take_prefix(arg, "fastopen=", &value))
+    if (rem_str_take_prefix(arg, "fastopen=", &value))
         return param_count(cf, arg, value, 0, &args->options.fastopen);
-    if (take_prefix(arg, "ipv6only=", &value))
+    if (rem_str_take_prefix(arg, "ipv6only=", &value))
         return param_on_off(cf, arg, value, &args->options.ipv6only);
-    if (take_prefix(arg, "so_keepalive=", &value))
+    if (rem_str_take_prefix(arg, "so_keepalive=", &value))
         return param_keepalive(cf, value, &args->options);
-    if (take_prefix(arg, "accept_filter=", &value))
+    if (rem_str_take_prefix(arg, "accept_filter=", &value))
         return rem_conf_error(cf, "accept filters \"%.*s\" are not supported on this platform",
                               REM_STR_ARG(value));
     return bad_parameter(cf, arg);

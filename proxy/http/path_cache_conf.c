@@ -4,31 +4,22 @@
 #include "proxy/conf/set.h"
 #include "proxy/http/path_cache.h"
 
-static bool take_prefix(struct rem_str arg, const char *prefix, struct rem_str *value)
-{
-    struct rem_str name = rem_str_from(prefix);
-
-    if (!rem_str_has_prefix(arg, name))
-        return false;
-    *value = rem_str_skip(arg, name.n);
-    return true;
-}
-
 static int parse_parameter(struct rem_conf *cf, struct rem_str arg, bool all,
                            struct rem_path_cache *cache)
 {
     struct rem_str value;
     int64_t n;
 
-    if (take_prefix(arg, "max=", &value) && rem_conf_parse_num(value, &n) == 0 && n >= !all &&
-        n <= UINT32_MAX)
+    if (rem_str_take_prefix(arg, "max=", &value) && rem_conf_parse_num(value, &n) == 0 &&
+        n >= !all && n <= UINT32_MAX)
         cache->max = (uint32_t)n;
-    else if (all && take_prefix(arg, "min_uses=", &value) && rem_conf_parse_num(value, &n) == 0 &&
-             n <= UINT32_MAX)
+    else if (all && rem_str_take_prefix(arg, "min_uses=", &value) &&
+             rem_conf_parse_num(value, &n) == 0 && n <= UINT32_MAX)
         cache->min_uses = (uint32_t)n;
-    else if (take_prefix(arg, "inactive=", &value) && rem_conf_parse_sec(value, &n) == 0)
+    else if (rem_str_take_prefix(arg, "inactive=", &value) && rem_conf_parse_sec(value, &n) == 0)
         cache->inactive_ms = (uint64_t)n * 1000;
-    else if (all && take_prefix(arg, "valid=", &value) && rem_conf_parse_sec(value, &n) == 0)
+    else if (all && rem_str_take_prefix(arg, "valid=", &value) &&
+             rem_conf_parse_sec(value, &n) == 0)
         cache->valid_ms = (uint64_t)n * 1000;
     else
         return rem_conf_error(cf, "invalid \"%.*s\" parameter \"%.*s\"", REM_STR_ARG(cf->args[0]),

@@ -78,19 +78,20 @@ static int parse_mode(struct rem_str text, unsigned *out)
 static int set_listen_option(struct rem_conf *cf, struct rem_listener *listener, struct rem_str arg)
 {
     struct admin_listener *own = listener->data;
+    struct rem_str value;
 
-    if (rem_str_has_prefix(arg, REM_STR("role="))) {
-        if (rem_role_parse(rem_str_skip(arg, 5), &own->listen.role) != REM_OK)
+    if (rem_str_take_prefix(arg, "role=", &value)) {
+        if (rem_role_parse(value, &own->listen.role) != REM_OK)
             return rem_conf_error(cf,
                                   "invalid role \"%.*s\", it must be metrics, read, write or "
                                   "admin",
                                   REM_STR_ARG(arg));
         return REM_OK;
     }
-    if (rem_str_has_prefix(arg, REM_STR("mode="))) {
+    if (rem_str_take_prefix(arg, "mode=", &value)) {
         if (rem_addr_family(&listener->addr) != AF_UNIX)
             return rem_conf_error(cf, "\"%.*s\": only unix sockets have a mode", REM_STR_ARG(arg));
-        if (parse_mode(rem_str_skip(arg, 5), &listener->options.mode) != REM_OK)
+        if (parse_mode(value, &listener->options.mode) != REM_OK)
             return rem_conf_error(cf,
                                   "invalid mode \"%.*s\", it must be octal, as in \"mode=0660\"",
                                   REM_STR_ARG(arg));

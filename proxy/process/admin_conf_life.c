@@ -92,12 +92,12 @@ int rem_admin_set_ready(struct rem_conf *cf, const struct rem_directive *d, void
     if (ready == NULL)
         return rem_conf_nomem(cf);
     for (size_t i = 1; i < cf->n_args; i++) {
-        struct rem_str arg = cf->args[i];
+        struct rem_str arg = cf->args[i], value;
 
-        if (rem_str_has_prefix(arg, REM_STR("upstream=")) && arg.n > 9 && ready->upstream.n == 0)
-            ready->upstream = rem_str_skip(arg, 9);
-        else if (!rem_str_has_prefix(arg, REM_STR("timeout=")) ||
-                 rem_conf_parse_msec(rem_str_skip(arg, 8), &ms) != REM_OK || ms > TIME_MAX_MS)
+        if (ready->upstream.n == 0 && rem_str_take_prefix(arg, "upstream=", &value) && value.n != 0)
+            ready->upstream = value;
+        else if (!rem_str_take_prefix(arg, "timeout=", &value) ||
+                 rem_conf_parse_msec(value, &ms) != REM_OK || ms > TIME_MAX_MS)
             return rem_conf_invalid_arg(cf, arg);
     }
     if (ready->upstream.n == 0)

@@ -126,14 +126,14 @@ static int read_param(struct rem_conf *cf, struct check_conf *check, struct rem_
     if (rem_str_is(arg, "type=grpc") || rem_str_has_prefix(arg, REM_STR("grpc_")))
         return rem_conf_error(cf, "parameter \"%s\" is not supported: there is no gRPC", arg.p);
     for (uint32_t i = 0; i < REM_COUNT(params); i++) {
-        struct rem_str name = rem_str_from(params[i].name);
+        struct rem_str value;
 
-        if (!rem_str_has_prefix(arg, name))
+        if (!rem_str_take_prefix(arg, params[i].name, &value))
             continue;
         if (*seen & 1u << i)
             return rem_conf_error(cf, "duplicate parameter \"%s\"", arg.p);
         *seen |= 1u << i;
-        if (params[i].set(check, rem_str_skip(arg, name.n)))
+        if (params[i].set(check, value))
             return 0;
         break;
     }

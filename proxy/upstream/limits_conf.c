@@ -77,13 +77,12 @@ static int set_parameter(struct rem_conf *cf, const struct parameter *known, siz
                          struct rem_str arg, void *spec)
 {
     for (size_t i = 0; i < count; i++) {
-        struct rem_str name = rem_str_from(known[i].name);
+        struct rem_str text;
         int64_t value;
 
-        if (!rem_str_has_prefix(arg, name))
+        if (!rem_str_take_prefix(arg, known[i].name, &text))
             continue;
-        if (parse_value(&known[i], rem_str_skip(arg, name.n), &value) != 0 ||
-            value < known[i].min || value > INT32_MAX)
+        if (parse_value(&known[i], text, &value) != 0 || value < known[i].min || value > INT32_MAX)
             break;
         *(uint32_t *)(void *)((char *)spec + known[i].offset) = (uint32_t)value;
         return 0;

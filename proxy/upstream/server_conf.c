@@ -81,9 +81,10 @@ static const struct server_flag {
 static int server_param(struct rem_conf *cf, struct rem_str arg, struct rem_server_spec *server)
 {
     for (size_t i = 0; i < REM_COUNT(params); i++) {
-        struct rem_str name = rem_str_from(params[i].name);
-        if (rem_str_has_prefix(arg, name)) {
-            if (params[i].set(server, rem_str_skip(arg, name.n)))
+        struct rem_str value;
+
+        if (rem_str_take_prefix(arg, params[i].name, &value)) {
+            if (params[i].set(server, value))
                 return 0;
             break;
         }
@@ -106,15 +107,12 @@ struct server_name {
 /* Returns REM_ENOTFOUND for what is none of these. */
 static int name_param(struct rem_conf *cf, struct rem_str arg, struct server_name *name)
 {
-    const struct rem_str service = REM_STR("service=");
-
     if (rem_str_is(arg, "resolve")) {
         name->resolve = true;
         return 0;
     }
-    if (!rem_str_has_prefix(arg, service))
+    if (!rem_str_take_prefix(arg, "service=", &name->service))
         return REM_ENOTFOUND;
-    name->service = rem_str_skip(arg, service.n);
     if (name->service.n == 0)
         return rem_conf_error(cf, "service is empty");
     return 0;

@@ -60,12 +60,12 @@ static int set_zone(struct rem_conf *cf, const struct rem_directive *d, void *co
 
     (void)d;
     for (size_t i = 2; i < cf->n_args; i++) {
-        struct rem_str arg = cf->args[i];
+        struct rem_str arg = cf->args[i], value;
 
         if (rem_str_has_prefix(arg, REM_STR("zone="))) {
             at = arg;
-        } else if (rem_str_has_prefix(arg, REM_STR("rate="))) {
-            if (parse_rate(rem_str_skip(arg, 5), &parsed) != REM_OK)
+        } else if (rem_str_take_prefix(arg, "rate=", &value)) {
+            if (parse_rate(value, &parsed) != REM_OK)
                 return rem_conf_error(cf, "invalid rate \"%.*s\"", REM_STR_ARG(arg));
         } else {
             return rem_conf_error(cf, "invalid parameter \"%.*s\"", REM_STR_ARG(arg));
@@ -97,13 +97,15 @@ static int parse_count(struct rem_str text, uint64_t *out)
 static int parse_limit(struct rem_conf *cf, struct rem_str arg, struct limit *limit,
                        struct rem_str *name)
 {
-    if (rem_str_has_prefix(arg, REM_STR("zone="))) {
-        *name = rem_str_skip(arg, 5);
-    } else if (rem_str_has_prefix(arg, REM_STR("burst="))) {
-        if (parse_count(rem_str_skip(arg, 6), &limit->burst) != REM_OK)
+    struct rem_str value;
+
+    if (rem_str_take_prefix(arg, "zone=", &value)) {
+        *name = value;
+    } else if (rem_str_take_prefix(arg, "burst=", &value)) {
+        if (parse_count(value, &limit->burst) != REM_OK)
             return rem_conf_error(cf, "invalid burst value \"%.*s\"", REM_STR_ARG(arg));
-    } else if (rem_str_has_prefix(arg, REM_STR("delay="))) {
-        if (parse_count(rem_str_skip(arg, 6), &limit->delay) != REM_OK)
+    } else if (rem_str_take_prefix(arg, "delay=", &value)) {
+        if (parse_count(value, &limit->delay) != REM_OK)
             return rem_conf_error(cf, "invalid delay value \"%.*s\"", REM_STR_ARG(arg));
     } else if (rem_str_is(arg, "nodelay")) {
         limit->delay = UINT64_MAX;

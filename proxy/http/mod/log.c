@@ -125,16 +125,6 @@ static int set_log_format(struct rem_conf *cf, const struct rem_directive *d, vo
     return format != NULL ? rem_log_format_parse(cf, format) : rem_conf_nomem(cf);
 }
 
-static bool take_prefix(struct rem_str arg, const char *prefix, struct rem_str *value)
-{
-    struct rem_str name = rem_str_from(prefix);
-
-    if (!rem_str_has_prefix(arg, name))
-        return false;
-    *value = rem_str_skip(arg, name.n);
-    return true;
-}
-
 /* buffer=, flush= and gzip. */
 struct log_options {
     size_t size; /* 0: no buffer */
@@ -166,17 +156,17 @@ static int parse_option(struct rem_conf *cf, struct rem_str arg, struct access_l
 {
     struct rem_str value;
 
-    if (take_prefix(arg, "buffer=", &value)) {
+    if (rem_str_take_prefix(arg, "buffer=", &value)) {
         if (rem_conf_parse_size(value, &options->size) != 0 || options->size == 0)
             return rem_conf_error(cf, "invalid buffer size \"%.*s\"", REM_STR_ARG(value));
         return 0;
     }
-    if (take_prefix(arg, "flush=", &value)) {
+    if (rem_str_take_prefix(arg, "flush=", &value)) {
         if (rem_conf_parse_msec(value, &options->flush_ms) != 0 || options->flush_ms == 0)
             return rem_conf_error(cf, "invalid flush time \"%.*s\"", REM_STR_ARG(value));
         return 0;
     }
-    if (take_prefix(arg, "if=", &value)) {
+    if (rem_str_take_prefix(arg, "if=", &value)) {
         log->condition = rem_arena_zalloc(cf->arena, sizeof(*log->condition));
         if (log->condition == NULL)
             return rem_conf_nomem(cf);

@@ -28,21 +28,19 @@ static int parse_switch(struct rem_conf *cf, struct rem_str arg, struct rem_str 
 /* Returns REM_ENOTFOUND for what is no parameter, hence a server. */
 static int parse_param(struct rem_conf *cf, struct rem_str arg, struct rem_dns_spec *spec)
 {
-    const struct rem_str valid = REM_STR("valid="), ipv4 = REM_STR("ipv4="),
-                         ipv6 = REM_STR("ipv6="), zone = REM_STR("status_zone=");
+    struct rem_str value;
 
-    if (rem_str_has_prefix(arg, valid)) {
-        if (rem_conf_parse_msec(rem_str_skip(arg, valid.n), &spec->valid_ms) != 0)
+    if (rem_str_take_prefix(arg, "valid=", &value)) {
+        if (rem_conf_parse_msec(value, &spec->valid_ms) != 0)
             return rem_conf_error(cf, "invalid parameter: %.*s", REM_STR_ARG(arg));
         return 0;
     }
-    if (rem_str_has_prefix(arg, ipv4))
-        return parse_switch(cf, arg, rem_str_skip(arg, ipv4.n), &spec->no_ipv4);
-    if (rem_str_has_prefix(arg, ipv6))
-        return parse_switch(cf, arg, rem_str_skip(arg, ipv6.n), &spec->no_ipv6);
-    if (!rem_str_has_prefix(arg, zone))
+    if (rem_str_take_prefix(arg, "ipv4=", &value))
+        return parse_switch(cf, arg, value, &spec->no_ipv4);
+    if (rem_str_take_prefix(arg, "ipv6=", &value))
+        return parse_switch(cf, arg, value, &spec->no_ipv6);
+    if (!rem_str_take_prefix(arg, "status_zone=", &spec->status_zone))
         return REM_ENOTFOUND;
-    spec->status_zone = rem_str_skip(arg, zone.n);
     if (spec->status_zone.n == 0 || spec->status_zone.n > REM_SHM_RESOLVER_NAME)
         return rem_conf_error(cf, "invalid parameter: %.*s", REM_STR_ARG(arg));
     return 0;
