@@ -3,7 +3,10 @@
 
 #include "proto/wire/put.h"
 
-enum { SERVER_DEFAULT_PORT = 80 };
+enum {
+    SERVER_DEFAULT_PORT = 80,
+    HOST_LABEL_MAX = 63,
+};
 
 /* ---- in ---- */
 
@@ -119,6 +122,54 @@ static int read_time(struct reading *in, const char *key, const json_t *value, u
     return 0;
 }
 
+static int bad_address(struct reading *in)
+{
+    return rem_fault_set(in->fault, REM_FAULT_BAD_ADDRESS, "invalid \"server\" argument");
+}
+
+static bool is_label_char(char c)
+{
+    return rem_is_digit(c) || (rem_lower(c) >= 'a' && rem_lower(c) <= 'z') || c == '-' || c == '_';
+}
+
+/* A name that DNS may know: labels of letters, digits, "-" and "_".  If the last one is a number,
+ * it is an address with a slip in it, and asking for it would go on for ever. */
+static bool is_host_name(struct rem_str host)
+{
+    bool number = true;
+    size_t label = 0;
+
+    if (host.p[host.n - 1] == '.') /* of the root */
+        host.n--;
+    for (size_t i = 0; i < host.n; i++) {
+        char c = host.p[i];
+
+        if (c == '.' ? label == 0 : !is_label_char(c))
+            return false;
+        number = c == '.' || (number && rem_is_digit(c)); /* so far, of this label */
+        label = c == '.' ? 0 : label + 1;
+        if (label > HOST_LABEL_MAX)
+            return false;
+    }
+    return label != 0 && !number;
+}
+
+static int read_name(struct reading *in, struct rem_str text, struct rem_str host)
+{
+    if (!is_host_name(host))
+        return bad_address(in);
+    if (in->use == REM_SERVER_JSON_PATCH)
+        return rem_fault_set(in->fault, REM_FAULT_BAD_ADDRESS,
+                             "invalid \"server\" argument, an address cannot become a name");
+    if (in->use != REM_SERVER_JSON_ADD_NAME)
+        return rem_fault_set(in->fault, REM_FAULT_NO_RESOLVER,
+                             "%.*s is a name, not an address; names are taken from the "
+                             "configuration and from the NGINX Plus API",
+                             REM_STR_ARG(host));
+    in->spec->server = text;
+    return 0;
+}
+
 static int read_server(struct reading *in, const char *key, const json_t *value)
 {
     struct rem_server_spec *spec = in->spec;
@@ -133,18 +184,11 @@ static int read_server(struct reading *in, const char *key, const json_t *value)
         return 0;
     /* It goes into logs and fields: a line end there would begin a line of the client's own. */
     if (!rem_put_is_value(text) || rem_addr_split(text, &parts) != 0)
-        return rem_fault_set(in->fault, REM_FAULT_BAD_ADDRESS, "invalid \"server\" argument");
-    if (parts.kind == REM_ADDR_NAME && in->use == REM_SERVER_JSON_ADD_NAME) {
-        spec->server = text;
-        return 0;
-    }
+        return bad_address(in);
     if (parts.kind == REM_ADDR_NAME)
-        return rem_fault_set(in->fault, REM_FAULT_NO_RESOLVER,
-                             "%.*s is a name, not an address; names are taken from the "
-                             "configuration and from the NGINX Plus API",
-                             REM_STR_ARG(parts.host));
+        return read_name(in, text, parts.host);
     if (rem_addr_parse(text, SERVER_DEFAULT_PORT, &spec->addr) != 0)
-        return rem_fault_set(in->fault, REM_FAULT_BAD_ADDRESS, "invalid \"server\" argument");
+        return bad_address(in);
     if (!parts.has_port && parts.kind != REM_ADDR_UNIX)
         text = rem_arena_printf(in->arena, "%.*s:%d", REM_STR_ARG(text), SERVER_DEFAULT_PORT);
     if (text.p == NULL)

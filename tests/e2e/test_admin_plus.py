@@ -239,6 +239,9 @@ BAD_MEMBERS = [
     ({"server": "unix:"}, "UpstreamBadAddress"),
     ({"server": "backend.example:80"}, "UpstreamConfNoResolver"),
     ({"server": "localhost"}, "UpstreamConfNoResolver"),
+    ({"server": "127.0.0.256:80"}, "UpstreamBadAddress"),
+    ({"server": "10.1:80"}, "UpstreamBadAddress"),
+    ({"server": "a..example"}, "UpstreamBadAddress"),
 ]
 
 
@@ -258,6 +261,8 @@ def test_bad_members(remora, more, code):
 def test_bad_members_in_patch(remora, more, code):
     server = post(remora, "127.0.0.1:4")
     one = "%s/%d" % (SERVERS, server["id"])
+    if code == "UpstreamConfNoResolver":  # no resolver makes an address a name
+        code = "UpstreamBadAddress"
     error(remora.call("PATCH", one, more), 400, code)
     assert remora.get(one).json == server
 

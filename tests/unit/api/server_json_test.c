@@ -59,6 +59,8 @@ static int parse(const char *text, enum rem_server_json_use use, struct rem_aren
     return rem_server_json_parse(*keep, use, arena, spec, fault);
 }
 
+#define LABEL63 "a23456789b123456789c123456789d123456789e123456789f123456789g123"
+
 static const struct {
     enum rem_server_json_use use;
     const char *text;
@@ -79,7 +81,7 @@ static const struct {
     {REM_SERVER_JSON_PATCH, "{\"backup\":true}", REM_FAULT_FORMAT},
     {REM_SERVER_JSON_PATCH, "{\"server\":\"127.0.0.1:1\"}", REM_FAULT_NONE},
     {REM_SERVER_JSON_PATCH, "{\"server\":\"[::1]:1\"}", REM_FAULT_NONE},
-    {REM_SERVER_JSON_PATCH, "{\"server\":\"x:1\"}", REM_FAULT_NO_RESOLVER},
+    {REM_SERVER_JSON_PATCH, "{\"server\":\"x:1\"}", REM_FAULT_BAD_ADDRESS},
     {REM_SERVER_JSON_PATCH, "{\"server\":\"127.0.0.1:0\"}", REM_FAULT_BAD_ADDRESS},
     {REM_SERVER_JSON_PATCH, "{\"weight\":0}", REM_FAULT_BAD_WEIGHT},
     {REM_SERVER_JSON_PATCH, "{\"weight\":65536}", REM_FAULT_BAD_WEIGHT},
@@ -96,9 +98,24 @@ static const struct {
     {REM_SERVER_JSON_PATCH, "{\"down\":true,\"drain\":true}", REM_FAULT_FORMAT},
     {REM_SERVER_JSON_PATCH, "{\"service\":\"_http._tcp\"}", REM_FAULT_FORMAT},
     {REM_SERVER_JSON_PATCH, "{\"service\":\"\"}", REM_FAULT_NONE},
-    {REM_SERVER_JSON_PATCH, "{\"server\":\"a.test:1\"}", REM_FAULT_NO_RESOLVER},
+    {REM_SERVER_JSON_PATCH, "{\"server\":\"a.test:1\"}", REM_FAULT_BAD_ADDRESS},
     {REM_SERVER_JSON_ADD, "{\"server\":\"a.test:1\"}", REM_FAULT_NO_RESOLVER},
+    {REM_SERVER_JSON_ADD, "{\"server\":\"10.0.0.256:1\"}", REM_FAULT_BAD_ADDRESS},
     {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"a.test:1\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"A-1.x_y.test.:1\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"10.0.0.1.test\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"1a\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"" LABEL63 "\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"" LABEL63 "x\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"10.0.0.256\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"10.0.1:1\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"2130706433\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"a..test\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\".test\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"a.test..\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\".\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"a,b\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"b\u00fc.test\"}", REM_FAULT_BAD_ADDRESS},
     {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"127.0.0.1:1\"}", REM_FAULT_NONE},
     {REM_SERVER_JSON_ADD_NAME, "{\"service\":\"http\",\"server\":\"a.test\"}", REM_FAULT_NONE},
     {REM_SERVER_JSON_ADD_NAME, "{\"service\":\"http\"}", REM_FAULT_FORMAT},
