@@ -8,7 +8,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { BACKLOG = 511 };
+enum {
+    BACKLOG = 4096, /* who finds no room is refused at once, without the wait that TCP has */
+};
 
 static int make_secret(char out[REM_INLET_SECRET + 1])
 {

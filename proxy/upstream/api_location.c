@@ -166,7 +166,11 @@ static int create_request(struct rem_upstream_exchange *x)
         put.at = rem_uri_escape_to(put.at, request->args, REM_URI_ESCAPE_ARGS);
     }
     x->target.n = (size_t)(put.at - x->target.p);
-    REM_PUT(&put, " HTTP/1.1\r\n");
+    /* The agent takes HTTP/1.1 without a Host for a mistake, as it is; HTTP/1.0 may have none. */
+    if (rem_fields_find(&request->fields, REM_FIELD_HOST) != NULL)
+        REM_PUT(&put, " HTTP/1.1\r\n");
+    else
+        REM_PUT(&put, " HTTP/1.0\r\n");
     put_fields(x, &put);
     REM_CHECK(!put.full);
     x->upload.head = rem_put_str(&put);

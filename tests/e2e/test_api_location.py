@@ -75,6 +75,28 @@ def test_answers_as_the_agent(remora):
             assert c.get("/").body == b"web"
 
 
+@pytest.mark.parametrize("end, host", [("HTTP/1.0", ""), ("HTTP/1.0", "Host: any\r\n"), ("HTTP/1.1", "Host: any:99\r\n")])
+def test_hosts_mean_nothing(remora, end, host):
+    """Clients know the API by a path or a socket; those of HTTP/1.0 need not name a host at all."""
+    r = remora(CONF)
+
+    def ask(text, body=b""):
+        with r.client() as c:
+            c.send("%s %s\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n" % (text, end, host, len(body)))
+            c.send(body)
+            return c.response()
+
+    assert ask("GET /api/9/nginx").json["version"]
+    assert ask("GET http://elsewhere/api/9/nginx").json["version"]
+    made = ask("POST /api" + SERVERS, b'{"server":"127.0.0.1:8002"}')
+    assert made.status == 201 and ask("DELETE /api%s/%d" % (SERVERS, made.json["id"])).status == 200
+    with r.client(timeout=20) as c:
+        c.send("GET /api/v1/events %s\r\n%s\r\n" % (end, host))
+        c.stream.until(b"\r\n\r\n")
+        assert ask("POST /api" + SERVERS, b'{"server":"127.0.0.1:8003"}').status == 201
+        c.stream.until(b"127.0.0.1:8003")
+
+
 def test_own_tree(remora):
     r = remora(CONF)
     own = r.get("web", "/api/v1/revision")
@@ -338,6 +360,22 @@ def test_an_agent_that_hangs(remora):
     assert answer.headers["content-type"] == "application/json"
     assert 4 < took < 9
     wait_for(lambda: r.get("web", "/api/9/nginx").status == 200, "the agent")
+
+
+def test_a_crowd_waits_for_a_busy_agent(remora):
+    """Scrapers that all come at once are a queue, not an error."""
+    r = remora("events { worker_connections 4096; }" + CONF)
+    agent, clients, name = r.agent(), [r.client() for _ in range(700)], "@" + inlets(r)[0][1:]
+    os.kill(agent, SIGSTOP)
+    try:
+        for c in clients:
+            c.send("GET /api/9/nginx HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_for(lambda: open("/proc/net/unix").read().count(name) > len(clients), "all of them in the queue")
+    finally:
+        os.kill(agent, SIGCONT)
+    assert {c.response().status for c in clients} == {200}
+    for c in clients:
+        c.close()
 
 
 def test_reloads_keep_it(remora):
