@@ -477,6 +477,8 @@ void rem_api_refuse(const struct rem_api_request *request, int status,
 {
     struct rem_fault fault = {.code = rem_fault_of_status(status)};
 
+    if (status == 400 && is_plus(request->path)) /* known once the head has been read */
+        fault.code = REM_FAULT_BODY;
     answer_fault(&fault, request->path, response);
     if (status == 405) /* CONNECT, TRACE: whatever the path is */
         response->allow = "GET, HEAD, POST, PUT, PATCH, DELETE";

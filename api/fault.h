@@ -62,6 +62,7 @@
     X(TOO_MANY, "TooManyRequests", 429, 429, "Too many wrong credentials")                         \
     X(MEDIA_TYPE, "UnsupportedMediaType", 415, 415, "A JSON content type is required")             \
     X(BAD_REQUEST, "BadRequest", 400, 400, "Bad request")                                          \
+    X(BODY, "BodyReadError", 400, 400, "Reading the request body failed")                          \
     X(TIMEOUT, "RequestTimeout", 408, 408, "Request timeout")                                      \
     X(HEAD_TOO_LARGE, "HeadTooLarge", 431, 431, "Request head too large")                          \
     X(TARGET_TOO_LONG, "TargetTooLong", 414, 414, "Request target too long")                       \

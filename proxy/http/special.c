@@ -2,6 +2,7 @@
 #include "proxy/http/special.h"
 
 #include "proto/wire/put.h"
+#include "proxy/http/body.h"
 #include "proxy/http/core.h"
 #include "proxy/http/response.h"
 
@@ -139,9 +140,12 @@ static struct rem_str title_of(struct rem_request *request, int status)
 static int answer_json(struct rem_request *request, int status, struct rem_str title)
 {
     struct rem_str text = rem_str_skip(title, 4), id, page;
-    char *code = rem_arena_alloc(&request->arena, text.n + 1);
+    char *code;
     size_t n = 0;
 
+    if (status == 400 && request->body != NULL && !request->body->complete)
+        text = REM_STR("Body Read Error"); /* the API's word for one that is malformed */
+    code = rem_arena_alloc(&request->arena, text.n + 1);
     if (code == NULL ||
         rem_http_value(request, rem_core_location(request)->json_errors, &id) != REM_OK)
         return REM_HTTP_ERROR;

@@ -348,6 +348,15 @@ def test_refusals_of_the_location(api_of_module):
         assert re.fullmatch("[0-9a-f]{32}", answer.json["request_id"])
 
 
+def test_bodies_that_cannot_be_read(api_of_module):
+    for where in (api_of_module.socket, ("127.0.0.1", api_of_module.remora.port("web"))):
+        with Connection(where) as c:
+            c.send("POST %s/9/http/upstreams/app/servers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"
+                   % ("/api" if where == api_of_module.socket else "/write"))
+            answer = answer_is(c.read(), "/http/upstreams/{httpUpstreamName}/servers/", "post", 400)
+            assert answer.json["error"]["code"] == "BodyReadError" and c.at_end()
+
+
 def test_queue(api):
     """Shown where it is configured: so many of each worker may wait."""
     path = "/http/upstreams/full"

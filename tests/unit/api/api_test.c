@@ -235,6 +235,10 @@ START_TEST(test_refuse)
     ck_assert_str_eq(response.content_type, REM_API_JSON);
     rem_api_refuse(&(struct rem_api_request){.path = REM_STR("/v1/x")}, 413, &response);
     ck_assert_str_eq(response.content_type, REM_API_PROBLEM);
+    rem_api_refuse(&(struct rem_api_request){.path = REM_STR("/api/9/x")}, 400, &response);
+    ck_assert_str_eq(response.code, "BodyReadError");
+    rem_api_refuse(&(struct rem_api_request){.path = REM_STR("/v1/x")}, 400, &response);
+    ck_assert_str_eq(response.code, "BadRequest");
     rem_api_refuse(&(struct rem_api_request){0}, 400, &response);
     ck_assert_str_eq(response.content_type, REM_API_PROBLEM);
     ck_assert_int_eq(response.status, 400);
