@@ -4,6 +4,8 @@
 #include "proxy/conf/set.h"
 #include "proxy/upstream/upstream_conf.h"
 
+#include <stdlib.h>
+
 /* A parameter "name=value" or "name"; the value is what follows "=". */
 struct server_param {
     const char *name;
@@ -200,5 +202,36 @@ int rem_upstream_server_set(struct rem_conf *cf, struct rem_upstream_block *bloc
         server->addr = list.items[i];
     }
     rem_addr_list_fini(&list);
+    return 0;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct rem_server_spec *x = *(const struct rem_server_spec *const *)a,
+                                 *y = *(const struct rem_server_spec *const *)b;
+    uint64_t hx = rem_addr_hash(&x->addr), hy = rem_addr_hash(&y->addr);
+
+    return (hx > hy) - (hx < hy);
+}
+
+int rem_upstream_servers_warn(struct rem_conf *cf, const struct rem_upstream_spec *spec)
+{
+    const struct rem_server_spec **sorted =
+        rem_arena_alloc(cf->arena, (spec->server_count + 1) * sizeof(struct rem_server_spec *));
+
+    if (sorted == NULL)
+        return rem_conf_nomem(cf);
+    for (size_t i = 0; i < spec->server_count; i++)
+        sorted[i] = &spec->servers[i];
+    qsort(sorted, spec->server_count, sizeof(*sorted), by_address);
+    for (size_t i = 1; i < spec->server_count; i++) {
+        if (!rem_addr_eq(&sorted[i - 1]->addr, &sorted[i]->addr))
+            continue;
+        rem_conf_warn(cf,
+                      "upstream \"%.*s\" has the address of server \"%.*s\" more than once, and "
+                      "clients of the API tell servers by their addresses",
+                      REM_STR_ARG(spec->name), REM_STR_ARG(sorted[i]->name));
+        return 0;
+    }
     return 0;
 }

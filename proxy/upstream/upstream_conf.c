@@ -199,6 +199,8 @@ static int block_check(struct rem_conf *cf, const struct rem_upstream_block *blo
         rc = rem_upstream_server_check(cf, spec->method, &spec->servers[i]);
     for (size_t i = 0; rc == 0 && i < block->resolves.n; i++)
         rc = rem_upstream_server_check(cf, spec->method, &resolves[i].server);
+    if (rc == 0 && !(spec->flags & REM_UPSTREAM_STATIC))
+        rc = rem_upstream_servers_warn(cf, spec);
     return rc;
 }
 

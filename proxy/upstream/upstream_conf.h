@@ -64,6 +64,11 @@ const struct rem_upstream *rem_upstream_conf_find(void **main_conf, struct rem_s
  * makes as many servers, one with `resolve` a question for the agent. */
 int rem_upstream_server_set(struct rem_conf *cf, struct rem_upstream_block *block) REM_MUST_CHECK;
 
+/* Says so when two servers of an upstream have the same address: balancing does not mind, but
+ * exporters that know servers by it put out one series twice. */
+int rem_upstream_servers_warn(struct rem_conf *cf,
+                              const struct rem_upstream_spec *spec) REM_MUST_CHECK;
+
 /* Does what the server says go with the block's method?  Errors: reported. */
 int rem_upstream_server_check(struct rem_conf *cf, uint32_t method,
                               const struct rem_server_spec *server) REM_MUST_CHECK;

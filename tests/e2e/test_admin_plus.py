@@ -6,6 +6,7 @@ import re
 import pytest
 
 from admin_client import Remora, instance, readonly, remora  # noqa: F401 (fixtures)
+from conftest import run_remora
 
 DEFAULTS = ('"weight":1,"max_conns":0,"max_fails":1,"fail_timeout":"10s","slow_start":"0s",'
             '"route":"","backup":false,"down":false}')
@@ -303,6 +304,21 @@ def test_duplicates(remora):
     error(remora.call("PATCH", "%s/%d" % (SERVERS, other["id"]), {"server": "127.0.0.1:80"}), 409,
           "EntryExists")
     assert len(remora.get(SERVERS).json) == 2
+
+
+@pytest.mark.parametrize("servers, warned", [
+    ("zone d 64k; server 127.0.0.1:1; server 127.0.0.1:2; server 127.0.0.1:1 backup;", True),
+    ("server 127.0.0.1; server 127.0.0.1:80 weight=2; zone d 64k;", True),
+    ("zone d 64k; server 127.0.0.1:1; server 127.0.0.2:1; server unix:/a; server unix:/b;", False),
+    ("server 127.0.0.1:1; server 127.0.0.1:1;", False),
+])
+def test_duplicates_in_the_file(tmp_path, servers, warned):
+    """Told of where clients would stumble over them, and taken as they are."""
+    conf = tmp_path / "x.conf"
+    conf.write_text("events {} http { upstream d { %s } }" % servers)
+    done = run_remora("-t", "-p", str(tmp_path) + "/", "-c", str(conf))
+    assert done.returncode == 0, done.stderr
+    assert ("the address of server" in done.stderr) == warned, done.stderr
 
 
 def test_patch(remora):
