@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/store_text.h"
 
+#include "api/json.h"
 #include "proto/shm/keyval.h"
 
 #include <inttypes.h>
@@ -48,18 +49,6 @@ const struct rem_store_field rem_store_server_fields[] = {
 
 /* ---- values ---- */
 
-/* Ten thousand servers are written within milliseconds: no printf here. */
-static void add_number(uint64_t n, struct rem_sbuf *out)
-{
-    char digits[20];
-    size_t at = sizeof(digits);
-
-    do
-        digits[--at] = (char)('0' + n % 10);
-    while ((n /= 10) != 0);
-    rem_sbuf_add(out, rem_str_make(digits + at, sizeof(digits) - at));
-}
-
 static bool is_plain(unsigned char c)
 {
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
@@ -81,18 +70,11 @@ void rem_store_text_string(struct rem_str s, struct rem_sbuf *out)
     rem_sbuf_addc(out, '"');
 }
 
-static void add_key(const char *key, struct rem_sbuf *out)
-{
-    rem_sbuf_adds(out, ",\"");
-    rem_sbuf_adds(out, key);
-    rem_sbuf_adds(out, "\":");
-}
-
 static void add_text(const char *key, struct rem_str s, struct rem_sbuf *out)
 {
     if (s.n == 0)
         return;
-    add_key(key, out);
+    rem_json_put_key(out, key);
     rem_store_text_string(s, out);
 }
 
@@ -122,7 +104,7 @@ static void add_server(const struct rem_server_spec *server, struct rem_sbuf *ou
 
     rem_server_spec_init(&usual);
     rem_sbuf_adds(out, "\n{\"id\":");
-    add_number(server->id, out);
+    rem_json_put_number(out, server->id);
     add_text("server", text, out);
     if (!rem_str_eq(server->server, text))
         add_text("shown", server->server, out);
@@ -133,8 +115,8 @@ static void add_server(const struct rem_server_spec *server, struct rem_sbuf *ou
         uint32_t n = rem_store_number_of(server, field);
         if (n == rem_store_number_of(&usual, field))
             continue;
-        add_key(field->name, out);
-        add_number(n, out);
+        rem_json_put_key(out, field->name);
+        rem_json_put_number(out, n);
     }
     add_text("fail_timeout", server->fail_timeout_text, out);
     add_text("slow_start", server->slow_start_text, out);
@@ -157,15 +139,15 @@ void rem_store_text_upstream(const struct rem_upstream_spec *spec, struct rem_st
     rem_sbuf_addf(out, ",\"config_hash\":\"%016" PRIx64 "\",\"flags\":%u", spec->config_hash,
                   spec->flags);
     add_text("zone", spec->zone, out);
-    add_key("zone_size", out);
-    add_number(spec->zone_size, out);
+    rem_json_put_key(out, "zone_size");
+    rem_json_put_number(out, spec->zone_size);
     for (const struct rem_store_field *field = rem_store_upstream_fields; field->name != NULL;
          field++) {
         uint32_t n = rem_store_number_of(spec, field);
         if (n == 0)
             continue;
-        add_key(field->name, out);
-        add_number(n, out);
+        rem_json_put_key(out, field->name);
+        rem_json_put_number(out, n);
     }
     rem_sbuf_adds(out, ",\"servers\":[");
     for (size_t i = 0; i < spec->server_count; i++) {
@@ -198,7 +180,7 @@ static void add_entries(struct rem_str bytes, struct rem_sbuf *out)
         rem_sbuf_addc(out, ',');
         rem_store_text_string(entry.value, out);
         rem_sbuf_addc(out, ',');
-        add_number(entry.expires_ms, out);
+        rem_json_put_number(out, entry.expires_ms);
         rem_sbuf_addc(out, ']');
     }
     rem_sbuf_addc(out, ']');

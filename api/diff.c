@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/diff.h"
 
+#include "api/diff_server.h"
 #include "api/id_index.h"
 #include "api/upstream_json.h"
 #include "api/v1_tables.h"
@@ -13,157 +14,6 @@ struct sides {
     struct rem_upstream_spec before, after; /* where `existed` and `exists` */
     bool existed, exists;
 };
-
-/* ---- servers ---- */
-
-static void put_member(struct rem_sbuf *out, const char *name)
-{
-    rem_sbuf_addc(out, ',');
-    rem_sbuf_addc(out, '"');
-    rem_sbuf_adds(out, name);
-    rem_sbuf_adds(out, "\":");
-}
-
-static void put_count(struct rem_sbuf *out, const char *name, uint32_t value)
-{
-    put_member(out, name);
-    rem_json_put_number(out, value);
-}
-
-static void put_time(struct rem_sbuf *out, const char *name, uint32_t ms, struct rem_str spelling)
-{
-    char text[32];
-
-    put_member(out, name);
-    if (spelling.n == 0)
-        spelling = rem_str_make(text, rem_spec_duration_text(ms, text, sizeof(text)));
-    rem_json_put(out, spelling);
-}
-
-static void put_flag(struct rem_sbuf *out, const char *name, uint32_t flags, uint32_t flag)
-{
-    put_member(out, name);
-    rem_sbuf_adds(out, (flags & flag) != 0 ? "true" : "false");
-}
-
-static void put_address(struct rem_sbuf *out, const struct rem_server_spec *server)
-{
-    char text[REM_ADDR_TEXT];
-
-    if (server->server.n != 0)
-        rem_json_put(out, server->server);
-    else
-        rem_json_put(out, rem_str_make(text, rem_addr_text(&server->addr, text, sizeof(text))));
-}
-
-static void put_identity(struct rem_sbuf *out, const struct rem_server_spec *server)
-{
-    rem_sbuf_adds(out, "{\"id\":");
-    rem_json_put_number(out, server->id);
-    rem_sbuf_adds(out, ",\"server\":");
-    put_address(out, server);
-}
-
-static bool same_address(const struct rem_server_spec *a, const struct rem_server_spec *b)
-{
-    return rem_addr_eq(&a->addr, &b->addr) && rem_str_eq(a->server, b->server);
-}
-
-/* Down and drain are shown as the API takes them: one excludes the other. */
-static uint32_t shown_flags(const struct rem_server_spec *server)
-{
-    uint32_t flags = server->flags;
-
-    return flags & REM_SERVER_DRAIN ? flags & ~(uint32_t)REM_SERVER_DOWN : flags;
-}
-
-/* The members of `server` that differ in `other`, each behind a comma. */
-static void put_differing(struct rem_sbuf *out, const struct rem_server_spec *server,
-                          const struct rem_server_spec *other)
-{
-    uint32_t flags = shown_flags(server), differ = flags ^ shown_flags(other);
-
-    if (server->weight != other->weight)
-        put_count(out, "weight", server->weight);
-    if (server->max_conns != other->max_conns)
-        put_count(out, "max_conns", server->max_conns);
-    if (server->max_fails != other->max_fails)
-        put_count(out, "max_fails", server->max_fails);
-    if (server->fail_timeout_ms != other->fail_timeout_ms)
-        put_time(out, "fail_timeout", server->fail_timeout_ms, server->fail_timeout_text);
-    if (server->slow_start_ms != other->slow_start_ms)
-        put_time(out, "slow_start", server->slow_start_ms, server->slow_start_text);
-    if (!rem_str_eq(server->route, other->route)) {
-        put_member(out, "route");
-        rem_json_put(out, server->route);
-    }
-    if (differ & REM_SERVER_BACKUP)
-        put_flag(out, "backup", flags, REM_SERVER_BACKUP);
-    if (differ & REM_SERVER_DOWN)
-        put_flag(out, "down", flags, REM_SERVER_DOWN);
-    if (differ & REM_SERVER_DRAIN)
-        put_flag(out, "drain", flags, REM_SERVER_DRAIN);
-    if (server->parent != other->parent) {
-        put_member(out, "parent");
-        if (server->parent != 0)
-            rem_json_put_number(out, server->parent - 1);
-        else
-            rem_sbuf_adds(out, "null");
-        put_member(out, "host");
-        rem_json_put(out, server->parent != 0 ? server->name : REM_STR(""));
-    }
-}
-
-/* A server as a whole; `at`: its place, or SIZE_MAX. */
-static void put_server(struct rem_sbuf *out, const struct rem_server_spec *server, size_t at)
-{
-    struct rem_server_spec usual;
-
-    rem_server_spec_init(&usual);
-    put_identity(out, server);
-    if (at != SIZE_MAX) {
-        rem_sbuf_adds(out, ",\"at\":");
-        rem_json_put_number(out, at);
-    }
-    put_differing(out, server, &usual);
-    rem_sbuf_addc(out, '}');
-}
-
-static void put_side(struct rem_sbuf *out, const char *name, const struct rem_server_spec *server,
-                     const struct rem_server_spec *other)
-{
-    size_t at;
-
-    put_member(out, name);
-    at = out->n;
-    if (!same_address(server, other)) {
-        rem_sbuf_adds(out, ",\"server\":");
-        put_address(out, server);
-    }
-    put_differing(out, server, other);
-    if (out->n == at)
-        rem_sbuf_addc(out, '{');
-    else if (!out->failed)
-        out->p[at] = '{';
-    rem_sbuf_addc(out, '}');
-}
-
-static void put_changed(struct rem_sbuf *out, const struct rem_server_spec *before,
-                        const struct rem_server_spec *after)
-{
-    put_identity(out, after);
-    put_side(out, "before", before, after);
-    put_side(out, "after", after, before);
-    rem_sbuf_addc(out, '}');
-}
-
-static bool same_server(const struct rem_server_spec *a, const struct rem_server_spec *b)
-{
-    return a->weight == b->weight && a->max_conns == b->max_conns && a->max_fails == b->max_fails &&
-           a->fail_timeout_ms == b->fail_timeout_ms && a->slow_start_ms == b->slow_start_ms &&
-           shown_flags(a) == shown_flags(b) && a->parent == b->parent &&
-           rem_str_eq(a->route, b->route) && same_address(a, b);
-}
 
 /* ---- two lists of servers ---- */
 
@@ -219,7 +69,7 @@ static bool belongs(const struct pair *pair, enum list list)
 {
     if (pair->before == NULL || pair->after == NULL)
         return list == (pair->before == NULL ? ADDED : REMOVED) && pair->before != pair->after;
-    return list == CHANGED && !same_server(pair->before, pair->after);
+    return list == CHANGED && !rem_diff_server_same(pair->before, pair->after);
 }
 
 static void put_list(struct rem_sbuf *out, const struct pairs *pairs, enum list list, bool *any)
@@ -236,10 +86,10 @@ static void put_list(struct rem_sbuf *out, const struct pairs *pairs, enum list 
         rem_sbuf_adds(out, first ? names[list] : ",");
         first = false;
         if (list == CHANGED)
-            put_changed(out, pair->before, pair->after);
+            rem_diff_server_put_changed(out, pair->before, pair->after);
         else
-            put_server(out, list == ADDED ? pair->after : pair->before,
-                       list == ADDED ? SIZE_MAX : pair->at);
+            rem_diff_server_put(out, list == ADDED ? pair->after : pair->before,
+                                list == ADDED ? SIZE_MAX : pair->at);
     }
     if (!first) {
         rem_sbuf_addc(out, ']');
@@ -253,7 +103,7 @@ static void put_servers(struct rem_sbuf *out, const struct pairs *pairs)
     size_t start = out->n;
     bool any = false;
 
-    put_member(out, "servers");
+    rem_json_put_key(out, "servers");
     rem_sbuf_addc(out, '{');
     for (enum list list = ADDED; list < LISTS; list++)
         put_list(out, pairs, list, &any);
@@ -282,7 +132,7 @@ static void put_object(struct rem_sbuf *out, const char *name, json_t *object)
         return;
     }
     if (json_object_size(object) + json_array_size(object) != 0) {
-        put_member(out, name);
+        rem_json_put_key(out, name);
         rem_json_dump(out, object);
     }
     json_decref(object);
@@ -473,9 +323,9 @@ static void put_table(const struct rem_change *change, const struct rem_touched 
 
     rem_sbuf_adds(out, "{\"kind\":");
     rem_json_put(out, rem_str_from(kinds[touched->table_kind]));
-    put_member(out, "name");
+    rem_json_put_key(out, "name");
     rem_json_put(out, touched->name);
-    put_member(out, "change");
+    rem_json_put_key(out, "change");
     rem_json_put(out, rem_str_from(change_name(touched->existed, touched->exists)));
     if (touched->table_kind == REM_TABLE_SPLIT) {
         put_parts("before", rem_change_table_before(change, REM_TABLE_SPLIT, touched->name, &table),

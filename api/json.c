@@ -137,6 +137,13 @@ void rem_json_put(struct rem_sbuf *out, struct rem_str s)
     rem_sbuf_addc(out, '"');
 }
 
+void rem_json_put_key(struct rem_sbuf *out, const char *key)
+{
+    rem_sbuf_adds(out, ",\"");
+    rem_sbuf_adds(out, key);
+    rem_sbuf_adds(out, "\":");
+}
+
 void rem_json_put_number(struct rem_sbuf *out, uint64_t n)
 {
     char digits[20];

@@ -34,6 +34,9 @@ void rem_json_put(struct rem_sbuf *out, struct rem_str s);
 /* Appends a number.  Many of them are written where a set changes as a whole. */
 void rem_json_put_number(struct rem_sbuf *out, uint64_t n);
 
+/* Appends what stands before the value of an object's second or later member: ,"key": */
+void rem_json_put_key(struct rem_sbuf *out, const char *key);
+
 /* A string or integer member.  Returned text borrows from the value. */
 static inline struct rem_str rem_json_str(const json_t *value)
 {
