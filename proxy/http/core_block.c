@@ -392,6 +392,8 @@ static int add_variables(struct rem_http_setup *http)
 {
     int rc = rem_core_add_vars(http->vars);
 
+    if (rc == 0)
+        rc = rem_core_add_field_vars(http->vars);
     return rc != 0 ? rc : rem_core_add_conn_vars(http->vars);
 }
 

@@ -33,8 +33,9 @@ struct rem_strmap *rem_core_default_types(struct rem_conf *cf) REM_MUST_CHECK;
 /* core_error_page.c */
 int rem_core_set_error_page(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 
-/* core_vars.c, core_vars_conn.c: each defines its variables. */
+/* core_vars.c, core_vars_field.c, core_vars_conn.c: each defines its variables. */
 int rem_core_add_vars(struct rem_vars *vars) REM_MUST_CHECK;
+int rem_core_add_field_vars(struct rem_vars *vars) REM_MUST_CHECK;
 int rem_core_add_conn_vars(struct rem_vars *vars) REM_MUST_CHECK;
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* core_vars.c - variables made of the request and the response.
  *
- * Not here:   variables of the connection, time and process (core_vars_conn.c).  */
+ * Not here:   variables made of their fields (core_vars_field.c), those of the connection, time and
+ *             process (core_vars_conn.c).  */
 #include "proxy/http/body.h"
 #include "proxy/http/core_priv.h"
 #include "proxy/http/core_var.h"
 
 #include "proto/base/base64.h"
-#include "proto/wire/date.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -136,167 +136,6 @@ static int get_https(struct rem_eval *e, const struct rem_var *v, struct rem_var
     (void)v;
     return rem_core_var_text(
         out, rem_str_is(rem_core_var_request(e)->scheme, "https") ? REM_STR("on") : REM_STR(""));
-}
-
-/* ---- fields ---- */
-
-/* Whether a field's name is what a variable's rest says, where "-" reads "_". */
-static bool names_field(struct rem_str name, struct rem_str rest)
-{
-    if (name.n != rest.n)
-        return false;
-    for (size_t i = 0; i < name.n; i++) {
-        char c = name.p[i] == '-' ? '_' : rem_lower(name.p[i]);
-
-        if (c != rest.p[i])
-            return false;
-    }
-    return true;
-}
-
-/* All values of the fields with that name, joined. */
-static int join_fields(struct rem_eval *e, const struct rem_fields *fields, struct rem_str rest,
-                       struct rem_var_value *out)
-{
-    struct rem_str separator = rem_str_is(rest, "cookie") ? REM_STR("; ") : REM_STR(", ");
-    const struct rem_field *first = NULL;
-    size_t total = 0, count = 0;
-    char *p, *at;
-
-    REM_FIELDS_EACH(field, fields)
-    {
-        if (!names_field(field->name, rest))
-            continue;
-        if (first == NULL)
-            first = field;
-        total += field->value.n + separator.n;
-        count++;
-    }
-    if (count == 0)
-        return rem_core_var_absent(out);
-    if (count == 1)
-        return rem_core_var_text(out, first->value);
-    p = at = rem_arena_alloc(e->arena, total);
-    if (p == NULL)
-        return REM_ENOMEM;
-    REM_FIELDS_EACH(field, fields)
-    {
-        if (!names_field(field->name, rest))
-            continue;
-        if (at != p) {
-            memcpy(at, separator.p, separator.n);
-            at += separator.n;
-        }
-        if (field->value.n != 0)
-            memcpy(at, field->value.p, field->value.n);
-        at += field->value.n;
-    }
-    return rem_core_var_text(out, rem_str_make(p, (size_t)(at - p)));
-}
-
-static int get_http(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
-{
-    return join_fields(e, &rem_core_var_request(e)->fields, v->rest, out);
-}
-
-static int get_content_type(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
-{
-    (void)v;
-    return join_fields(e, &rem_core_var_request(e)->fields, REM_STR("content_type"), out);
-}
-
-static int get_content_length(struct rem_eval *e, const struct rem_var *v,
-                              struct rem_var_value *out)
-{
-    const struct rem_request *request = rem_core_var_request(e);
-    const struct rem_field *field = rem_fields_find(&request->fields, REM_FIELD_CONTENT_LENGTH);
-
-    (void)v;
-    if (field != NULL)
-        return rem_core_var_text(out, field->value);
-    /* A chunked body's length is known once it has been read. */
-    if (request->body != NULL && request->body->complete)
-        return rem_core_var_number(e, out, (int64_t)request->body->size);
-    return rem_core_var_absent(out);
-}
-
-bool rem_core_cookie(const struct rem_request *request, struct rem_str name, struct rem_str *out)
-{
-    REM_FIELDS_EACH(field, &request->fields)
-    {
-        struct rem_str rest = field->value;
-
-        if (field->id != REM_FIELD_COOKIE)
-            continue;
-        while (rest.n != 0) {
-            const char *semicolon = rem_str_chr(rest, ';');
-            struct rem_str pair = {rest.p,
-                                   semicolon != NULL ? (size_t)(semicolon - rest.p) : rest.n};
-
-            rest = semicolon != NULL ? rem_str_skip(rest, pair.n + 1) : REM_STR("");
-            pair = rem_str_trim(pair);
-            if (pair.n > name.n && pair.p[name.n] == '=' &&
-                rem_str_eq_nocase(rem_str_make(pair.p, name.n), name)) {
-                *out = rem_str_skip(pair, name.n + 1);
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static int get_cookie(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
-{
-    struct rem_str value;
-
-    if (rem_core_cookie(rem_core_var_request(e), v->rest, &value))
-        return rem_core_var_text(out, value);
-    return rem_core_var_absent(out);
-}
-
-/* What the codec, not a field, says in the response's head. */
-static int get_sent_special(struct rem_eval *e, struct rem_str name, struct rem_var_value *out)
-{
-    const struct rem_request *request = rem_core_var_request(e);
-    const struct rem_http_location_conf *location = rem_core_location(request);
-    const struct rem_response *response = &request->response;
-    char date[REM_DATE_SIZE];
-
-    if (rem_str_is(name, "content_type") && response->content_type.n != 0)
-        return rem_core_var_text(out, response->content_type);
-    if (rem_str_is(name, "content_length") && response->content_length >= 0 &&
-        response->status != 204)
-        return rem_core_var_number(e, out, response->content_length);
-    if (rem_str_is(name, "last_modified") && response->last_modified >= 0) {
-        rem_date_format(date, response->last_modified);
-        return rem_core_var_copy(e, out, rem_str_make(date, sizeof(date)));
-    }
-    if (rem_str_is(name, "connection"))
-        return rem_core_var_text(out, response->status == 101 ? REM_STR("upgrade")
-                                      : request->keepalive    ? REM_STR("keep-alive")
-                                                              : REM_STR("close"));
-    if (rem_str_is(name, "keep_alive") && request->keepalive && location->keepalive_header > 0)
-        return rem_core_var_printf(e, out, "timeout=%lld", (long long)location->keepalive_header);
-    if (rem_str_is(name, "transfer_encoding") && response->content_length < 0 &&
-        !response->no_body && request->version == 11 && response->status >= 200 &&
-        location->chunked_transfer_encoding)
-        return rem_core_var_text(out, REM_STR("chunked"));
-    return rem_core_var_absent(out);
-}
-
-static int get_sent_http(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
-{
-    const struct rem_fields *fields = &rem_core_var_request(e)->response.fields;
-    int rc = join_fields(e, fields, v->rest, out);
-
-    if (rc != 0 || out->state == REM_VAR_FOUND)
-        return rc;
-    return get_sent_special(e, v->rest, out);
-}
-
-static int get_sent_trailer(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
-{
-    return join_fields(e, &rem_core_var_request(e)->response.trailers, v->rest, out);
 }
 
 /* ---- who asks ---- */
@@ -476,10 +315,6 @@ static int get_env(struct rem_eval *e, const struct rem_var *v, struct rem_var_v
 
 static const struct rem_core_var_def defs[] = {
     {"arg_", get_arg, NULL, REM_VAR_PREFIX | REM_VAR_NOCACHE},
-    {"http_", get_http, NULL, REM_VAR_PREFIX},
-    {"cookie_", get_cookie, NULL, REM_VAR_PREFIX},
-    {"sent_http_", get_sent_http, NULL, REM_VAR_PREFIX | REM_VAR_NOCACHE},
-    {"sent_trailer_", get_sent_trailer, NULL, REM_VAR_PREFIX | REM_VAR_NOCACHE},
     {"env_", get_env, NULL, REM_VAR_PREFIX},
     {"args", get_args, NULL, REM_VAR_CHANGEABLE | REM_VAR_NOCACHE},
     {"query_string", get_args, NULL, REM_VAR_NOCACHE},
@@ -496,8 +331,6 @@ static const struct rem_core_var_def defs[] = {
     {"is_request_port", get_request_port, "", 0},
     {"server_protocol", get_protocol, NULL, 0},
     {"server_name", get_server_name, NULL, REM_VAR_NOCACHE},
-    {"content_type", get_content_type, NULL, 0},
-    {"content_length", get_content_length, NULL, REM_VAR_NOCACHE},
     {"remote_user", get_remote_user, NULL, 0},
     {"request_id", get_request_id, NULL, 0},
     {"request_body", get_request_body, NULL, REM_VAR_NOCACHE},

@@ -94,6 +94,7 @@ static struct rem_str evaluate(const char *text)
     ck_assert_ptr_nonnull(vars);
     cf.vars = vars;
     ck_assert_int_eq(rem_core_add_vars(vars), 0);
+    ck_assert_int_eq(rem_core_add_field_vars(vars), 0);
     ck_assert_int_eq(rem_core_add_conn_vars(vars), 0);
     ck_assert_msg(rem_value_compile_in(vars, &hc.arena, rem_str_from(text),
                                        (struct rem_conf_pos){0}, &value, &err) == 0,
