@@ -2,8 +2,7 @@
 /* log.c - access_log and log_format: one line per request, when it is over.
  *
  * Files:      those with a fixed name are the setup's (opened by the master, reopened on USR1), and
- *             may be written in portions (log_buffer.h).  A name with variables is opened for its
- *             line and closed again, unless open_log_file_cache keeps it (path_cache.h).
+ *             may be written in portions (log_buffer.h); log_named.h has those with variables.
  * Syslog:     a datagram per line, without waiting (proto/base/syslog.h).  */
 #include "proto/base/syslog.h"
 #include "proxy/conf/array.h"
@@ -11,13 +10,11 @@
 #include "proxy/http/core.h"
 #include "proxy/http/mod/log_buffer.h"
 #include "proxy/http/mod/log_format.h"
-#include "proxy/http/path_cache.h"
+#include "proxy/http/mod/log_named.h"
 #include "proxy/net/error_log.h"
 #include "proxy/net/setup.h"
 
 #include <errno.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
     LINE_ROOM = 4096,
@@ -319,102 +316,6 @@ static void write_to_syslog(struct rem_worker *worker, struct rem_syslog *syslog
                 REM_STR_ARG(syslog->server));
 }
 
-/* A name made of what a client sent must not leave the directory it was meant for. */
-static bool is_safe(struct rem_str path)
-{
-    for (size_t i = 0; i < path.n; i++) {
-        if (path.p[i] == '\0' ||
-            (path.p[i] == '/' && rem_str_has_prefix(rem_str_skip(path, i), REM_STR("/../"))))
-            return false;
-    }
-    return true;
-}
-
-/* Who can make up host names (say) is not to fill the disk with files named after them: there has
- * to be a root for what was asked for. */
-static bool has_root(struct rem_request *request)
-{
-    struct rem_str path;
-    struct stat st;
-    size_t n;
-    char *root;
-
-    if (rem_core_path(request, &path, &n) != 0)
-        return false;
-    root = rem_arena_alloc(&request->arena, n + 1);
-    if (root == NULL)
-        return false;
-    memcpy(root, path.p, n);
-    root[n] = '\0';
-    if (stat(root, &st) != 0) {
-        int code = errno;
-
-        REM_LOG_IN(&request->log, REM_LOG_ERROR, 0,
-                   "testing \"%s\" existence failed (%d: %s) while logging request", root, code,
-                   strerror(code));
-        return false;
-    }
-    return S_ISDIR(st.st_mode);
-}
-
-static int open_named(struct rem_request *request, const char *path)
-{
-    struct rem_log_file file = {.fd = -1, .path = path};
-
-    if (!has_root(request))
-        return -1;
-    if (rem_log_file_open(&file) != 0) {
-        int code = errno;
-
-        REM_LOG_IN(&request->log, REM_LOG_CRIT, 0,
-                   "open() \"%s\" failed (%d: %s) while logging request", path, code,
-                   strerror(code));
-    }
-    return file.fd;
-}
-
-/* The descriptor of a file that is not open yet; *kept: it is the cache's. */
-static int open_and_keep(struct rem_request *request, struct rem_path_cache *cache,
-                         struct rem_path_entry *entry, struct rem_str path, bool *kept)
-{
-    int fd = open_named(request, path.p);
-    struct stat st;
-
-    *kept = false;
-    if (fd < 0 || cache == NULL || fstat(fd, &st) != 0)
-        return fd;
-    if (entry == NULL) /* only files that can be opened take a place */
-        entry = rem_path_cache_add(cache, &request->worker->loop.timers, path);
-    *kept = entry != NULL && rem_path_keep(cache, entry, fd, &st);
-    return fd;
-}
-
-static void write_to_named(struct rem_request *request, const struct access_log *log,
-                           struct rem_path_cache *cache, struct rem_str line)
-{
-    struct rem_timers *timers = &request->worker->loop.timers;
-    struct rem_path_entry *entry = NULL;
-    struct rem_log_file file = {.fd = -1};
-    struct rem_str path;
-    bool kept = true;
-
-    if (rem_value_eval_z(log->path, &request->eval, &path) != 0 || path.n == 0 ||
-        path.p[path.n - 1] == '/' || !is_safe(path))
-        return;
-    file.path = path.p;
-    if (cache != NULL)
-        entry = rem_path_cache_find(cache, timers, path);
-    if (entry != NULL)
-        file.fd = rem_path_current(cache, entry);
-    if (file.fd < 0)
-        file.fd = open_and_keep(request, cache, entry, path, &kept);
-    if (file.fd < 0)
-        return;
-    rem_log_buffer_write(request->worker, &file, line);
-    if (!kept)
-        close(file.fd);
-}
-
 static bool is_wanted(struct rem_request *request, const struct access_log *log)
 {
     struct rem_str value;
@@ -444,7 +345,7 @@ static int on_log(struct rem_request *request)
         else if (log->syslog != NULL)
             write_to_syslog(request->worker, log->syslog, line);
         else
-            write_to_named(request, log, conf->cache, line);
+            rem_log_named_write(request, log->path, conf->cache, line);
     }
     return REM_HTTP_OK;
 }
