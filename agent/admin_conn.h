@@ -3,8 +3,8 @@
  *
  * Lifecycle:  READ_HEAD -> READ_BODY -> ANSWER -> WRITE -> (READ_HEAD | STREAM | LINGER | closed).
  * Rule:       answers go out in the order of the requests.  Changes that a client pipelines are
- * under way together, as far as they fit into the input buffer; all else waits there until what is
- * before it is answered, and no more is read meanwhile.  */
+ *             under way together, as far as they fit into the input buffer; all else waits there
+ *             until what is before it is answered, and no more is read meanwhile.  */
 #ifndef REM_AGENT_ADMIN_CONN_H
 #define REM_AGENT_ADMIN_CONN_H
 

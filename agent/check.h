@@ -4,9 +4,11 @@
  * Lifecycle:  begin (before the registry is reconciled) -> start (with the loop) -> sync at the end
  *             of every turn, as changes bring and remove servers -> stop.
  * Results:    in the servers' slots (proto/shm/health.h), where workers and the API find them.  A
- * new agent goes on from there. Times:      a server that nobody knows yet is checked at once; from
- * then on every check has its place in the interval, so that many of them spread over it. Idle
- * cost:  nothing without `health_check`; with it one timer, which wakes for several checks at once.
+ *             new agent goes on from there.
+ * Times:      a server that nobody knows yet is checked at once; from then on every check has its
+ *             place in the interval, so that many of them spread over it.
+ * Idle cost:  nothing without `health_check`; with it one timer, which wakes for several checks at
+ *             once.
  * Files:      check.c is about servers and states, check_time.c about when, check_conn.c and
  *             check_read.c about one check's connection and response, check_match.c about what a
  *             response must be like.  */

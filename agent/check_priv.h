@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* check_priv.h - what the files of health checks share.
  *
- * Life of a check:  waits in `starts` -> rem_check_begin: a connection is opened, or the kept one
- * is used again -> the response is read -> rem_check_verdict, once -> what is left of the response
- * is read, so that the server is not cut off -> rem_check_end -> waits. Deadlines:  a check under
- * way is in `deadlines`; one at a time, of what it waits for now. Memory:     connections and
- * buffers are used again, so that a check costs no allocation.  What a callback may have an event
- * for is let go of at the end of the batch (`dead`).  */
+ * A check:    waits in `starts` -> rem_check_begin: a connection is opened, or the kept one is
+ *             used again -> the response is read -> rem_check_verdict, once -> what is left of the
+ *             response is read, so that the server is not cut off -> rem_check_end -> waits.
+ * Deadlines:  a check under way is in `deadlines`; one at a time, of what it waits for now.
+ * Memory:     connections and buffers are used again, so that a check costs no allocation.  What a
+ *             callback may have an event for is let go of at the end of the batch (`dead`).  */
 #ifndef REM_AGENT_CHECK_PRIV_H
 #define REM_AGENT_CHECK_PRIV_H
 

@@ -9,9 +9,9 @@
  *                 rem_keyval_end(&edit)                  in any case, begun or not
  *             and then says that it is staged (call->is_staged) as endpoints of servers do. Nothing
  *             is changed before rem_keyval_stage, so that an error at any step leaves all as it
- * was. One that reads takes rem_keyval_zone, rem_keyval_bytes and rem_keyval_json. api->keyvals
- * lists the zones of the configuration, in its order. Errors:     all of these return REM_EINVAL
- * with the fault, as handlers do.  */
+ *             was.  One that reads takes rem_keyval_zone, rem_keyval_bytes and rem_keyval_json.
+ *             api->keyvals lists the zones of the configuration, in its order.
+ * Errors:     all of these return REM_EINVAL with the fault, as handlers do.  */
 #ifndef REM_API_KEYVAL_OPS_H
 #define REM_API_KEYVAL_OPS_H
 

@@ -4,8 +4,8 @@
  * Contract:   one family after the other: rem_metric_begin, then all its samples; at the very end
  *             rem_metrics_end.
  * Names:      counters end in _total, infos in _info; a name that ends in _seconds or _bytes
- * (before _total) has that unit.  Neither holds a colon. Labels:     are text made once by
- * rem_metric_labels, as thousands of samples bear the same.  */
+ *             (before _total) has that unit.  Neither holds a colon.
+ * Labels:     are text made once by rem_metric_labels, as thousands of samples bear the same.  */
 #ifndef REM_API_METRICS_TEXT_H
 #define REM_API_METRICS_TEXT_H
 

@@ -28,6 +28,7 @@ ALLOWED = {
 }
 TOP = {"proxy", "agent", "api", "proto", "deploy", "tests", "CMakeLists.txt", "README.md", "LICENSE"}
 MAX_LINES = 600
+LABEL_INSIDE = re.compile(r"^ \* \S.*[.)] [A-Z][a-z]+( [a-z]+)?:  +\S")  # the formatter has joined lines
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
 
@@ -63,6 +64,8 @@ def check_file(path):
     for number, line in enumerate(lines, 1):
         if re.search(r"\b(TODO|FIXME|XXX)\b", line):
             wrong.append(f"{path}:{number}: left open: {line.strip()}")
+        if number < 40 and LABEL_INSIDE.match(line):
+            wrong.append(f"{path}:{number}: a label of the heading is not at the beginning of its line")
         m = INCLUDE.match(line)
         if not m or here is None:
             continue

@@ -5,8 +5,8 @@
  *             waits for the next one; workers connect, the agent accepts.
  * Trust:      the address is an abstract one, which anybody in the network namespace may connect
  *             to.  A request counts only with the secret, which is known to nobody but the
- * processes of this instance, and from a process of the agent's own user (or root). Lifecycle: open
- * -> (adopt, in the next binary) -> close.  */
+ *             processes of this instance, and from a process of the agent's own user (or root).
+ * Lifecycle:  open -> (adopt, in the next binary) -> close.  */
 #ifndef REM_SHM_INLET_H
 #define REM_SHM_INLET_H
 

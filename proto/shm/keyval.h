@@ -5,10 +5,11 @@
  * Lifecycle:  table's bytes -> rem_keyval_edit_init -> add, set, remove ... -> build -> the table's
  *             next bytes.
  * Time:       expiry is by wall clock, in milliseconds, so that it means the same after a restart
- * of the machine.  A dead entry is not found any more; it goes with the next edit of its zone, so
- * that nobody has to wake up for it. Cost:       a lookup of a string is one hash and, usually, one
- * comparison; of an address one hash for each length of network in the zone; of a prefix one binary
- * search.  An edit costs time and memory in proportion to the zone.  */
+ *             of the machine.  A dead entry is not found any more; it goes with the next edit of
+ *             its zone, so that nobody has to wake up for it.
+ * Cost:       a lookup of a string is one hash and, usually, one comparison; of an address one hash
+ *             for each length of network in the zone; of a prefix one binary search.  An edit costs
+ *             time and memory in proportion to the zone.  */
 #ifndef REM_SHM_KEYVAL_H
 #define REM_SHM_KEYVAL_H
 

@@ -3,7 +3,8 @@
  * discarded.
  *
  * Limits:     client_max_body_size (413), client_body_buffer_size (spill), client_body_timeout
- * (408). Expect:     100-continue is answered when reading begins.
+ *             (408).
+ * Expect:     100-continue is answered when reading begins.
  * Again:      an error_page may take a request to another location, which asks for the body anew.
  *             What was kept is given again, what was discarded counts as empty, and what was
  *             streamed away is gone: 500.  */

@@ -2,9 +2,8 @@
 /* body_spill.h - the temporary file of a request body that does not fit into memory.
  *
  * Lifecycle:  open -> write* -> close.  The file has no name, so that nothing is left behind
- * whatever happens, unless client_body_in_file_only wants one, or $request_body_file shows it; but
- * for `client_body_in_file_only on` it is removed at close.
- */
+ *             whatever happens, unless client_body_in_file_only wants one, or $request_body_file
+ *             shows it; but for `client_body_in_file_only on` it is removed at close.  */
 #ifndef REM_HTTP_BODY_SPILL_H
 #define REM_HTTP_BODY_SPILL_H
 

@@ -2,9 +2,9 @@
 /* exchange.h - what a request asks of the codec that carries it; HTTP/1 implements it first.
  *
  * Runs in:    workers.
- * Direction:  request -> codec through these functions; codec -> request through the request's
- *             on_* members and rem_request_start/reject.  A codec never calls on_* from inside one
- * of these functions.  */
+ * Direction:  request -> codec through these functions; codec -> request through the request's on_*
+ *             members and rem_request_start/reject.  A codec never calls on_* from inside one of
+ *             these functions.  */
 #ifndef REM_HTTP_EXCHANGE_H
 #define REM_HTTP_EXCHANGE_H
 

@@ -3,8 +3,8 @@
  *
  * Runs in:    workers.
  * Order:      an error_page of the location, if there is one for the status and none has been
- * followed yet (or recursive_error_pages is on); else a small page of our own. Not here:   when a
- * request ends with a status (request.c).  */
+ *             followed yet (or recursive_error_pages is on); else a small page of our own.
+ * Not here:   when a request ends with a status (request.c).  */
 #ifndef REM_HTTP_SPECIAL_H
 #define REM_HTTP_SPECIAL_H
 

@@ -5,9 +5,10 @@
  * Lifecycle:  the struct is embedded in its owner (client connection, upstream connection); open ->
  *             on_event* -> close; the owner's memory is freed with rem_loop_defer after close.
  * Readiness:  `readable` and `writable` say whether a call is worth trying.  The I/O functions
- * clear them on EAGAIN, and `readable` also after a short read unless the peer has closed
- *             (`hangup`), which saves the second read().  The owner that stops reading for want of
- *             room reads on later without waiting for an event, since `readable` is still set.
+ *             clear them on EAGAIN, and `readable` also after a short read unless the peer has
+ *             closed (`hangup`), which saves the second read().  The owner that stops reading for
+ *             want of room reads on later without waiting for an event, since `readable` is still
+ *             set.
  * Not here:   TLS (comes behind struct rem_conn_io), timeouts' meaning (the owner's).  */
 #ifndef REM_NET_CONN_H
 #define REM_NET_CONN_H

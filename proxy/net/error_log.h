@@ -3,11 +3,11 @@
  *
  * Runs in:    the master, while a configuration is read.
  * Field:      `struct rem_log *` at d->offset of the struct of d->level, NULL while unset.  Each
- * use in one block adds a destination; a block without any takes its parent's pointer (merge: `if
- * (child->log == NULL) child->log = parent->log`), the outermost one takes setup->log. Note:
- * setup->log may still be empty while http is merged (error_log may stand below the http block): it
- * is a struct that exists from the start and is filled in later, so the pointer may be taken at any
- * time.  */
+ *             use in one block adds a destination; a block without any takes its parent's pointer
+ *             (merge: `if (child->log == NULL) child->log = parent->log`), the outermost one takes
+ *             setup->log.  Note: setup->log may still be empty while http is merged (error_log may
+ *             stand below the http block): it is a struct that exists from the start and is filled
+ *             in later, so the pointer may be taken at any time.  */
 #ifndef REM_NET_ERROR_LOG_H
 #define REM_NET_ERROR_LOG_H
 

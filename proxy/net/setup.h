@@ -3,7 +3,7 @@
  *
  * Runs in:    the master fills it through the modules' directives; children inherit it by fork.
  * Lifecycle:  one per loaded configuration, in that configuration's arena.
- * Modules reach it as `cf->user`.  */
+ * Reached:    by modules as `cf->user`.  */
 #ifndef REM_NET_SETUP_H
 #define REM_NET_SETUP_H
 

@@ -3,9 +3,9 @@
  *
  * Runs in:    workers (one wheel per event loop, no locks).
  * Cost:       setting a timer that is already armed for an earlier moment stores one word; the
- * wheel puts it where it belongs when the earlier moment comes. Precision:  never early; late by at
- * most REM_TIMER_TICK_MS and the length of a loop turn. Not here:   the libevent timeout that wakes
- * the loop (see loop.h).  */
+ *             wheel puts it where it belongs when the earlier moment comes.
+ * Precision:  never early; late by at most REM_TIMER_TICK_MS and the length of a loop turn.
+ * Not here:   the libevent timeout that wakes the loop (see loop.h).  */
 #ifndef REM_NET_TIMER_H
 #define REM_NET_TIMER_H
 

@@ -2,8 +2,8 @@
 /* daemon.h - leaving the terminal: `daemon on`.
  *
  * Runs in:    the master, once, at start.
- * The process that was started lives on until the daemon serves, and exits with 0 then, with 1 if
- * the daemon ends before.  */
+ * Lifecycle:  the process that was started lives on until the daemon serves, and exits with 0 then,
+ *             with 1 if the daemon ends before.  */
 #ifndef REM_PROCESS_DAEMON_H
 #define REM_PROCESS_DAEMON_H
 

@@ -3,7 +3,7 @@
  *
  * Runs in:    the master; children inherit the one they were forked with.
  * Lifecycle:  load -> prepare (logs, directories) -> its processes run -> free, when the next one
- * has taken over.  Sockets are opened and closed by the master (listener.h).  */
+ *             has taken over.  Sockets are opened and closed by the master (listener.h).  */
 #ifndef REM_PROCESS_GENERATION_H
 #define REM_PROCESS_GENERATION_H
 

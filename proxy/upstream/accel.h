@@ -3,7 +3,7 @@
  *
  * Runs in:    workers.
  * Not here:   X-Accel-Expires, Expires, Cache-Control, Vary: they steer a cache, and there is none;
- * a location may ignore them all the same.  */
+ *             a location may ignore them all the same.  */
 #ifndef REM_UPSTREAM_ACCEL_H
 #define REM_UPSTREAM_ACCEL_H
 

@@ -5,7 +5,7 @@
  * Runs in:    compiled with the configuration, applied in workers.
  * Ownership:  rules live in the configuration's arena, results in the request's.
  * FROM:       text with variables, or a regular expression behind "~" (without regard to case:
- * "~*"), whose captures TO may use.  */
+ *             "~*"), whose captures TO may use.  */
 #ifndef REM_UPSTREAM_PROXY_RULE_H
 #define REM_UPSTREAM_PROXY_RULE_H
 

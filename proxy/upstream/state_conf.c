@@ -2,7 +2,7 @@
 /* state_conf.c - the `state` directive: servers from a file that the agent writes.
  *
  * Failure:    a file that is missing is an empty one.  Of one that is damaged, the lines that can
- * be read count: serving what is known is better than serving nobody.  */
+ *             be read count: serving what is known is better than serving nobody.  */
 #include "proto/shm/state_mark.h"
 #include "proxy/conf/set.h"
 #include "proxy/http/mod/resolver.h"

@@ -3,9 +3,9 @@
  *
  * Runs in:    workers; the directives while a configuration is read.
  * Lifecycle:  rem_store_begin (the head is there) -> rem_store_write* -> rem_store_finish (all of
- * the body has come: the file gets its name) ; rem_store_fini removes what has none. Ownership:
- * struct rem_upstream_store lives in the configuration's arena, struct rem_store in the request's.
- * A file in the making lies in the location's temporary directory.  */
+ *             the body has come: the file gets its name); rem_store_fini removes what has none.
+ * Ownership:  struct rem_upstream_store lives in the configuration's arena, struct rem_store in the
+ *             request's.  A file in the making lies in the location's temporary directory.  */
 #ifndef REM_UPSTREAM_STORE_H
 #define REM_UPSTREAM_STORE_H
 

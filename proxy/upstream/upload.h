@@ -2,8 +2,9 @@
 /* upload.h - a request on its way to the server: its head, and its body buffered or streamed.
  *
  * Memory:     buffered bodies are sent from where they lie (memory or file) through bufs of our
- * own, so that another try can send them again.  A streamed run is sent from the client's buffer;
- * what the socket does not take is copied, and no more is taken until it is gone.  */
+ *             own, so that another try can send them again.  A streamed run is sent from the
+ *             client's buffer; what the socket does not take is copied, and no more is taken until
+ *             it is gone.  */
 #ifndef REM_UPSTREAM_UPLOAD_H
 #define REM_UPSTREAM_UPLOAD_H
 

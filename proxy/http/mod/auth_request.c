@@ -3,8 +3,8 @@
  * in.
  *
  * Verdicts:   2xx lets in; 401 (with its WWW-Authenticate fields) and 403 refuse; anything else is
- * a fault: 500. Variables:  auth_request_set takes what it says of the subrequest, whatever the
- * verdict.  */
+ *             a fault: 500.
+ * Variables:  auth_request_set takes what it says of the subrequest, whatever the verdict.  */
 #include "proxy/conf/array.h"
 #include "proxy/conf/set.h"
 #include "proxy/http/core.h"

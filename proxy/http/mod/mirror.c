@@ -4,7 +4,7 @@
  *
  * Order:      the request's body is read first, so that it can be shared; then the mirrors start,
  *             and the request goes its own way.  Nothing that becomes of them is seen by the
- * client, and the connection does not wait for them.  */
+ *             client, and the connection does not wait for them.  */
 #include "proxy/conf/array.h"
 #include "proxy/conf/set.h"
 #include "proxy/http/body.h"

@@ -2,9 +2,9 @@
 /* static.c - answers with the file that the URI names.
  *
  * Cost:       open, fstat (neither with open_file_cache, file.h), and for files of a page or two
- * one read: head and body then go out in one write.  Larger files are handed to the codec, which
- * sends them as the client takes them. Not here:   preconditions (not_modified.c) and ranges
- * (range.c): filters do them.  */
+ *             one read: head and body then go out in one write.  Larger files are handed to the
+ *             codec, which sends them as the client takes them.
+ * Not here:   preconditions (not_modified.c) and ranges (range.c): filters do them.  */
 #include "proxy/http/mod/static.h"
 #include "proxy/http/body.h"
 #include "proxy/http/core.h"
