@@ -85,22 +85,53 @@ int rem_ctl_metrics(const struct rem_ctl_args *args)
     return rc;
 }
 
-int rem_ctl_ready(const struct rem_ctl_args *args)
+/* "/readyz", with what is to be ready. */
+static int make_ready_path(const struct rem_ctl_args *args, struct rem_sbuf *out)
 {
-    struct rem_ctl_request request = {.method = "GET", .path = "/readyz"};
-    struct rem_sbuf body;
-    int status, rc;
+    rem_sbuf_adds(out, args->json ? "/readyz?verbose" : "/readyz?");
+    for (int i = 0; i < args->word_count; i++) {
+        char *one = rem_ctl_path(args, "&upstream=%s", args->words[i]);
 
-    rem_sbuf_init(&body);
-    rc = rem_ctl_send(args, &request, NULL, &status, &body);
+        if (one == NULL)
+            return rem_ctl_no_memory();
+        rem_sbuf_adds(out, one);
+        free(one);
+    }
+    rem_sbuf_addc(out, '\0');
+    return out->failed ? rem_ctl_no_memory() : REM_CTL_OK;
+}
+
+/* The answer to a probe; in text it says what is missing, a line each. */
+static int tell_ready(const struct rem_ctl_args *args, int status, struct rem_str body)
+{
     while (body.n != 0 && body.p[body.n - 1] == '\n')
         body.n--;
-    if (rc == REM_CTL_OK && status != 200) { /* the body says what is missing, a line each */
-        (void)rem_ctl_complain("not ready: %.*s", (int)body.n, body.n != 0 ? body.p : "");
-        rc = REM_CTL_REFUSED;
-    } else if (rc == REM_CTL_OK) {
+    if (status != 200 && status != 503)
+        return rem_ctl_refused(status, body, NULL);
+    if (args->json)
+        (void)printf("%.*s\n", REM_STR_ARG(body));
+    else if (status == 200)
         (void)puts("ready");
-    }
+    else
+        (void)rem_ctl_complain("not ready: %.*s", REM_STR_ARG(body));
+    return status == 200 ? REM_CTL_OK : REM_CTL_REFUSED;
+}
+
+int rem_ctl_ready(const struct rem_ctl_args *args)
+{
+    struct rem_ctl_request request = {.method = "GET"};
+    struct rem_sbuf path, body;
+    int status, rc;
+
+    rem_sbuf_init(&path);
+    rem_sbuf_init(&body);
+    rc = make_ready_path(args, &path);
+    request.path = path.p;
+    if (rc == REM_CTL_OK)
+        rc = rem_ctl_send(args, &request, NULL, &status, &body);
+    if (rc == REM_CTL_OK)
+        rc = tell_ready(args, status, rem_sbuf_str(&body));
+    rem_sbuf_fini(&path);
     rem_sbuf_fini(&body);
     return rc;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/remoractl_table.h"
 
+#include <locale.h>
 #include <string.h>
+#include <wchar.h>
 
 enum { CELL = 32 };
 
@@ -32,33 +34,43 @@ static const char *cell_text(const json_t *cell, char buf[CELL])
     return json_is_true(cell) ? "yes" : "-";
 }
 
-/* Keys and values of zones may hold anything: what a terminal would obey is shown as \xNN. */
-static bool is_control(char c)
+/* The character at `text`: its bytes, and the columns that it takes; -1: what a terminal would
+ * obey, or no character at all.  Keys and values of zones may hold anything. */
+static size_t next_char(const char *text, int *columns)
 {
-    return (unsigned char)c < ' ' || c == 0x7f;
+    mbstate_t state = {0};
+    wchar_t c;
+    size_t n = mbrtowc(&c, text, strlen(text), &state);
+    bool valid = n != (size_t)-1 && n != (size_t)-2;
+
+    *columns = valid ? wcwidth(c) : -1;
+    return valid ? n : 1;
 }
 
-/* How many columns the text takes, a character each. */
+/* How many columns the text takes; \xNN stands for each byte of what is not shown. */
 static int text_width(const char *text)
 {
-    int n = 0;
+    int width = 0, columns;
 
-    for (; *text != '\0'; text++) {
-        if (is_control(*text))
-            n += 4;
-        else if (((unsigned char)*text & 0xc0) != 0x80) /* else the rest of a UTF-8 character */
-            n++;
+    while (*text != '\0') {
+        size_t n = next_char(text, &columns);
+
+        width += columns >= 0 ? columns : 4 * (int)n;
+        text += n;
     }
-    return n;
+    return width;
 }
 
 static void print_text(const char *text, FILE *out)
 {
-    for (; *text != '\0'; text++) {
-        if (is_control(*text))
-            (void)fprintf(out, "\\x%02x", (unsigned)(unsigned char)*text);
-        else
-            (void)fputc(*text, out);
+    int columns;
+
+    while (*text != '\0') {
+        size_t n = next_char(text, &columns);
+
+        for (size_t i = 0; i < n; i++)
+            (void)fprintf(out, columns >= 0 ? "%c" : "\\x%02x", (unsigned char)text[i]);
+        text += n;
     }
 }
 
@@ -105,6 +117,7 @@ void rem_ctl_table_finish(struct rem_ctl_table *table, FILE *out)
     size_t r;
     json_t *row;
 
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* what the API speaks, whatever the user does */
     measure(table, widths);
     json_array_foreach(table->rows, r, row)
     {

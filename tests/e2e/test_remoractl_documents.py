@@ -219,7 +219,10 @@ def test_watch_draws_at_once_when_something_changes(remora):
 
 def test_ready_and_drain(start):
     r = start(TABLES % "")
-    assert ok(ctl(r, "ready")) == "ready\n"
+    assert ok(ctl(r, "ready")) == ok(ctl(r, "ready", "app")) == "ready\n"
+    refused(ctl(r, "ready", "app", "a&b"), "not ready: upstream a&b: failed")
+    p = ctl(r, "ready", "nope", "--json")
+    assert p.returncode == 1 and json.loads(p.stdout)["checks"]["upstream nope"] is False
     refused(ctl(r, "drain"), "usage", 2)
     refused(ctl(r, "drain", "--instance", "app"), "usage", 2)
     refused(ctl(r, "drain", "app", "127.0.0.1:1", "--timeout", "3s"), "usage", 2)

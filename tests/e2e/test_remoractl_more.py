@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import unicodedata
 
 import pytest
 
@@ -102,12 +103,20 @@ def test_keyvals_and_splits(start):
     assert list(json.loads(ok(ctl(r, "keyvals", "routes", "--json")))["entries"]) == ["/c"]
     refused(ctl(r, "keyval-set", "routes", "/a"), "KEY=VALUE is meant", 2)
     refused(ctl(r, "keyvals", "nope"), "404")
-    # columns are characters wide, and nothing that a terminal would obey gets through
-    ok(ctl(r, "keyval-set", "routes", "/\u00e9=two", "/\n\x1b[2J=one"))
+    # columns are as wide as a terminal shows characters, and nothing that it would obey gets through
+    odd = ["/\u00e9=two", "/\n\x1b[2J=one", "/\u65e5\u672c=six", "/e\u0301=ten", "/\u009b2J=red"]
+    ok(ctl(r, "keyval-set", "routes", *odd))
     lines = ok(ctl(r, "keyvals", "routes")).splitlines()
-    assert "\x1b" not in "".join(lines) and any(line.startswith(r"/\x0a\x1b[2J ") for line in lines), lines
-    assert len({line.index(value) for line in lines for value in ("two", "one", "VALUE") if value in line}) == 1, lines
-    ok(ctl(r, "keyval-delete", "routes", "/\u00e9", "/\n\x1b[2J"))
+    assert not re.search("[\x1b\x9b]", "".join(lines))
+    assert any(line.startswith(r"/\x0a\x1b[2J ") for line in lines), lines
+    assert any(line.startswith(r"/\xc2\x9b2J ") for line in lines), lines
+
+    def columns(text):
+        return sum(2 if unicodedata.east_asian_width(c) == "W" else not unicodedata.combining(c) for c in text)
+
+    values = ("two", "one", "six", "ten", "red", "VALUE")
+    assert len({columns(line[:line.index(v)]) for line in lines for v in values if v in line}) == 1, lines
+    ok(ctl(r, "keyval-delete", "routes", *[text.split("=")[0] for text in odd]))
 
     [name] = [s["name"] for s in json.loads(ok(ctl(r, "splits", "--json")))["splits"]]
     assert [line.split() for line in ok(ctl(r, "splits", name)).splitlines()] == [
