@@ -69,20 +69,27 @@ static char *change_text(const struct rem_ctl_args *args, json_int_t revision)
     return line;
 }
 
+/* "2026-08-21T10:00:00.123Z" without its fraction: a table is not wide. */
+static json_t *seconds_json(const char *at)
+{
+    return json_sprintf("%.*s%s", (int)strcspn(at, "."), at, strchr(at, '.') != NULL ? "Z" : "");
+}
+
 static void print_list(const struct rem_ctl_args *args, const json_t *list)
 {
     struct rem_ctl_table table;
 
     rem_ctl_table_init(&table,
                        json_pack("[s,s,s,s,s]", "REVISION", "AT", "WHO", "WHAT", "CHANGED"));
+    table.whole = 1; /* the time */
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *one = json_array_get(list, i);
         char who[CAUSE], what[CAUSE];
         char *change = change_text(args, rem_ctl_number(one, "revision"));
         causes_text(one, "who", who, sizeof(who));
         causes_text(one, "what", what, sizeof(what));
-        rem_ctl_table_add(&table, json_pack("[I,s,s,s,s]", rem_ctl_number(one, "revision"),
-                                            rem_ctl_text(one, "at"), who, what,
+        rem_ctl_table_add(&table, json_pack("[I,o,s,s,s]", rem_ctl_number(one, "revision"),
+                                            seconds_json(rem_ctl_text(one, "at")), who, what,
                                             change != NULL ? change : ""));
         free(change);
     }

@@ -3,13 +3,21 @@
 
 #include <locale.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 #include <wchar.h>
 
-enum { CELL = 32 };
+enum {
+    CELL = 32,
+    NARROW = 16, /* columns that are no wider stay what they are */
+    LAST = 12,   /* what the last one is given at least */
+    GAP = 2,     /* between two columns */
+};
 
 void rem_ctl_table_init(struct rem_ctl_table *table, json_t *headings)
 {
     table->rows = json_array();
+    table->whole = REM_CTL_COLUMNS;
     rem_ctl_table_add(table, headings);
 }
 
@@ -61,15 +69,24 @@ static int text_width(const char *text)
     return width;
 }
 
-static void print_text(const char *text, FILE *out)
+/* What is wider than `room` loses its middle: names that are alike differ at either end. */
+static void print_text(const char *text, int room, FILE *out)
 {
-    int columns;
+    int all = text_width(text), at = 0, columns;
+    int tail = all > room ? (room - 1) / 2 : 0, head = all > room ? room - 1 - tail : all;
+    bool cut = false;
 
     while (*text != '\0') {
         size_t n = next_char(text, &columns);
+        int width = columns >= 0 ? columns : 4 * (int)n;
+        bool shown = at + width <= head || at >= all - tail;
 
-        for (size_t i = 0; i < n; i++)
+        if (!shown && !cut)
+            (void)fputs("…", out);
+        cut = cut || !shown;
+        for (size_t i = 0; shown && i < n; i++)
             (void)fprintf(out, columns >= 0 ? "%c" : "\\x%02x", (unsigned char)text[i]);
+        at += width;
         text += n;
     }
 }
@@ -91,6 +108,46 @@ static void measure(const struct rem_ctl_table *table, int widths[REM_CTL_COLUMN
     }
 }
 
+int rem_ctl_table_terminal(int *lines)
+{
+    struct winsize size = {0};
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
+        return 0;
+    *lines = size.ws_row;
+    return size.ws_col;
+}
+
+/* How wide a row is.  The last column may run over the line's end, which disarranges nothing. */
+static int row_width(const int *widths, size_t count)
+{
+    int all = (int)(count - 1) * GAP;
+
+    for (size_t c = 0; c + 1 < count; c++)
+        all += widths[c];
+    return all + (widths[count - 1] < LAST ? widths[count - 1] : LAST);
+}
+
+/* Makes the widest columns narrower until a row fits into the terminal's line. */
+static void fit(const struct rem_ctl_table *table, int widths[REM_CTL_COLUMNS])
+{
+    size_t count = json_array_size(json_array_get(table->rows, 0));
+    int lines, room = rem_ctl_table_terminal(&lines);
+
+    if (room == 0 || count < 2 || count > REM_CTL_COLUMNS)
+        return;
+    while (row_width(widths, count) > room) {
+        size_t widest = count;
+
+        for (size_t c = 0; c + 1 < count; c++)
+            if (c != table->whole && (widest == count || widths[c] > widths[widest]))
+                widest = c;
+        if (widest == count || widths[widest] <= NARROW)
+            return;
+        widths[widest]--;
+    }
+}
+
 /* `numbers`: a row whose cells tell which columns are numbers. */
 static void print_row(const json_t *row, const json_t *numbers, const int widths[REM_CTL_COLUMNS],
                       FILE *out)
@@ -100,12 +157,12 @@ static void print_row(const json_t *row, const json_t *numbers, const int widths
 
     for (size_t c = 0; c <= last; c++) {
         const char *text = cell_text(json_array_get(row, c), buf);
-        int blanks = c < REM_CTL_COLUMNS ? widths[c] - text_width(text) : 0;
+        int width = text_width(text), blanks = c < REM_CTL_COLUMNS ? widths[c] - width : 0;
         bool number = json_is_number(json_array_get(numbers, c));
         if (number)
             (void)fprintf(out, "%*s", blanks, "");
-        print_text(text, out);
-        if (!number && c != last) /* no blanks at the end of a line */
+        print_text(text, blanks < 0 && c != last ? widths[c] : width, out);
+        if (!number && c != last && blanks > 0) /* no blanks at the end of a line */
             (void)fprintf(out, "%*s", blanks, "");
         (void)fputs(c == last ? "\n" : "  ", out);
     }
@@ -119,6 +176,7 @@ void rem_ctl_table_finish(struct rem_ctl_table *table, FILE *out)
 
     (void)setlocale(LC_CTYPE, "C.UTF-8"); /* what the API speaks, whatever the user does */
     measure(table, widths);
+    fit(table, widths);
     json_array_foreach(table->rows, r, row)
     {
         print_row(row, json_array_get(table->rows, r != 0 ? r : 1), widths, out);

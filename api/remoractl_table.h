@@ -15,6 +15,7 @@ enum { REM_CTL_COLUMNS = 12 };
  * -) or null (-). */
 struct rem_ctl_table {
     json_t *rows; /* array of arrays */
+    size_t whole; /* a column that is never shortened */
 };
 
 /* Takes `headings`, an array of texts (json_pack). */
@@ -23,7 +24,11 @@ void rem_ctl_table_init(struct rem_ctl_table *table, json_t *headings);
 /* Takes `row`, an array. */
 void rem_ctl_table_add(struct rem_ctl_table *table, json_t *row);
 
-/* Prints the table, numbers right, the rest left, and frees it. */
+/* Prints the table, numbers right, the rest left, and frees it.  Where stdout is a terminal, texts
+ * that are too long for its lines are shortened. */
 void rem_ctl_table_finish(struct rem_ctl_table *table, FILE *out);
+
+/* The columns of the terminal that stdout is, and its lines; 0: it is none. */
+int rem_ctl_table_terminal(int *lines);
 
 #endif

@@ -4,8 +4,10 @@
 #include "api/remoractl_ask.h"
 #include "api/remoractl_commands.h"
 #include "api/remoractl_events.h"
+#include "api/remoractl_table.h"
 #include "api/remoractl_view.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,10 +34,44 @@ static uint64_t now_ms(void)
     return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static void draw(struct watching *w, const json_t *answer, double seconds)
+static void print_list(const struct watching *w, const json_t *answer, double seconds, FILE *out)
 {
     const json_t *list = json_object_get(answer, w->key);
     const json_t *before = json_object_get(w->before, w->key);
+
+    if (before == NULL)
+        before = list; /* the columns stand where they will stand */
+    if (w->args->word_count == 1)
+        rem_ctl_view_servers(list, before, seconds, out);
+    else
+        rem_ctl_view_upstreams(list, before, seconds, out);
+}
+
+/* As many lines as there is room for: what scrolls off the top of a terminal is not seen. */
+static void print_screen(const char *text)
+{
+    int lines, left = 0;
+
+    if (rem_ctl_table_terminal(&lines) == 0 || lines < 5)
+        lines = INT_MAX;
+    lines -= 3; /* the heading, the last line, and where the cursor goes */
+    for (; *text != '\0' && lines > 0; lines--) {
+        size_t n = strcspn(text, "\n");
+
+        (void)printf("%.*s\n", (int)n, text);
+        text += n + (text[n] == '\n');
+    }
+    for (; *text != '\0'; text++)
+        left += *text == '\n';
+    if (left != 0)
+        (void)printf("and %d more\n", left);
+}
+
+static void draw(struct watching *w, const json_t *answer, double seconds)
+{
+    char *screen = NULL;
+    size_t size = 0;
+    FILE *out = w->terminal ? open_memstream(&screen, &size) : NULL;
     time_t at = time(NULL);
     char text[16] = "";
     struct tm tm;
@@ -47,12 +83,10 @@ static void draw(struct watching *w, const json_t *answer, double seconds)
     (void)printf("%s  revision %" JSON_INTEGER_FORMAT "%s%s\n", text,
                  rem_ctl_number(answer, "revision"), w->args->word_count == 1 ? "  " : "",
                  w->args->word_count == 1 ? w->args->words[0] : "");
-    if (before == NULL)
-        before = list; /* the columns stand where they will stand */
-    if (w->args->word_count == 1)
-        rem_ctl_view_servers(list, before, seconds, stdout);
-    else
-        rem_ctl_view_upstreams(list, before, seconds, stdout);
+    print_list(w, answer, seconds, out != NULL ? out : stdout);
+    if (out != NULL && fclose(out) == 0)
+        print_screen(screen);
+    free(screen);
     if (!w->terminal)
         (void)fputc('\n', stdout);
     (void)fflush(stdout);

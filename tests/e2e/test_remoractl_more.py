@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """remoractl: documents, tables, watching, state, tokens, help and completion, against running instances."""
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
+import termios
 import unicodedata
 
 import pytest
@@ -48,10 +52,11 @@ def test_watch(remora):
     assert [json.loads(x)["revision"] for x in ok(remora.ctl("watch", "--json", "-n", "0.01", "--count", "2")).splitlines()]
 
 
-def test_watch_on_a_terminal(remora):
-    import pty
+def on_terminal(remora, columns, lines, *args):
+    """What a terminal of that size gets."""
     master, slave = pty.openpty()
-    p = subprocess.Popen([REMORACTL, "-s", "unix:" + remora.unix, "watch", "--count", "1"], stdout=slave)
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+    p = subprocess.Popen([REMORACTL, "-s", "unix:" + remora.unix, *args], stdout=slave)
     os.close(slave)
     out = b""
     try:
@@ -60,7 +65,32 @@ def test_watch_on_a_terminal(remora):
     except OSError:
         pass  # its end
     os.close(master)
-    assert p.wait(10) == 0 and out.startswith(b"\x1b[H\x1b[2J") and b"app" in out
+    assert p.wait(10) == 0
+    return out.decode().replace("\r\n", "\n")
+
+
+def test_watch_on_a_terminal(remora):
+    out = on_terminal(remora, 0, 0, "watch", "--count", "1")
+    assert out.startswith("\x1b[H\x1b[2J") and "app" in out
+
+
+def test_terminals_that_are_too_small(remora):
+    """Long names lose their middle, so that columns stay below each other; a watch has no more lines than are seen."""
+    name = "a-name-as-" + "long-" * 20 + "as-they-are"
+    ok(remora.ctl("create", name))
+    lines = on_terminal(remora, 100, 24, "list").splitlines()
+    for line in on_terminal(remora, 80, 24, "history").splitlines()[1:]:
+        assert re.match(r" *\d+  [0-9-]+T[0-9:]+Z  ", line), line
+    row = next(line for line in lines if line.startswith("a-name-as-"))
+    assert re.match("a-name-as-[a-z-]*\u2026[a-z-]*-they-are  ", row) and {len(line) for line in lines} == {100}, lines
+    assert row[lines[0].index("ZONE"):].startswith("a-name-as-") and lines[0].endswith("REQUESTS"), lines
+    assert name in ok(remora.ctl("list")), "into a pipe names go as they are"
+    many = "".join(f"10.0.0.{n}\n" for n in range(1, 41))
+    ok(remora.ctl("replace", name, "-f", "-", stdin=many))
+    out = on_terminal(remora, 100, 24, "watch", name, "--count", "1").splitlines()
+    assert len(out) == 23 and out[-1] == "and 20 more" and "10.0.0.20" in out[-2], out
+    assert len(on_terminal(remora, 100, 24, "show", name).splitlines()) > 40
+    ok(remora.ctl("delete", name))
 
 
 # ---- tables and state ----
