@@ -5,7 +5,7 @@
  * Lifecycle:  zeroed but for the settings -> find, add, ... -> stop.
  * Bounded:    by `max` paths.  Of those the one unused for longest makes room; one unused for
  *             `inactive` goes.  An open file that somebody shares stays open for him.
- * Not here:   what is done with a file (mod/open_file_cache.c, mod/log.c).  */
+ * Not here:   what is done with a file (mod/file.h, mod/log_named.h).  */
 #ifndef REM_HTTP_PATH_CACHE_H
 #define REM_HTTP_PATH_CACHE_H
 

@@ -296,10 +296,17 @@ def test_refused_as_nginx_does(tmp_path, text):
     ours = run_remora(*args)
     assert ours.returncode == 1
     reason = re.search(r"\[emerg\] (.*)", ours.stderr)[1]
-    assert reason
+    assert reason.endswith(f" in {conf}:2")
     if NGINX is not None:
-        theirs = subprocess.run([NGINX, *args], capture_output=True, text=True)
-        assert reason == re.search(r"\[emerg\] (.*)", theirs.stderr)[1]
+        theirs = re.search(r"\[emerg\] (.*)", subprocess.run([NGINX, *args], capture_output=True, text=True).stderr)[1]
+        assert reason in (theirs, f"{theirs} in {conf}:2"), "what nginx finds when all has been read has no place there"
+
+
+def test_where_a_zone_was_named(tmp_path):
+    conf = tmp_path / "c.conf"
+    conf.write_text("events { }\nhttp {\nlimit_req_zone $arg_a zone=a:1m rate=1r/s;\nlimit_conn a 1;\n}\n")
+    done = run_remora("-t", "-p", str(tmp_path), "-c", str(conf), "-e", str(tmp_path / "e.log"))
+    assert f'zone "a" is already declared for a different use in {conf}:4' in done.stderr, done.stderr
 
 
 # ---- stub_status ----

@@ -47,6 +47,7 @@ static struct rem_limit_zone *zone_named(struct rem_conf *cf, struct rem_array *
         return NULL;
     }
     zone->name = name;
+    zone->pos = rem_conf_here(cf);
     *slot = zone;
     return zone;
 }
@@ -69,18 +70,18 @@ int rem_limit_zone_use(struct rem_conf *cf, struct rem_limit_main *main,
     return 0;
 }
 
-static int used_otherwise(struct rem_conf *cf, struct rem_str name)
+static int used_otherwise(struct rem_conf *cf, struct rem_conf_pos pos, struct rem_str name)
 {
-    return rem_conf_error(cf,
-                          "the shared memory zone \"%.*s\" is already declared for a different use",
-                          REM_STR_ARG(name));
+    return rem_conf_error_at(
+        cf, pos, "the shared memory zone \"%.*s\" is already declared for a different use",
+        REM_STR_ARG(name));
 }
 
 /* The name is taken: says by what. */
 static int clash(struct rem_conf *cf, const struct rem_zone *old, const struct rem_zone *spec)
 {
     if (old->kind != spec->kind)
-        return used_otherwise(cf, spec->name);
+        return used_otherwise(cf, rem_conf_here(cf), spec->name);
     if (old->size != spec->size)
         return rem_conf_error(cf,
                               "the size %zu of shared memory zone \"%.*s\" conflicts with already "
@@ -151,9 +152,9 @@ int rem_limit_main_check(struct rem_conf *cf, void *conf)
         if (zone->memory != NULL)
             continue;
         if (rem_zone_find(setup->zones, zone->name) != NULL)
-            return used_otherwise(cf, zone->name);
-        return rem_conf_error_at(cf, (struct rem_conf_pos){{NULL, 0}, 0},
-                                 "zero size shared memory zone \"%.*s\"", REM_STR_ARG(zone->name));
+            return used_otherwise(cf, zone->pos, zone->name);
+        return rem_conf_error_at(cf, zone->pos, "zero size shared memory zone \"%.*s\"",
+                                 REM_STR_ARG(zone->name));
     }
     return 0;
 }

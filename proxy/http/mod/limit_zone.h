@@ -23,6 +23,7 @@ enum rem_limit_status {
 
 struct rem_limit_zone {
     struct rem_str name;
+    struct rem_conf_pos pos; /* where it was named first */
     struct rem_value key;
     struct rem_zone *memory;    /* NULL: not defined (yet) */
     struct rem_stat_spec *stat; /* what has become of requests */

@@ -3,8 +3,8 @@
  *
  * Each call of the parser gets its own copy of exactly the bytes received so far, and the copy
  * before is freed: a parser that keeps a pointer or reads too far is found by the sanitizer.  */
-#ifndef REM_TEST_H1_FEED_H
-#define REM_TEST_H1_FEED_H
+#ifndef REM_TESTS_H1_FEED_H
+#define REM_TESTS_H1_FEED_H
 
 #include "proto/base/err.h"
 #include "proto/base/sbuf.h"

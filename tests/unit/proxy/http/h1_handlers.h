@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* h1_handlers.h - content handlers for the tests of the HTTP/1 server. */
-#ifndef REM_TEST_HTTP_H1_HANDLERS_H
-#define REM_TEST_HTTP_H1_HANDLERS_H
+#ifndef REM_TESTS_HTTP_H1_HANDLERS_H
+#define REM_TESTS_HTTP_H1_HANDLERS_H
 
 #include "tests/unit/proxy/http/fixture.h"
 

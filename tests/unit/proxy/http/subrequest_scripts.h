@@ -4,8 +4,8 @@
  * A request's URI names a script, one letter; the script is what it sends, letter by letter, with
  * <x> where the subrequest "/x" stands, ! where it pauses until the test lets somebody go on, and #
  * where it breaks off. */
-#ifndef REM_TEST_HTTP_SUBREQUEST_SCRIPTS_H
-#define REM_TEST_HTTP_SUBREQUEST_SCRIPTS_H
+#ifndef REM_TESTS_HTTP_SUBREQUEST_SCRIPTS_H
+#define REM_TESTS_HTTP_SUBREQUEST_SCRIPTS_H
 
 #include "tests/unit/proxy/http/fixture.h"
 
