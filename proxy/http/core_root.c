@@ -95,7 +95,8 @@ int rem_core_path(struct rem_request *request, struct rem_str *path, size_t *roo
     if (rc != 0)
         return rc;
     /* A rewrite may have left less of the URI than the alias stands for. */
-    rest = rem_str_skip(rest, location->alias < rest.n ? location->alias : rest.n);
+    if (!request->uri_behind_alias)
+        rest = rem_str_skip(rest, location->alias < rest.n ? location->alias : rest.n);
     p = rem_arena_alloc(&request->arena, root.n + rest.n + 1);
     if (p == NULL)
         return REM_ENOMEM;

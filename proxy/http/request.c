@@ -307,7 +307,8 @@ void rem_request_reject(struct rem_request *request, int status)
     count_begin(request);
     request->keepalive = false;
     request->lingering = true;
-    rem_request_finalize(request, status);
+    /* The codec names it by the standard; configurations know it by nginx's number. */
+    rem_request_finalize(request, status == 431 ? REM_STATUS_HEAD_TOO_LARGE : status);
 }
 
 void rem_request_resume(struct rem_request *request)
@@ -513,6 +514,7 @@ static void forget_contexts(struct rem_request *request)
     request->content = NULL;
     request->internal = true;
     request->uri_changed = false;
+    request->uri_behind_alias = false;
     request->access_status = 0;
 }
 

@@ -107,7 +107,8 @@ struct rem_request {
     struct rem_str args; /* behind '?', raw */
     bool uri_as_sent;    /* uri and args still say what `target` says, so it may be forwarded raw */
     bool uri_replaced;   /* `rewrite ... break`: the location's name says nothing about uri now */
-    bool uri_quoted;     /* target contained % escapes: uri differs from the raw path */
+    bool uri_behind_alias; /* try_files: an alias of a regular expression takes the URI, too */
+    bool uri_quoted;       /* target contained % escapes: uri differs from the raw path */
 
     /* configuration */
     void **main_conf; /* indexed by rem_module.index */

@@ -164,7 +164,7 @@ static int on_content(struct rem_request *request)
     if (request->method != REM_METHOD_GET && request->method != REM_METHOD_HEAD &&
         request->method != REM_METHOD_POST)
         return 405;
-    if (request->uri.n == 0 || request->uri.p[request->uri.n - 1] == '/')
+    if (request->uri.n != 0 && request->uri.p[request->uri.n - 1] == '/')
         return REM_HTTP_DECLINED;
     if (rem_core_path(request, &path, NULL) != 0)
         return 500;

@@ -55,7 +55,7 @@ static int set_try_files(struct rem_conf *cf, const struct rem_directive *d, voi
 
         if (item == NULL)
             return rem_conf_nomem(cf);
-        item->directory = name.n > 1 && name.p[name.n - 1] == '/';
+        item->directory = name.n > 0 && name.p[name.n - 1] == '/';
         if (item->directory)
             name.n--;
         rc = rem_value_compile(cf, name, &item->name);
@@ -67,27 +67,27 @@ static int set_try_files(struct rem_conf *cf, const struct rem_directive *d, voi
 
 /* ---- requests ---- */
 
-/* The path of the file that `uri` would name.  Where an alias does not apply (the URI is outside of
- * the location) the name stands behind the root. */
-static int path_of(struct rem_request *request, struct rem_str uri, struct rem_str *path)
+/* The path of the file that `*uri` names.  Behind a location's alias stands what follows the
+ * location's name: a name that does not begin with it is taken for what follows, and *uri becomes
+ * the whole.  An alias of a regular expression has all of it behind. */
+static int path_of(struct rem_request *request, struct rem_str *uri, struct rem_str *path)
 {
     const struct rem_http_location_conf *location = rem_core_location(request);
-    struct rem_str before = request->uri, root;
-    size_t root_size;
+    struct rem_str before = request->uri;
     int rc;
 
     if (location->alias != 0 && location->alias != SIZE_MAX &&
-        (uri.n < location->alias || memcmp(uri.p, location->name.p, location->alias) != 0)) {
-        rc = rem_core_path(request, path, &root_size);
-        if (rc != 0)
-            return rc;
-        root = rem_str_make(path->p, root_size);
-        *path = rem_arena_printf(&request->arena, "%.*s%.*s", REM_STR_ARG(root), REM_STR_ARG(uri));
-        return path->p != NULL ? 0 : REM_ENOMEM;
+        !rem_str_has_prefix(*uri, location->name)) {
+        *uri = rem_arena_printf(&request->arena, "%.*s%.*s", REM_STR_ARG(location->name),
+                                REM_STR_ARG(*uri));
+        if (uri->p == NULL)
+            return REM_ENOMEM;
     }
-    request->uri = uri;
+    request->uri = *uri;
+    request->uri_behind_alias = location->alias == SIZE_MAX;
     rc = rem_core_path(request, path, NULL);
     request->uri = before;
+    request->uri_behind_alias = false;
     return rc;
 }
 
@@ -99,7 +99,7 @@ static int test_item(struct rem_request *request, const struct try_item *item, s
     int rc = rem_http_value(request, &item->name, uri);
 
     if (rc == 0)
-        rc = path_of(request, *uri, &path);
+        rc = path_of(request, uri, &path);
     if (rc != 0)
         return rc;
     if (rem_file_stat(request, path, &st) != 0)
@@ -146,10 +146,8 @@ static int on_precontent(struct rem_request *request)
             uri = rem_arena_dup(&request->arena, uri);
         if (uri.p == NULL)
             return 500;
-        if (!rem_str_eq(uri, request->uri)) {
-            request->uri = uri;
-            request->uri_as_sent = false;
-        }
+        request->uri = uri; /* `uri_as_sent` stays: a proxy passes on what was asked for */
+        request->uri_behind_alias = rem_core_location(request)->alias == SIZE_MAX;
         return REM_HTTP_DECLINED;
     }
     return go_to_last(request, conf);

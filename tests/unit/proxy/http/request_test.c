@@ -92,7 +92,7 @@ static const struct end_case {
     {400, 400, "Connection: close", true},
     {413, 413, "Connection: close", true},
     {REM_STATUS_HEAD_TOO_LARGE, 400, "<title>400 Request Header Or Cookie Too Large", true},
-    {431, 400, "<title>400 Request Header Or Cookie Too Large", true},
+    {431, 431, "<h1>431 Request Header Fields Too Large</h1>", false}, /* a handler means it */
     {204, 204, "HTTP/1.1 204 No Content\r\n", false},
     {REM_STATUS_CLOSE, 444, NULL, true},
     {408, 408, NULL, true},
