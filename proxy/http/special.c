@@ -34,7 +34,6 @@ static bool ends_connection(int status)
     case 413:
     case 414:
     case 417:
-    case 431:
     case REM_STATUS_HEAD_TOO_LARGE:
     case 495:
     case 496:
@@ -117,7 +116,11 @@ static struct rem_str title_of(struct rem_request *request, int status)
 {
     struct rem_str reason;
 
-    switch (status) {
+    switch (status) { /* pages have words of their own where the status line keeps to older ones */
+    case 302:
+        return REM_STR("302 Found");
+    case 401:
+        return REM_STR("401 Authorization Required");
     case REM_STATUS_HEAD_TOO_LARGE:
         return REM_STR("400 Request Header Or Cookie Too Large");
     case 495:
@@ -188,12 +191,8 @@ int rem_special_respond(struct rem_request *request, int status)
 {
     const struct rem_http_error_page *page = find_page(request, status);
 
-    if (status == 431)
-        status = REM_STATUS_HEAD_TOO_LARGE;
     if (ends_connection(status))
         request->keepalive = false;
-    if (page == NULL && status == REM_STATUS_HEAD_TOO_LARGE)
-        page = find_page(request, status);
     if (page != NULL)
         return follow_page(request, status, page);
     return answer(request, status);

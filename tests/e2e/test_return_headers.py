@@ -122,3 +122,29 @@ def test_a_long_text(remora):
     r = remora("http { access_log off; server { listen 127.0.0.1:@PORT:web@;"
                f' location / {{ return 200 "{text}$arg_a"; }} }} }}')
     assert r.get("web", "/?a=" + "y" * 4000).body == (text + "y" * 4000).encode()
+
+
+def test_a_value_of_several_lines_is_one_for_the_client(remora):
+    """A policy is often written over several lines; a line's end in a head would be the end of the field."""
+    r = remora('''http { server { listen 127.0.0.1:@PORT:web@;
+        add_header Content-Security-Policy "
+            default-src 'self';
+            script-src  $host\r\n\timg-src *;
+        " always;
+        add_header X-Plain "a  b\tc ";
+        return 200; } }''')
+    response = r.get("web", "/", Host="a.test")
+    assert response.headers["content-security-policy"] == "default-src 'self'; script-src  a.test img-src *;"
+    assert response.headers["x-plain"] == "a  b\tc"
+
+
+def test_titles_of_pages(remora):
+    """Where the page and the status line have different words for a status, scripts look for either."""
+    r = remora('''http { server { listen 127.0.0.1:@PORT:web@;
+        location /302 { return 302 /x; } location /401 { return 401; } location /404 { return 404; } } }''')
+    for path, reason, title in (("/302", "Moved Temporarily", b"302 Found"),
+                                ("/401", "Unauthorized", b"401 Authorization Required"),
+                                ("/404", "Not Found", b"404 Not Found")):
+        response = r.get("web", path)
+        assert response.reason == reason
+        assert b"<title>%s</title>" % title in response.body and b"<h1>%s</h1>" % title in response.body

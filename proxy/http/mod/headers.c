@@ -38,10 +38,45 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
     return 0;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* A value written over several lines (policies are) is one line for the client: a line's end and
+ * the indentation around it become a space. */
+static int unfold(struct rem_conf *cf, struct rem_str *value)
+{
+    char *p = rem_arena_alloc(cf->arena, value->n + 1);
+    size_t n = 0;
+
+    if (p == NULL)
+        return rem_conf_nomem(cf);
+    for (size_t i = 0; i < value->n;) {
+        size_t end = i;
+        bool folded = false;
+
+        for (; end < value->n && is_space(value->p[end]); end++)
+            folded |= value->p[end] == '\r' || value->p[end] == '\n';
+        if (folded) {
+            if (n != 0 && end < value->n)
+                p[n++] = ' ';
+            i = end;
+        } else {
+            do
+                p[n++] = value->p[i++];
+            while (i < end);
+        }
+    }
+    *value = rem_str_make(p, n);
+    return 0;
+}
+
 /* `offset` says which of the two lists. */
 static int set_add(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     struct rem_array **list = (void *)((char *)conf + d->offset);
+    struct rem_str value = cf->args[2];
     struct added *added;
 
     if (cf->n_args == 4 && !rem_str_is(cf->args[3], "always"))
@@ -53,7 +88,9 @@ static int set_add(struct rem_conf *cf, const struct rem_directive *d, void *con
         return REM_ENOMEM;
     added->name = cf->args[1];
     added->always = cf->n_args == 4;
-    return rem_value_compile(cf, cf->args[2], &added->value);
+    if (unfold(cf, &value) != 0)
+        return REM_ENOMEM;
+    return rem_value_compile(cf, value, &added->value);
 }
 
 /* ---- responses ---- */
