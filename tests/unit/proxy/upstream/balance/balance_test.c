@@ -2,56 +2,11 @@
 /* What all methods promise, and what each is about. */
 #include "proxy/upstream/balance/balance_priv.h"
 
-#include "tests/unit/proto/shm/fixture.h"
+#include "tests/unit/proxy/upstream/balance/fixture.h"
 #include "tests/unit/suite.h"
 
-enum { MANY = 2000 };
-
-static struct fixture fix;
-static struct rem_reader reader;
-static struct rem_upstream_ref ref;
-static struct rem_server_spec many[MANY];
 static const struct rem_pin_report fine = {
     .outcome = REM_OUTCOME_OK, .header_ms = 1, .response_ms = 1};
-
-static void setup(void)
-{
-    fix_init(&fix, 2);
-    fix_worker(&fix, &reader);
-    rem_upstream_ref_init(&ref, rem_str_from("app"));
-    for (uint32_t i = 0; i < MANY; i++) {
-        fix_server(&many[i], 1 + i);
-        many[i].weight = 1;
-        many[i].max_fails = 1;
-        many[i].fail_timeout_ms = 1000;
-        many[i].flags = 0;
-    }
-}
-
-static void teardown(void)
-{
-    rem_upstream_ref_fini(&ref);
-    fix_fini(&fix);
-}
-
-static void publish(uint32_t method, uint32_t flags, uint32_t count)
-{
-    struct rem_upstream_spec spec = {.name = REM_STR("app"),
-                                     .servers = many,
-                                     .server_count = count,
-                                     .method = method,
-                                     .method_flags = flags,
-                                     .sticky = REM_STICKY_ANYWAY};
-    struct rem_commit commit;
-
-    rem_reader_quiesce(&reader);
-    ck_assert_int_eq(fix_try_put(&fix, &spec, &commit), REM_OK);
-}
-
-static uint32_t picked(const struct rem_balance_state *state)
-{
-    return ntohl(state->pin.addr.u.in.sin_addr.s_addr) - 0x7f000001u;
-}
 
 static void begin(struct rem_balance_state *state, uint32_t number)
 {

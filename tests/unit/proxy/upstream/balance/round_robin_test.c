@@ -1,48 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/upstream/balance/balance_priv.h"
 
-#include "tests/unit/proto/shm/fixture.h"
-
-enum { MANY = 5000 };
-
-static struct fixture fix;
-static struct rem_reader reader;
-static struct rem_upstream_ref ref;
-static struct rem_server_spec many[MANY];
-
-static void setup(void)
-{
-    fix_init(&fix, 2);
-    fix_worker(&fix, &reader);
-    rem_upstream_ref_init(&ref, rem_str_from("app"));
-    for (uint32_t i = 0; i < MANY; i++) {
-        fix_server(&many[i], 1 + i);
-        many[i].weight = 1;
-        many[i].max_fails = 1;
-        many[i].fail_timeout_ms = 1000;
-    }
-}
-
-static void teardown(void)
-{
-    rem_upstream_ref_fini(&ref);
-    fix_fini(&fix);
-}
-
-static void publish(uint32_t count)
-{
-    struct rem_upstream_spec spec = {
-        .name = REM_STR("app"), .servers = many, .server_count = count};
-    struct rem_commit commit;
-
-    rem_reader_quiesce(&reader);
-    ck_assert_int_eq(fix_try_put(&fix, &spec, &commit), REM_OK);
-}
-
-static uint32_t picked(const struct rem_balance_state *state)
-{
-    return ntohl(state->pin.addr.u.in.sin_addr.s_addr) - 0x7f000001u;
-}
+#include "tests/unit/proxy/upstream/balance/fixture.h"
 
 /* One request with one try.  Returns the server's index, or REM_E*. */
 static int request(enum rem_outcome outcome, uint64_t now_ms)
@@ -65,7 +24,7 @@ START_TEST(takes_weighted_turns)
     static const int order[] = {0, 0, 1, 0, 2, 0, 0};
 
     many[0].weight = 5;
-    publish(3);
+    publish(REM_BALANCE_ROUND_ROBIN, 0, 3);
     for (int i = 0; i < 70; i++)
         ck_assert_int_eq(request(REM_OUTCOME_OK, 10), order[i % 7]);
 }
@@ -74,10 +33,10 @@ END_TEST
 START_TEST(knows_when_there_is_nobody)
 {
     ck_assert_int_eq(request(REM_OUTCOME_OK, 10), REM_ENOTFOUND);
-    publish(0);
+    publish(REM_BALANCE_ROUND_ROBIN, 0, 0);
     ck_assert_int_eq(request(REM_OUTCOME_OK, 10), REM_EBUSY);
     many[0].flags = REM_SERVER_DOWN;
-    publish(1);
+    publish(REM_BALANCE_ROUND_ROBIN, 0, 1);
     ck_assert_int_eq(request(REM_OUTCOME_OK, 10), REM_EBUSY);
     ck_assert_uint_eq(atomic_load(&ref.line->no_live), 2);
 }
@@ -94,7 +53,7 @@ START_TEST(tries_each_server_once)
 
     many[1].flags = many[2].flags = REM_SERVER_BACKUP;
     many[0].weight = 3;
-    publish(count);
+    publish(REM_BALANCE_ROUND_ROBIN, 0, count);
     rem_balance_init(&state, &reader, &ref);
     for (uint32_t i = 0; i < count; i++) {
         ck_assert_int_eq(rem_balance_pick(&state, 10), REM_OK);
@@ -103,7 +62,7 @@ START_TEST(tries_each_server_once)
         seen[picked(&state)] = true;
         rem_balance_done(&state, &neutral, 10);
         if (i % 3 == 1)
-            publish(count);
+            publish(REM_BALANCE_ROUND_ROBIN, 0, count);
     }
     ck_assert_int_eq(rem_balance_pick(&state, 10), REM_EBUSY);
     rem_balance_fini(&state);
@@ -117,7 +76,7 @@ START_TEST(retries_do_not_follow_a_removed_server)
     const struct rem_pin_report fail = {.outcome = REM_OUTCOME_FAIL};
     struct rem_balance_state state;
 
-    publish(2);
+    publish(REM_BALANCE_ROUND_ROBIN, 0, 2);
     rem_balance_init(&state, &reader, &ref);
     ck_assert_int_eq(rem_balance_pick(&state, 10), REM_OK);
     ck_assert_uint_eq(picked(&state), 0);
@@ -135,7 +94,7 @@ END_TEST
 
 START_TEST(fails_over_and_comes_back)
 {
-    publish(3);
+    publish(REM_BALANCE_ROUND_ROBIN, 0, 3);
     ck_assert_int_eq(request(REM_OUTCOME_FAIL, 5000), 0);
     ck_assert_int_eq(request(REM_OUTCOME_OK, 5000), 1);
     ck_assert_int_eq(request(REM_OUTCOME_OK, 5000), 2);
@@ -160,7 +119,7 @@ START_TEST(many_failed_servers)
     static const uint32_t live[] = {17, 18, 2500, 4999};
     uint32_t turns[MANY] = {0};
 
-    publish(MANY);
+    publish(REM_BALANCE_ROUND_ROBIN, 0, MANY);
     for (uint32_t i = 0; i < MANY; i++)
         ck_assert_int_eq(request(i == live[0] || i == live[1] || i == live[2] || i == live[3]
                                      ? REM_OUTCOME_OK
@@ -199,7 +158,7 @@ START_TEST(recovery_elsewhere_is_noticed)
     struct rem_pin probe = {0};
 
     fix_worker(&fix, &other);
-    publish(100);
+    publish(REM_BALANCE_ROUND_ROBIN, 0, 100);
     for (int i = 0; i < 100; i++)
         ck_assert_int_eq(request(REM_OUTCOME_FAIL, 5000), i);
     const struct rem_shm_set *set = rem_reader_find(&reader, &ref);
@@ -220,7 +179,7 @@ START_TEST(full_servers_are_passed_over)
 
     for (uint32_t i = 0; i < count; i++)
         many[i].max_conns = 2;
-    publish(count);
+    publish(REM_BALANCE_ROUND_ROBIN, 0, count);
     for (uint32_t i = 0; i < 2 * count; i++) {
         rem_balance_init(&states[i], &reader, &ref);
         ck_assert_int_eq(rem_balance_pick(&states[i], 10), REM_OK);
@@ -239,7 +198,7 @@ START_TEST(slow_start_gives_a_growing_share)
     uint32_t early = 0, late = 0;
 
     many[0].slow_start_ms = 10000;
-    publish(2);
+    publish(REM_BALANCE_ROUND_ROBIN, 0, 2);
     ck_assert_int_eq(request(REM_OUTCOME_FAIL, 5000), 0);
     for (int i = 0; i < 2; i++)
         ck_assert_int_ge(request(REM_OUTCOME_OK, 6001), 0);
@@ -252,7 +211,7 @@ START_TEST(slow_start_gives_a_growing_share)
     /* but alone among the living it takes all */
     ck_assert_int_ge(request(REM_OUTCOME_OK, 7001), 0);
     many[1].flags = REM_SERVER_DOWN;
-    publish(2);
+    publish(REM_BALANCE_ROUND_ROBIN, 0, 2);
     for (int i = 0; i < 100; i++)
         ck_assert_int_eq(request(REM_OUTCOME_OK, 7001), 0);
 }
