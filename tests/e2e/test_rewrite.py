@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """rewrite, if, map, geo and their kin: what is refused or warned about, beside nginx; log lines; unix clients."""
 import re
-import socket
 import subprocess
 
 import pytest
-from conftest import run_remora
+from conftest import Client, run_remora
 from oracle import NGINX, Both
 
 LOCATION = """if (a) { }
@@ -208,14 +207,8 @@ def test_unix_clients(remora, tmp_path):
                "geo $h { ranges; 0.0.0.0-255.255.255.254 some; default none; }"
                "server { listen unix:@DIR@/web.sock; listen 127.0.0.1:@PORT:web@; return 200 $g,$h; } }")
     assert r.get("web", "/").body == b"lo,some"
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(10)
-        s.connect(r.dir + "/web.sock")
-        s.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        data = b""
-        while chunk := s.recv(4096):
-            data += chunk
-    assert data.endswith(b"none,none")
+    with Client(r.dir + "/web.sock") as c:
+        assert c.get("/").body == b"none,none"
 
 
 def test_many_networks(remora):
@@ -234,14 +227,8 @@ def test_what_the_kernel_knows_of_a_connection(remora):
     r = remora(text)
     numbers = [int(n) for n in r.get("web", "/").body.split()]
     assert len(numbers) == 4 and numbers[2] > 0 and numbers[3] > 0
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(10)
-        s.connect(r.dir + "/web.sock")
-        s.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        data = b""
-        while chunk := s.recv(4096):
-            data += chunk
-    assert data.endswith(b"\r\n\r\n   ")
+    with Client(r.dir + "/web.sock") as c:
+        assert c.get("/").body == b"   "
 
 
 def test_maps_that_need_each_other(remora):
