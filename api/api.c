@@ -295,6 +295,14 @@ static int check_args(struct rem_api_call *call, const struct rem_route *route)
                          (int)(unknown.n < 100 ? unknown.n : 100), unknown.p);
 }
 
+/* A dry run finds out as well whether there is room for what it would bring. */
+static int try_change(struct rem_api_call *call)
+{
+    int rc = rem_change_try(call->api->change);
+
+    return rc == REM_OK ? 0 : rem_call_fault(call, rc, NULL);
+}
+
 static int run_writer(struct rem_api_call *call, const struct rem_route *route,
                       rem_api_handler_fn handler)
 {
@@ -307,7 +315,10 @@ static int run_writer(struct rem_api_call *call, const struct rem_route *route,
         rc = check_preconditions(call, route);
     if (rc == 0 && !call->flush)
         rc = handler(call);
-    return rc == 0 && call->is_staged ? rem_precondition_absent(call) : rc;
+    if (rc != 0 || !call->is_staged)
+        return rc;
+    rc = rem_precondition_absent(call);
+    return rc == 0 && call->dry_run ? try_change(call) : rc;
 }
 
 /* Instead of the change itself: the difference it makes, and what the answer would show. */

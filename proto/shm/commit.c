@@ -97,27 +97,12 @@ static int give_slots(struct rem_plan *plan, const struct rem_upstream_spec *spe
     return REM_OK;
 }
 
-/* Its ejection ends, as nobody would count it any more. */
-int rem_commit_leave(struct rem_plan *plan, uint64_t slot_off, uint32_t entry)
-{
-    const struct rem_region *region = &plan->writer->region;
-    const struct rem_shm_set *set = rem_region_at(region, plan->entries[entry].set);
-    struct rem_shm_server_slot *slot = rem_object_server_slot(region, slot_off);
-
-    /* relaxed: a hint */
-    if (atomic_load_explicit(&slot->health, memory_order_relaxed) & REM_HEALTH_EJECTED) {
-        rem_writer_step(plan->writer);
-        (void)rem_server_uneject(rem_region_at(region, set->upstream_slot), slot, 0);
-    }
-    return rem_plan_add_zombie(plan, slot_off, entry);
-}
-
 static int leave_behind(struct rem_plan *plan, const struct past *past, uint32_t entry)
 {
     for (uint32_t i = 0; i < past->count; i++) {
         if (past->index.claimed[i] || past->zombies[i] != REM_SHM_NONE)
             continue;
-        int rc = rem_commit_leave(plan, past->slots[i], entry);
+        int rc = rem_plan_add_zombie(plan, past->slots[i], entry);
         if (rc != REM_OK)
             return rc;
     }
@@ -297,7 +282,8 @@ static uint64_t next_revision(const struct rem_writer *writer)
     return next > writer->least_revision ? next : writer->least_revision;
 }
 
-static int plan_and_publish(struct rem_change *change)
+/* `publish`: or only find out whether it could be done. */
+static int plan_and_publish(struct rem_change *change, bool publish)
 {
     const struct rem_shm_dir *dir = change->writer->dir;
     bool shown, touched = any_touched(change, &shown);
@@ -314,9 +300,16 @@ static int plan_and_publish(struct rem_change *change)
     plan.config_generation = change->config_generation;
     rc = plan_items(&plan, change);
     if (rc == REM_OK)
-        rc = rem_plan_publish(&plan);
+        rc = publish ? rem_plan_publish(&plan) : rem_plan_try(&plan);
     rem_plan_fini(&plan);
     return rc;
+}
+
+int rem_change_try(struct rem_change *change)
+{
+    REM_CHECK_OBJ(change, REM_CHANGE_MAGIC);
+    REM_CHECK(!change->done);
+    return plan_and_publish(change, false);
 }
 
 int rem_change_commit(struct rem_change *change, uint64_t expected, struct rem_commit *out,
@@ -336,7 +329,7 @@ int rem_change_commit(struct rem_change *change, uint64_t expected, struct rem_c
     watched = (shown || writer->dir == NULL) && writer->watch.before != NULL;
     if (watched)
         writer->watch.before(writer->watch.data, change, next_revision(writer));
-    rc = plan_and_publish(change);
+    rc = plan_and_publish(change, true);
     if (watched)
         writer->watch.after(writer->watch.data, rc == REM_OK);
     if (rc != REM_OK)

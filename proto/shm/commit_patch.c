@@ -60,7 +60,7 @@ static int leave(struct rem_plan *plan, const struct rem_change_item *item, uint
         const struct rem_server_edit *edit = &item->edits[i];
 
         if (edit->at != REM_SHM_NONE && (edit->spec.weight == 0 || moved(item->base, edit)))
-            rc = rem_commit_leave(plan, rem_set_server(item->base, edit->at)->slot, entry);
+            rc = rem_plan_add_zombie(plan, rem_set_server(item->base, edit->at)->slot, entry);
     }
     return rc;
 }

@@ -328,6 +328,13 @@ static int write_dir(struct rem_plan *plan, uint64_t *out_off)
     return rc;
 }
 
+int rem_plan_try(struct rem_plan *plan)
+{
+    uint64_t off;
+
+    return write_dir(plan, &off);
+}
+
 /* Has to succeed before the line of no return. */
 static int reserve_retired(struct rem_plan *plan)
 {
@@ -335,6 +342,26 @@ static int reserve_retired(struct rem_plan *plan)
 
     return reserve(&writer->retired, writer->retired_count + plan->retired.count,
                    sizeof(*writer->retired), &writer->retired_room);
+}
+
+/* Ejections of servers that have just left end, as nobody would count them any more. */
+static void end_ejections(const struct rem_plan *plan)
+{
+    const struct rem_region *region = &plan->writer->region;
+
+    for (uint32_t i = 0; i < plan->zombie_count; i++) {
+        const struct rem_shm_zombie *zombie = &plan->zombies[i];
+        struct rem_shm_server_slot *slot = rem_object_server_slot(region, zombie->slot);
+        const struct rem_shm_set *set;
+
+        /* relaxed: a hint */
+        if (zombie->epoch != plan->epoch || zombie->upstream >= plan->entry_count ||
+            !(atomic_load_explicit(&slot->health, memory_order_relaxed) & REM_HEALTH_EJECTED))
+            continue;
+        set = rem_region_at(region, plan->entries[zombie->upstream].set);
+        (void)rem_server_uneject(rem_region_at(region, set->upstream_slot), slot, 0);
+        rem_writer_step(plan->writer);
+    }
 }
 
 int rem_plan_publish(struct rem_plan *plan)
@@ -368,6 +395,7 @@ int rem_plan_publish(struct rem_plan *plan)
     rem_writer_step(writer);
 
     writer->dir = rem_region_at(&writer->region, root);
+    end_ejections(plan);
     for (size_t i = 0; i < plan->retired.count; i++) {
         struct rem_extent *block = &plan->retired.items[i];
         writer->retired[writer->retired_count++] =

@@ -172,6 +172,10 @@ struct rem_commit {
     uint64_t epoch; /* for rem_writer_applied */
 };
 
+/* Would it be published, as far as memory goes?  The registry stays as it is, and so does the
+ * change.  Errors: REM_EFULL, REM_ENOMEM. */
+int rem_change_try(struct rem_change *change) REM_MUST_CHECK;
+
 /* Publishes all steps at once.  Afterwards the change may only be freed.
  * Errors, all of which leave the registry as it was: REM_ECONFLICT (the revision is not
  * `expected`), REM_EFULL, REM_ENOMEM. */

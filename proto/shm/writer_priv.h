@@ -138,14 +138,14 @@ int rem_plan_drop_entry(struct rem_plan *plan, uint32_t index) REM_MUST_CHECK;
 /* Errors, with nothing published: REM_EFULL, REM_ENOMEM. */
 int rem_plan_publish(struct rem_plan *plan) REM_MUST_CHECK;
 
+/* All of that which may fail.  Errors: REM_EFULL, REM_ENOMEM. */
+int rem_plan_try(struct rem_plan *plan) REM_MUST_CHECK;
+
 /* ---- commit.c, commit_patch.c ---- */
 
 /* A new server slot for the upstream.  Errors: REM_EFULL, REM_ENOMEM. */
 int rem_commit_server_slot(struct rem_plan *plan, const struct rem_upstream_spec *spec,
                            const struct rem_addr *addr, uint64_t *out_off) REM_MUST_CHECK;
-
-/* Makes the slot of a removed server a zombie.  Errors: REM_ENOMEM. */
-int rem_commit_leave(struct rem_plan *plan, uint64_t slot, uint32_t entry) REM_MUST_CHECK;
 
 /* Puts the finished set into the region and into the plan's directory.
  * Errors: REM_EFULL, REM_ENOMEM. */

@@ -50,3 +50,23 @@ def test_a_pipelined_change_among_some_that_do_not_fit(remora, others):
     assert names(r, "a") == ["127.0.0.1:7"] and names(r, "b") == ["127.0.0.1:1"]
     for c in clients:
         c.close()
+
+
+def test_a_dry_run_finds_out_whether_there_is_room(remora):
+    r = remora(CONF)
+    large = [{"server": f"127.1.{i >> 8}.{i & 255}:80"} for i in range(6000)]
+    body = {"upstreams": {"a": [{"server": "127.0.0.1:2"}]}, "operations": [{"op": "replace", "upstream": "b", "servers": large}]}
+    before = {path: r.admin("GET", path).json for path in ("/v1/http/upstreams", "/v1/history")}
+    memory = r.admin("GET", "/v1/status").json["memory"]
+    for query in ("?dry_run=true", "", "?dry_run=true"):
+        answer = r.admin("POST", "/v1/transactions" + query, body)
+        assert (answer.status, answer.json["code"]) == (507, "UpstreamOutOfMemory"), query
+    del large[100:]
+    tried = r.admin("POST", "/v1/transactions?dry_run=true", body)
+    assert tried.status == 200 and len(tried.json["upstreams"]["b"]["servers"]["added"]) == 100
+    assert {path: r.admin("GET", path).json for path in before} == before
+    assert r.admin("GET", "/v1/status").json["memory"]["used"] == memory["used"]
+    made = r.admin("POST", "/v1/transactions", body)
+    assert made.status == 200
+    record = r.admin("GET", "/v1/history/%d" % made.json["revision"]).json
+    assert record["upstreams"] == tried.json["upstreams"]

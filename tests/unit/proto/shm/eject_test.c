@@ -192,6 +192,37 @@ START_TEST(a_removed_server_is_not_counted)
 }
 END_TEST
 
+/* Without room, or only tried. */
+START_TEST(a_change_that_is_not_made_ends_none)
+{
+    struct rem_str large = rem_str_make(calloc(1, FIX_SIZE), FIX_SIZE);
+    struct rem_shm_upstream_slot *upstream;
+    const struct rem_shm_set *set = set_now(&upstream);
+    struct rem_shm_server_slot *slot = rem_reader_slot(&reader, rem_set_server(set, 0));
+    struct rem_writer_stats before, after;
+    struct rem_change *change;
+    struct rem_commit commit;
+    struct rem_err err;
+
+    ck_assert_ptr_nonnull(large.p);
+    ck_assert(rem_server_eject(upstream, slot, 99, 5000));
+    ck_assert_int_eq(rem_writer_stats(fix.writer, &before), REM_OK);
+    ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
+    ck_assert_int_eq(rem_change_server_remove(change, REM_STR("app"), 0), REM_OK);
+    ck_assert_int_eq(rem_change_try(change), REM_OK);
+    ck_assert_int_eq(rem_change_table(change, REM_TABLE_KEYVAL, REM_STR("large"), large, 1, &err),
+                     REM_OK);
+    ck_assert_int_eq(rem_change_try(change), REM_EFULL);
+    ck_assert_int_eq(rem_change_commit(change, REM_REVISION_ANY, &commit, &err), REM_EFULL);
+    rem_change_free(&change);
+    free((void *)(uintptr_t)large.p);
+    ck_assert(atomic_load(&slot->health) & REM_HEALTH_EJECTED);
+    ck_assert_int_eq(atomic_load(&upstream->ejected), 1);
+    ck_assert_int_eq(rem_writer_stats(fix.writer, &after), REM_OK);
+    ck_assert_uint_eq(after.used, before.used);
+}
+END_TEST
+
 /* Nobody waits for the end of what is not wanted any more. */
 START_TEST(none_holds_without_outlier_detection)
 {
@@ -273,6 +304,7 @@ int main(void)
     tcase_add_test(tcase, of_several_at_once_no_more_than_may);
     tcase_add_test(tcase, health_goes_before);
     tcase_add_test(tcase, a_removed_server_is_not_counted);
+    tcase_add_test(tcase, a_change_that_is_not_made_ends_none);
     tcase_add_test(tcase, none_holds_without_outlier_detection);
     tcase_add_test(tcase, a_count_that_a_death_left_wrong_is_mended);
     tcase_add_test(tcase, new_servers_wait_for_their_first_check_where_that_is_mandatory);
