@@ -26,6 +26,7 @@ struct rem_failures {
     } entries[REM_FAILURES_SETS][REM_FAILURES_WAYS];
 };
 
+/* `count` attempts in `period_ms` may fail, as far as one client goes. */
 void rem_failures_init(struct rem_failures *failures, uint32_t count, uint32_t period_ms);
 
 /* A key for rem_failures_*, of the bytes that identify a client. */
@@ -34,6 +35,8 @@ uint64_t rem_failures_key(const struct rem_failures *failures, const void *p, si
 /* How many milliseconds the client has to wait before its next attempt; 0: none. */
 uint64_t rem_failures_wait(const struct rem_failures *failures, uint64_t key, uint64_t now_ms);
 
+/* An attempt has failed.  Where all places of the key's set are taken, whoever owes least is
+ * forgotten. */
 void rem_failures_add(struct rem_failures *failures, uint64_t key, uint64_t now_ms);
 
 #endif

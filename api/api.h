@@ -94,6 +94,8 @@ enum rem_api_outcome {
     REM_API_FLUSH,    /* publish what is staged, then handle this request again */
 };
 
+/* Stored borrows: region, writer and clock outlive the struct.  `write` false: changes are refused.
+ */
 void rem_api_init(struct rem_api *api, const struct rem_region *region, struct rem_writer *writer,
                   const struct rem_clock *clock, bool write);
 void rem_api_fini(struct rem_api *api);
@@ -101,6 +103,10 @@ void rem_api_fini(struct rem_api *api);
 /* The upstream as the configuration has it, servers that are names and all; NULL: it has none. */
 const struct rem_upstream_spec *rem_api_conf(struct rem_api *api, struct rem_str name);
 
+/* Answers a request, or stages the change it asks for on api->change.  A request that fails, and a
+ * dry run, stage nothing.
+ * Borrows:    request until the return; response and staged until rem_api_finish*, where it says
+ *             REM_API_STAGED (rem_api_forget, if nobody waits for the answer any more).  */
 enum rem_api_outcome rem_api_handle(struct rem_api *api, const struct rem_api_request *request,
                                     struct rem_api_response *response,
                                     struct rem_api_staged *staged);

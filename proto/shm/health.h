@@ -14,6 +14,7 @@
 /* The published set of an upstream; borrowed until the next commit or reclaim.  NULL: none. */
 const struct rem_shm_set *rem_health_set(const struct rem_writer *writer, struct rem_str upstream);
 
+/* The runtime state of a server, and of an upstream; as long as the set is borrowed. */
 struct rem_shm_server_slot *rem_health_slot(const struct rem_writer *writer,
                                             const struct rem_shm_server *server);
 

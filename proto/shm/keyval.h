@@ -112,6 +112,7 @@ int rem_keyval_edit_put(struct rem_keyval_edit *edit,
 /* Errors: REM_ENOTFOUND. */
 int rem_keyval_edit_remove(struct rem_keyval_edit *edit, struct rem_str key) REM_MUST_CHECK;
 
+/* Removes all entries. */
 void rem_keyval_edit_clear(struct rem_keyval_edit *edit);
 
 /* How many bytes the zone takes, without any room. */

@@ -37,6 +37,7 @@ bool rem_split_valid(struct rem_str bytes);
  */
 bool rem_split_sound(struct rem_str bytes);
 
+/* The parts, in their order; texts borrow from the bytes. */
 size_t rem_split_count(struct rem_str bytes);
 void rem_split_at(struct rem_str bytes, size_t index, struct rem_split_part *out);
 

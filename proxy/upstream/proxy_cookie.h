@@ -27,6 +27,8 @@ int rem_proxy_cookie_set_domain(struct rem_conf *cf, const struct rem_directive 
 int rem_proxy_cookie_set_path(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 int rem_proxy_cookie_set_flags(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 
+/* What a location begins with, and what it takes from the level above: each kind of rule by itself,
+ * where the location has none of that kind. */
 void rem_proxy_cookie_unset(struct rem_proxy_cookie_conf *conf);
 void rem_proxy_cookie_merge(struct rem_proxy_cookie_conf *conf,
                             const struct rem_proxy_cookie_conf *up);
