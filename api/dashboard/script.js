@@ -3,7 +3,7 @@
 // page as text, never as markup.
 "use strict";
 const $ = (id) => document.getElementById(id);
-const POLL_MS = 2000, POINTS = 60, ROWS = 200, EVENTS = 50, PAST = 20, TROUBLE_MS = 15000, DIRECTORY_MS = 5000;
+const POLL_MS = 2000, POINTS = 60, ROWS = 200, CARDS = 100, EVENTS = 50, PAST = 20, TROUBLE_MS = 15000, DIRECTORY_MS = 5000;
 let token = sessionStorage.getItem("remora-token") || "";
 let last = null;            // the overview before
 let may_change = false;
@@ -223,20 +223,27 @@ function filter_text() {
 // Cards that the filter hides are kept, so that they are still unfolded when it lets them show again.
 const cards_of = new Map();
 
+// Where not all can be shown, those that somebody looks for are.
+function well(upstream) {
+  return upstream.servers > 0 && upstream.states.up === upstream.servers;
+}
+
 function show_upstreams(now, seconds) {
   const before = new Map((last ? last.upstreams : []).map((u) => [u.name, u]));
   const text = filter_text(), there = new Set(now.upstreams.map((u) => u.name));
   for (const name of cards_of.keys()) if (!there.has(name)) { cards_of.delete(name); open.delete(name); }
-  const shown = now.upstreams.filter((u) => matches(u, text));
+  const matching = now.upstreams.filter((u) => matches(u, text)), all = matching.length;
+  const shown = all > CARDS ? matching.sort((a, b) => well(a) - well(b)).slice(0, CARDS) : matching;
   const cards = shown.map((upstream) => {
     const card = cards_of.get(upstream.name) || new_card(upstream.name);
     fill_summary(card.querySelector("summary"), upstream, before.get(upstream.name), seconds);
     return card;
   });
-  const box = $("upstreams");
-  if (!cards.length || cards.length !== box.children.length || cards.some((c, i) => c !== box.children[i])) box.replaceChildren(...cards);
-  if (!shown.length) $("upstreams").append(node("p", now.upstreams.length ? "Nothing matches." : "There are no upstreams.", { class: "dim" }));
-  if (!last && now.upstreams.length === 1) $("upstreams").firstChild.open = true;
+  const box = $("cards");
+  if (cards.length !== box.children.length || cards.some((c, i) => c !== box.children[i])) box.replaceChildren(...cards);
+  $("upstreams-more").textContent = all > CARDS ? `and ${all - CARDS} more: use the filter`
+    : all ? "" : now.upstreams.length ? "Nothing matches." : "There are no upstreams.";
+  if (!last && now.upstreams.length === 1) cards[0].open = true;
 }
 
 function new_card(name) {
@@ -319,7 +326,7 @@ async function show_servers(card, name) {
   if (!open.has(name)) return;
   open.set(name, { at, servers: new Map(servers.map((s) => [s.id, s])) });
   if (text && !name.toLowerCase().includes(text)) servers = servers.filter((s) => s.server.includes(text) || s.state.includes(text));
-  /* Where not all can be shown, those that somebody looks for are. */
+  // Where not all can be shown, those that somebody looks for are.
   if (servers.length > ROWS) servers.sort((a, b) => (a.state === "up") - (b.state === "up"));
   const box = card.querySelector(".scroll") || new_table(name), more = card.querySelector(".more") || node("div", null, { class: "more" });
   if (!box.isConnected) card.append(box);
@@ -489,7 +496,7 @@ async function look_once() {
   show_upstreams(now, seconds);
   show_zones(now, seconds);
   last = now;
-  for (const card of $("upstreams").children) if (card.open && open.has(card.dataset.name)) await show_servers(card, card.dataset.name);
+  for (const card of $("cards").children) if (card.open && open.has(card.dataset.name)) await show_servers(card, card.dataset.name);
   if (performance.now() > trouble_until) $("trouble").hidden = true;
 }
 

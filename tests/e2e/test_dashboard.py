@@ -202,6 +202,20 @@ def test_the_filter_finds_servers(instance, browser):
     wait_for(lambda: [c.get_attribute("data-name") for c in page.all("details.card")] == ["bare"], "the other one")
 
 
+def test_more_upstreams_than_can_be_shown(remora, browser):
+    """Those that are not well come first, the others are for the filter to find."""
+    dead = free_port()
+    r = remora("admin { listen 127.0.0.1:@PORT:admin@; } http { %s server { listen 127.0.0.1:@PORT:web@; } }" % "".join(
+        f"upstream u{n} {{ zone u{n} 32k; server 127.0.0.1:{dead}{' down' if n == 149 else ''}; }} " for n in range(150)))
+    page = Page(browser, f"http://127.0.0.1:{r.port('admin')}/")
+    page.wait("#upstreams-more", "^and 50 more: use the filter$")
+    names = [c.get_attribute("data-name") for c in page.all("details.card")]
+    assert names == ["u149"] + [f"u{n}" for n in range(99)]
+    page.all("#filter")[0].send_keys("u12")
+    wait_for(lambda: page.text("#upstreams-more") == "", "fewer")
+    assert [c.get_attribute("data-name") for c in page.all("details.card")] == ["u12"] + [f"u12{n}" for n in range(10)]
+
+
 def test_what_happened_before(remora, browser):
     """Checks that failed before the page was opened are told of in their place."""
     made = Instance(remora, more="location /c { proxy_pass http://bare; health_check interval=1s; }")
