@@ -91,26 +91,47 @@ static int get_content_length(struct rem_eval *e, const struct rem_var *v,
     return rem_core_var_absent(out);
 }
 
+/* The value of the pair that `list` begins with, if that has the name. */
+static bool take_pair(struct rem_str list, struct rem_str name, struct rem_str *out)
+{
+    const char *semicolon;
+    struct rem_str value;
+
+    if (list.n < name.n || !rem_str_eq_nocase(rem_str_make(list.p, name.n), name))
+        return false;
+    value = rem_str_trim(rem_str_skip(list, name.n));
+    if (value.n == 0 || value.p[0] != '=')
+        return false;
+    value = rem_str_skip(value, 1);
+    semicolon = rem_str_chr(value, ';');
+    if (semicolon != NULL)
+        value.n = (size_t)(semicolon - value.p);
+    *out = rem_str_trim(value);
+    return true;
+}
+
+/* What follows the pair that `list` begins with. A comma ends a pair that has not the name; within
+ * a value it is like other bytes. */
+static struct rem_str next_pair(struct rem_str list)
+{
+    size_t i = 0;
+
+    while (i < list.n && list.p[i] != ';' && list.p[i] != ',')
+        i++;
+    for (i += i < list.n; i < list.n && list.p[i] == ' '; i++)
+        ;
+    return rem_str_skip(list, i);
+}
+
 bool rem_core_cookie(const struct rem_request *request, struct rem_str name, struct rem_str *out)
 {
     REM_FIELDS_EACH(field, &request->fields)
     {
-        struct rem_str rest = field->value;
-
         if (field->id != REM_FIELD_COOKIE)
             continue;
-        while (rest.n != 0) {
-            const char *semicolon = rem_str_chr(rest, ';');
-            struct rem_str pair = {rest.p,
-                                   semicolon != NULL ? (size_t)(semicolon - rest.p) : rest.n};
-
-            rest = semicolon != NULL ? rem_str_skip(rest, pair.n + 1) : REM_STR("");
-            pair = rem_str_trim(pair);
-            if (pair.n > name.n && pair.p[name.n] == '=' &&
-                rem_str_eq_nocase(rem_str_make(pair.p, name.n), name)) {
-                *out = rem_str_skip(pair, name.n + 1);
+        for (struct rem_str rest = field->value; rest.n != 0; rest = next_pair(rest)) {
+            if (take_pair(rest, name, out))
                 return true;
-            }
         }
     }
     return false;
