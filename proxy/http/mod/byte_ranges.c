@@ -2,7 +2,7 @@
 #include "proxy/http/mod/byte_ranges.h"
 
 /* What one element of the list turned out to be. */
-enum element { GOOD = 0, BEHIND_THE_END, MALFORMED };
+enum element { GOOD = 0, NOTHING, MALFORMED };
 
 /* "first-last", "first-" or "-suffix".  Numbers too large to be one are refused as nginx does; RFC
  * 9110 section 14.2 leaves that choice. */
@@ -22,14 +22,12 @@ static enum element parse_one(struct rem_str spec, int64_t size, struct rem_byte
         return MALFORMED;
     if (left.n == 0) {
         if (b == 0)
-            return BEHIND_THE_END;
+            return NOTHING;
         *out = (struct rem_byte_range){(int64_t)b < size ? size - (int64_t)b : 0, size};
         return GOOD;
     }
-    if (right.n != 0 && b < a)
-        return MALFORMED;
-    if ((int64_t)a >= size)
-        return BEHIND_THE_END;
+    if ((int64_t)a >= size || (right.n != 0 && b < a))
+        return NOTHING;
     *out = (struct rem_byte_range){(int64_t)a,
                                    right.n != 0 && (int64_t)b < size ? (int64_t)b + 1 : size};
     return GOOD;
@@ -83,7 +81,7 @@ int rem_byte_ranges_parse(struct rem_arena *arena, struct rem_str value, int64_t
             if (out->n++ == max)
                 return 0;
             break;
-        case BEHIND_THE_END:
+        case NOTHING:
             break;
         case MALFORMED:
             return 416;
