@@ -8,6 +8,13 @@
 /* The field a directive fills. */
 #define FIELD(type, d, conf) ((type *)(void *)((char *)(conf) + (d)->offset))
 
+int rem_set_without_effect(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    (void)conf;
+    rem_conf_warn(cf, "the \"%s\" directive has no effect in remora", d->name);
+    return 0;
+}
+
 int rem_set_flag(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     int *field = FIELD(int, d, conf);

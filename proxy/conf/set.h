@@ -22,6 +22,10 @@ struct rem_conf_bounds {
     int64_t max;
 };
 
+/* Directives of nginx that steer what remora does not have: naming them keeps configurations
+ * portable, and a warning keeps nobody in the dark. */
+int rem_set_without_effect(struct rem_conf *cf, const struct rem_directive *d, void *conf);
+
 int rem_set_flag(struct rem_conf *cf, const struct rem_directive *d, void *conf);    /* int */
 int rem_set_str(struct rem_conf *cf, const struct rem_directive *d, void *conf);     /* rem_str */
 int rem_set_num(struct rem_conf *cf, const struct rem_directive *d, void *conf);     /* int64_t */

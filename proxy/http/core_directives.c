@@ -7,20 +7,10 @@
 #include "proxy/net/error_log.h"
 #include "proxy/net/setup.h"
 
-/* Directives of nginx that steer what remora does not have; naming them keeps configurations
- * portable, and the warning keeps nobody in the dark. */
-static int set_without_effect(struct rem_conf *cf, const struct rem_directive *d, void *conf)
-{
-    (void)d;
-    (void)conf;
-    rem_conf_warn(cf, "the \"%.*s\" directive has no effect in remora", REM_STR_ARG(cf->args[0]));
-    return 0;
-}
-
 /* client_body_in_single_buffer: a body in memory always is in one, which is what "on" asks for. */
 static int set_single_buffer(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
-    return rem_str_is(cf->args[1], "off") ? set_without_effect(cf, d, conf) : 0;
+    return rem_str_is(cf->args[1], "off") ? rem_set_without_effect(cf, d, conf) : 0;
 }
 
 static int set_keepalive_timeout(struct rem_conf *cf, const struct rem_directive *d, void *conf)
@@ -110,7 +100,7 @@ enum {
 #define LOCATION_FIELD(field) REM_LEVEL_LOCATION, offsetof(struct rem_http_location_conf, field)
 #define WITHOUT_EFFECT(name, contexts, args)                                                       \
     {                                                                                              \
-        name, contexts, args, set_without_effect, REM_LEVEL_NONE, 0, NULL                          \
+        name, contexts, args, rem_set_without_effect, REM_LEVEL_NONE, 0, NULL                          \
     }
 
 const struct rem_directive rem_core_directives[] = {
@@ -203,7 +193,7 @@ const struct rem_directive rem_core_directives[] = {
     WITHOUT_EFFECT("variables_hash_bucket_size", H, REM_ARGS_1),
     WITHOUT_EFFECT("server_names_hash_max_size", H, REM_ARGS_1),
     WITHOUT_EFFECT("server_names_hash_bucket_size", H, REM_ARGS_1),
-    WITHOUT_EFFECT("override_charset", HSL, REM_ARGS_FLAG),
+    WITHOUT_EFFECT("override_charset", HSLI, REM_ARGS_FLAG),
     WITHOUT_EFFECT("types_hash_max_size", HSL, REM_ARGS_1),
     WITHOUT_EFFECT("types_hash_bucket_size", HSL, REM_ARGS_1),
     WITHOUT_EFFECT("connection_pool_size", HS, REM_ARGS_1),

@@ -54,6 +54,7 @@ extern struct rem_module rem_keyval_module;
 extern struct rem_module rem_limit_except_module;
 extern struct rem_module rem_referer_module;
 extern struct rem_module rem_expires_module;
+extern struct rem_module rem_absent_module;
 
 /* clang-format off */
 struct rem_module *const rem_modules[] = {
@@ -94,6 +95,7 @@ struct rem_module *const rem_modules[] = {
     &rem_index_module,
     &rem_gzip_static_module,
     &rem_static_module,
+    &rem_absent_module,
 
     /* What filters the response, from the handler to the codec:
      *   not_modified  preconditions, against the content's own date and tag

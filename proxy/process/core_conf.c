@@ -191,14 +191,6 @@ static int set_env(struct rem_conf *cf, const struct rem_directive *d, void *con
     return REM_OK;
 }
 
-/* Known from nginx, without an effect here: said once, by name. */
-static int set_ignored(struct rem_conf *cf, const struct rem_directive *d, void *conf)
-{
-    (void)conf;
-    rem_conf_warn(cf, "the \"%s\" directive has no effect in remora, ignored", d->name);
-    return REM_OK;
-}
-
 static int set_load_module(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     (void)d;
@@ -316,13 +308,13 @@ static const struct rem_directive core_directives[] = {
     MAIN_FN("worker_cpu_affinity", REM_ARGS_1MORE, set_affinity),
     MAIN_FN("env", REM_ARGS_1, set_env),
     MAIN_FN("load_module", REM_ARGS_1, set_load_module),
-    MAIN_FN("timer_resolution", REM_ARGS_1, set_ignored),
-    MAIN_FN("lock_file", REM_ARGS_1, set_ignored),
-    MAIN_FN("debug_points", REM_ARGS_1, set_ignored),
-    MAIN_FN("pcre_jit", REM_ARGS_FLAG, set_ignored),
-    MAIN_FN("thread_pool", REM_ARGS_23, set_ignored),
-    MAIN_FN("ssl_engine", REM_ARGS_1, set_ignored),
-    MAIN_FN("ssl_object_cache_inheritable", REM_ARGS_FLAG, set_ignored),
+    MAIN_FN("timer_resolution", REM_ARGS_1, rem_set_without_effect),
+    MAIN_FN("lock_file", REM_ARGS_1, rem_set_without_effect),
+    MAIN_FN("debug_points", REM_ARGS_1, rem_set_without_effect),
+    MAIN_FN("pcre_jit", REM_ARGS_FLAG, rem_set_without_effect),
+    MAIN_FN("thread_pool", REM_ARGS_23, rem_set_without_effect),
+    MAIN_FN("ssl_engine", REM_ARGS_1, rem_set_without_effect),
+    MAIN_FN("ssl_object_cache_inheritable", REM_ARGS_FLAG, rem_set_without_effect),
     REM_DIRECTIVE_END,
 };
 
@@ -378,7 +370,7 @@ static int set_use(struct rem_conf *cf, const struct rem_directive *d, void *con
 static int set_accept_mutex(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     if (rem_str_is(cf->args[1], "on"))
-        return set_ignored(cf, d, conf);
+        return rem_set_without_effect(cf, d, conf);
     return REM_OK;
 }
 
@@ -402,9 +394,9 @@ static const struct rem_directive events_directives[] = {
      offsetof(struct events_conf, multi_accept), NULL},
     {"use", REM_CTX_EVENTS, REM_ARGS_1, set_use, REM_LEVEL_MAIN, 0, NULL},
     {"accept_mutex", REM_CTX_EVENTS, REM_ARGS_FLAG, set_accept_mutex, REM_LEVEL_MAIN, 0, NULL},
-    {"accept_mutex_delay", REM_CTX_EVENTS, REM_ARGS_1, set_ignored, REM_LEVEL_MAIN, 0, NULL},
-    {"worker_aio_requests", REM_CTX_EVENTS, REM_ARGS_1, set_ignored, REM_LEVEL_MAIN, 0, NULL},
-    {"debug_connection", REM_CTX_EVENTS, REM_ARGS_1, set_ignored, REM_LEVEL_MAIN, 0, NULL},
+    {"accept_mutex_delay", REM_CTX_EVENTS, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_MAIN, 0, NULL},
+    {"worker_aio_requests", REM_CTX_EVENTS, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_MAIN, 0, NULL},
+    {"debug_connection", REM_CTX_EVENTS, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_MAIN, 0, NULL},
     REM_DIRECTIVE_END,
 };
 

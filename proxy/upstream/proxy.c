@@ -25,7 +25,6 @@ static int set_bind(struct rem_conf *cf, const struct rem_directive *d, void *co
 static int set_limit_rate(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 static int set_store(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 static int set_store_access(struct rem_conf *cf, const struct rem_directive *d, void *conf);
-static int set_nothing(struct rem_conf *cf, const struct rem_directive *d, void *conf);
 
 struct proxy_main {
     uint32_t binds; /* proxy_bind directives seen */
@@ -112,9 +111,9 @@ static const struct rem_directive directives[] = {
     SIMPLE("proxy_store_access", REM_ARGS_123, set_store_access, 0, NULL),
     SIMPLE("proxy_force_ranges", REM_ARGS_FLAG, rem_set_flag, POLICY(force_ranges), NULL),
     SIMPLE("proxy_pass_trailers", REM_ARGS_FLAG, rem_set_flag, POLICY(pass_trailers), NULL),
-    SIMPLE("proxy_headers_hash_max_size", REM_ARGS_1, set_nothing, 0, NULL),
-    SIMPLE("proxy_headers_hash_bucket_size", REM_ARGS_1, set_nothing, 0, NULL),
-    SIMPLE("proxy_send_lowat", REM_ARGS_1, set_nothing, 0, NULL),
+    SIMPLE("proxy_headers_hash_max_size", REM_ARGS_1, rem_set_without_effect, 0, NULL),
+    SIMPLE("proxy_headers_hash_bucket_size", REM_ARGS_1, rem_set_without_effect, 0, NULL),
+    SIMPLE("proxy_send_lowat", REM_ARGS_1, rem_set_without_effect, 0, NULL),
     REM_DIRECTIVE_END,
 };
 
@@ -193,13 +192,6 @@ static int set_store_access(struct rem_conf *cf, const struct rem_directive *d, 
 
     (void)d;
     return rem_store_parse_access(cf, &proxy->policy.store_access);
-}
-
-static int set_nothing(struct rem_conf *cf, const struct rem_directive *d, void *conf)
-{
-    (void)conf;
-    rem_conf_warn(cf, "the \"%s\" directive has no effect in remora", d->name);
-    return 0;
 }
 
 /* ---- levels ---- */

@@ -7,6 +7,7 @@
 #include "proxy/conf/array.h"
 #include "proxy/conf/capture.h"
 #include "proxy/conf/hostmap.h"
+#include "proxy/conf/set.h"
 #include "proxy/conf/value.h"
 #include "proxy/http/core.h"
 #include "proxy/http/core_var.h"
@@ -184,18 +185,10 @@ static int set_map(struct rem_conf *cf, const struct rem_directive *d, void *con
     return rc;
 }
 
-static int set_hash_size(struct rem_conf *cf, const struct rem_directive *d, void *conf)
-{
-    (void)d;
-    (void)conf;
-    rem_conf_warn(cf, "the \"%.*s\" directive has no effect in remora", REM_STR_ARG(cf->args[0]));
-    return 0;
-}
-
 static const struct rem_directive directives[] = {
     {"map", REM_CTX_HTTP, REM_ARGS_2 | REM_ARGS_BLOCK, set_map, REM_LEVEL_NONE, 0, NULL},
-    {"map_hash_max_size", REM_CTX_HTTP, REM_ARGS_1, set_hash_size, REM_LEVEL_NONE, 0, NULL},
-    {"map_hash_bucket_size", REM_CTX_HTTP, REM_ARGS_1, set_hash_size, REM_LEVEL_NONE, 0, NULL},
+    {"map_hash_max_size", REM_CTX_HTTP, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_NONE, 0, NULL},
+    {"map_hash_bucket_size", REM_CTX_HTTP, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_NONE, 0, NULL},
     REM_DIRECTIVE_END,
 };
 

@@ -6,6 +6,7 @@
 #include "proxy/conf/array.h"
 #include "proxy/conf/capture.h"
 #include "proxy/conf/hostmap.h"
+#include "proxy/conf/set.h"
 #include "proxy/http/core.h"
 #include "proxy/http/core_names.h"
 #include "proxy/http/core_var.h"
@@ -247,20 +248,12 @@ static int add_variables(struct rem_http_setup *setup)
     return rem_core_var_define(setup->vars, defs, REM_COUNT(defs));
 }
 
-static int set_hash_size(struct rem_conf *cf, const struct rem_directive *d, void *conf)
-{
-    (void)d;
-    (void)conf;
-    rem_conf_warn(cf, "the \"%.*s\" directive has no effect in remora", REM_STR_ARG(cf->args[0]));
-    return 0;
-}
-
 enum { SL = REM_CTX_SERVER | REM_CTX_LOCATION };
 
 static const struct rem_directive directives[] = {
     {"valid_referers", SL, REM_ARGS_1MORE, set_valid, REM_LEVEL_LOCATION, 0, NULL},
-    {"referer_hash_max_size", SL, REM_ARGS_1, set_hash_size, REM_LEVEL_NONE, 0, NULL},
-    {"referer_hash_bucket_size", SL, REM_ARGS_1, set_hash_size, REM_LEVEL_NONE, 0, NULL},
+    {"referer_hash_max_size", SL, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_NONE, 0, NULL},
+    {"referer_hash_bucket_size", SL, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_NONE, 0, NULL},
     REM_DIRECTIVE_END,
 };
 

@@ -150,6 +150,8 @@ int rem_rewrite_set(struct rem_conf *cf, const struct rem_directive *d, void *co
     rc = rem_capture_compile(cf, cf->args[1], 0, &rewrite->regex);
     if (rc != 0)
         return rc;
+    if (cf->args[2].n == 0)
+        return rem_conf_error(cf, "empty replacement");
     if (is_url(cf->args[2]))
         rewrite->status = 302;
     if (cf->n_args == 4)
