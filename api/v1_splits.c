@@ -240,17 +240,38 @@ static int check_parts(struct rem_api_call *call, struct parts *parts)
     return 0;
 }
 
-static int parse_body(struct rem_api_call *call, json_t *body, struct rem_str now,
+/* What GET shows beside the parts says nothing; another name, or more than that, is a mistake. */
+static int check_shown(struct rem_api_call *call, json_t *body, struct rem_str name)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(body, key, value)
+    {
+        if (strcmp(key, "name") == 0 && !rem_str_eq(rem_json_str(value), name))
+            return rem_fault_set(&call->fault, REM_FAULT_FORMAT, "\"name\" is not the split's");
+        if (strcmp(key, "parts") != 0 && strcmp(key, "name") != 0 && strcmp(key, "revision") != 0 &&
+            strcmp(key, "applied") != 0)
+            return rem_fault_set(&call->fault, REM_FAULT_FORMAT, "unknown parameter \"%.100s\"",
+                                 key);
+    }
+    return 0;
+}
+
+static int parse_body(struct rem_api_call *call, json_t *body, const struct rem_table *table,
                       struct parts *parts)
 {
     json_t *list = json_is_array(body) ? body : json_object_get(body, "parts");
     int rc;
 
+    if (json_is_array(list) && check_shown(call, body, table->name) != 0)
+        return REM_EINVAL;
     parts->room = REM_SPLIT_PARTS_MAX;
     parts->v = rem_arena_alloc(&call->arena, parts->room * sizeof(*parts->v));
     if (parts->v == NULL)
         return rem_call_fault(call, REM_ENOMEM, NULL);
-    rc = json_is_array(list) ? parse_list(call, list, parts) : parse_object(call, body, now, parts);
+    rc = json_is_array(list) ? parse_list(call, list, parts)
+                             : parse_object(call, body, table->bytes, parts);
     return rc == 0 ? check_parts(call, parts) : rc;
 }
 
@@ -269,7 +290,7 @@ int rem_v1_split_step(struct rem_api_call *call, struct rem_str name, json_t *bo
     if (rem_change_table_get(call->api->change, REM_TABLE_SPLIT, name, &table) != 0 ||
         !rem_split_valid(table.bytes))
         return not_found(call);
-    rc = parse_body(call, body, table.bytes, &parts);
+    rc = parse_body(call, body, &table, &parts);
     if (rc != 0)
         return rc;
     rc = rem_split_build(parts.v, parts.count, &bytes);

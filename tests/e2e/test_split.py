@@ -109,6 +109,9 @@ def test_clients_stay_where_they_were(split):
     ([{"value": "a", "percent": 1, "more": 2}], "element 0"),
     ({"x" * 5000: 1}, "too long"),
     ({str(i): 0 for i in range(1001)}, "more than 1000 values"),
+    ({"name": "other", "parts": [{"value": "a", "percent": 1}]}, '"name" is not'),
+    ({"name": None, "parts": []}, '"name" is not'),
+    ({"parts": [{"value": "a", "percent": 1}], "part": []}, 'unknown parameter "part"'),
     (b"{", "column"),
     (b'{"v1":1,"v1":2}', "duplicate"),
 ])
