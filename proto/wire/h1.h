@@ -150,7 +150,7 @@ struct rem_str rem_h1_request_seen_line(const struct rem_h1_request *req, const 
                                         size_t n);
 
 /* The host that such a request asked for, as far as lines before the one that failed say so: that
- * of an absolute target, else of the first Host line.  Borrows from `buf`.
+ * of an absolute target or of CONNECT, else of the first Host line.  Borrows from `buf`.
  * Returns: false if there is none, or none that is valid. */
 bool rem_h1_request_seen_host(const struct rem_h1_request *req, const char *buf, size_t n,
                               struct rem_authority *out);

@@ -34,20 +34,23 @@ struct rem_str rem_h1_request_seen_line(const struct rem_h1_request *req, const 
     return from < n ? cut_line(buf, from, n) : REM_STR("");
 }
 
-/* The authority of a request line whose target is absolute; empty: it is not. */
+/* The authority that a request line's target has: of one that is absolute, of CONNECT's; or empty.
+ */
 static struct rem_str target_authority(struct rem_str line)
 {
     const char *space = rem_str_chr(line, ' ');
     struct rem_target target;
     struct rem_str rest;
+    bool connect;
 
     if (space == NULL)
         return REM_STR("");
+    connect = rem_str_is(rem_str_make(line.p, (size_t)(space - line.p)), "CONNECT");
     rest = rem_str_skip(line, (size_t)(space - line.p) + 1);
     space = rem_str_chr(rest, ' ');
     if (space != NULL)
         rest.n = (size_t)(space - rest.p);
-    if (rem_target_split(rest, false, false, &target) != REM_OK)
+    if (rem_target_split(rest, connect, false, &target) != REM_OK)
         return REM_STR("");
     return target.authority;
 }

@@ -2,6 +2,8 @@
 /* capture.c - see capture.h. */
 #include "proxy/conf/capture.h"
 
+#include "proxy/conf/value.h"
+
 static int add_variables(struct rem_conf *cf, struct rem_capture *capture)
 {
     uint32_t n;
@@ -62,15 +64,9 @@ static int keep_match(struct rem_eval *e, struct rem_str subject, const size_t *
 static int set_named(const struct rem_capture *capture, struct rem_eval *e)
 {
     for (uint32_t i = 0; i < capture->n_vars; i++) {
-        uint32_t k = capture->vars[i].number;
-        struct rem_str text = REM_STR("");
-        int rc;
+        struct rem_str text = rem_value_capture(e, capture->vars[i].number);
+        int rc = rem_var_set(e, capture->vars[i].index, text);
 
-        if (k < e->n_captures && e->ovector[2 * k] != REM_REGEX_NONE &&
-            e->ovector[2 * k + 1] > e->ovector[2 * k])
-            text = rem_str_make(e->captured + e->ovector[2 * k],
-                                e->ovector[2 * k + 1] - e->ovector[2 * k]);
-        rc = rem_var_set(e, capture->vars[i].index, text);
         if (rc < 0)
             return rc;
     }

@@ -2,6 +2,8 @@
 /* value.c - see value.h. */
 #include "proxy/conf/value.h"
 
+#include "proto/base/regex.h"
+
 #include "proxy/conf/array.h"
 
 enum { PIECES_ON_STACK = 32 };
@@ -111,6 +113,18 @@ int rem_value_compile(struct rem_conf *cf, struct rem_str text, struct rem_value
     return rc;
 }
 
+struct rem_str rem_value_capture(const struct rem_eval *e, uint32_t number)
+{
+    size_t from, to;
+
+    if (number >= e->n_captures || e->ovector[2 * (size_t)number] == REM_REGEX_NONE)
+        return REM_STR("");
+    from = e->ovector[2 * (size_t)number];
+    to = e->ovector[2 * (size_t)number + 1];
+    /* \K in a look-behind can end a match before its start. */
+    return to > from ? rem_str_make(e->captured + from, to - from) : REM_STR("");
+}
+
 /* The text of one piece. */
 static int eval_op(const struct rem_value_op *op, struct rem_eval *e, struct rem_str *out)
 {
@@ -122,14 +136,7 @@ static int eval_op(const struct rem_value_op *op, struct rem_eval *e, struct rem
         *out = op->text;
         return 0;
     case REM_VALUE_CAPTURE:
-        *out = REM_STR("");
-        if (op->index < e->n_captures && e->ovector[2 * op->index] != ~(size_t)0) {
-            size_t from = e->ovector[2 * op->index];
-            size_t to = e->ovector[2 * op->index + 1];
-            /* \K in a look-behind can end a match before its start. */
-            if (to > from)
-                *out = rem_str_make(e->captured + from, to - from);
-        }
+        *out = rem_value_capture(e, op->index);
         return 0;
     case REM_VALUE_VAR:
         rc = rem_var_get(e, op->index, &value);

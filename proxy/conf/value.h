@@ -51,4 +51,7 @@ int rem_value_eval(const struct rem_value *value, struct rem_eval *e,
 int rem_value_eval_z(const struct rem_value *value, struct rem_eval *e,
                      struct rem_str *out) REM_MUST_CHECK;
 
+/* What $number stands for, of the last match; empty: the group took no part.  Borrows from `e`. */
+struct rem_str rem_value_capture(const struct rem_eval *e, uint32_t number);
+
 #endif

@@ -149,19 +149,6 @@ static void put_value(struct line *line, enum rem_log_escape escape, struct rem_
         put_escaped(line, s);
 }
 
-static struct rem_str capture_text(const struct rem_eval *e, uint32_t number)
-{
-    size_t from, to;
-
-    if (number >= e->n_captures)
-        return REM_STR("");
-    from = e->ovector[2 * (size_t)number];
-    to = e->ovector[2 * (size_t)number + 1];
-    if (from > to)
-        return REM_STR("");
-    return rem_str_make(e->captured + from, to - from);
-}
-
 static void put_op(struct line *line, const struct rem_log_format *format,
                    const struct rem_value_op *op, struct rem_eval *e)
 {
@@ -172,7 +159,7 @@ static void put_op(struct line *line, const struct rem_log_format *format,
         put(line, op->text.p, op->text.n);
         return;
     case REM_VALUE_CAPTURE:
-        put_value(line, format->escape, capture_text(e, op->index));
+        put_value(line, format->escape, rem_value_capture(e, op->index));
         return;
     case REM_VALUE_VAR:
         if (rem_var_get(e, op->index, &value) != 0 || value->state == REM_VAR_NOT_FOUND) {

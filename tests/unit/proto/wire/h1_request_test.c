@@ -373,6 +373,7 @@ START_TEST(seen_host)
         {"GET http://b/ HTTP/1.1\r\nbad\r\n\r\n", "b"},
         {"GET http://b/ HTTP/1.1\r\nX: y\r\n\r\n", "b"},
         {"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", "a"},
+        {"CONNECT b:1 HTTP/1.1\r\nHost: a\r\n\r\n", "b"},
         {"GET / HTTP/1.1\r\nHost: a\r\nX: y", "a"}, /* unfinished */
         {"GET / HTTP/1.1\r\nbad\r\nHost: a\r\n\r\n", ""},
         {"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", ""},
