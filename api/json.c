@@ -48,6 +48,8 @@ int rem_json_parse(struct rem_str text, json_t **out, struct rem_fault *fault)
     if (check_bounds(text, fault) != 0)
         return REM_EINVAL;
     value = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &error);
+    if (value == NULL && error.line < 0) /* it says so when it got no memory for its reader */
+        return REM_ENOMEM;
     if (value == NULL)
         return rem_fault_set(fault, REM_FAULT_JSON, "line %d, column %d: %s", error.line,
                              error.column, error.text);

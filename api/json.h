@@ -16,7 +16,8 @@ enum {
 };
 
 /* Reads an object or array; duplicate members and \u0000 are refused.
- * Owns: *out is the caller's (json_decref).  Errors: REM_EINVAL with JSON or TOO_LARGE. */
+ * Owns: *out is the caller's (json_decref).  Errors: REM_EINVAL with JSON or TOO_LARGE,
+ * REM_ENOMEM as far as jansson says so. */
 int rem_json_parse(struct rem_str text, json_t **out, struct rem_fault *fault) REM_MUST_CHECK;
 
 /* Makes `value` (taken; NULL: out of memory) the body of the response. */

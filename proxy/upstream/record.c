@@ -79,11 +79,19 @@ static void count_duration(struct rem_upstream_exchange *x, enum rem_outcome out
         rem_histogram_count(&line->request_ms, (uint64_t)ms);
 }
 
+/* The server that was picked may be picked by others. */
+static void give_back(struct rem_upstream_exchange *x, const struct rem_pin_report *report)
+{
+    if (x->group == NULL)
+        return;
+    rem_balance_done(&x->balance, report, x->request->worker->loop.clock.mono_ms);
+    rem_queue_wake(x->group);
+}
+
 void rem_record_done(struct rem_upstream_exchange *x, enum rem_outcome outcome)
 {
     struct rem_upstream_try *try = x->current;
     struct rem_pin_report report = {.outcome = outcome};
-    uint64_t now = x->request->worker->loop.clock.mono_ms;
 
     if (!x->try_open)
         return;
@@ -105,10 +113,12 @@ void rem_record_done(struct rem_upstream_exchange *x, enum rem_outcome outcome)
     count_duration(x, outcome);
     if (x->group != NULL)
         rem_outlier_note(x, &report);
-    if (x->group != NULL)
-        rem_balance_done(&x->balance, &report, now);
-    if (x->group != NULL)
-        rem_queue_wake(x->group);
+    give_back(x, &report);
+}
+
+void rem_record_give_up(struct rem_upstream_exchange *x)
+{
+    give_back(x, &(struct rem_pin_report){.outcome = REM_OUTCOME_NEUTRAL});
 }
 
 void rem_record_log(struct rem_upstream_exchange *x, enum rem_log_level level, int sys_errno,

@@ -10,6 +10,9 @@
 
 /* A try begins, on the server in x->addr_text.  Errors: REM_ENOMEM. */
 int rem_record_try(struct rem_upstream_exchange *x) REM_MUST_CHECK;
+
+/* Of a server that was picked for a try that did not begin. */
+void rem_record_give_up(struct rem_upstream_exchange *x);
 void rem_record_connected(struct rem_upstream_exchange *x);
 void rem_record_head(struct rem_upstream_exchange *x);
 

@@ -94,7 +94,7 @@ static enum rem_upstream_step choose_server(struct rem_upstream_exchange *x)
     x->fresh = false;
     rc = rem_record_try(x);
     if (rc != 0) {
-        x->try_open = true; /* the pin is held all the same */
+        rem_record_give_up(x);
         return rem_upstream_end(x, 500);
     }
     return REM_STEP_NEXT;
