@@ -247,6 +247,17 @@ int rem_core_new_block(struct rem_conf *cf, struct rem_conf_ctx **out) REM_MUST_
 int rem_core_path(struct rem_request *request, struct rem_str *path,
                   size_t *root_size) REM_MUST_CHECK;
 
+/* The same for opening it.  Errors: also REM_EACCES, logged, where the path leads out of the root.
+ */
+int rem_core_file(struct rem_request *request, struct rem_str *path) REM_MUST_CHECK;
+
+/* Has the request brought a segment ".." into a path?  It would see files that it is not meant to:
+ * a normal URI has none, but "location /a { alias /b/; }" makes one of /a../c, and so may a rewrite
+ * or a variable.  The path's first `size` bytes are what the configuration's `text` (may be NULL)
+ * says: if that is fixed, or has a ".." itself, they are meant.  Logs it. */
+bool rem_core_leads_out(struct rem_request *request, struct rem_str path,
+                        const struct rem_value *text, size_t size);
+
 /* The type for request->uri's extension, else default_type. */
 struct rem_str rem_core_type(const struct rem_request *request);
 

@@ -109,3 +109,33 @@ int rem_core_path(struct rem_request *request, struct rem_str *path, size_t *roo
         *root_size = root.n;
     return 0;
 }
+
+bool rem_core_leads_out(struct rem_request *request, struct rem_str path,
+                        const struct rem_value *text, size_t size)
+{
+    struct rem_str prefix = request->worker->setup->prefix;
+    const char *at = path.p, *end = path.p + path.n;
+
+    if (text != NULL && !rem_value_is_static(text) &&
+        memmem(text->text.p, text->text.n, "..", 2) == NULL)
+        size = rem_str_has_prefix(path, prefix) ? prefix.n : 0;
+    while ((at = memmem(at, (size_t)(end - at), "/..", 3)) != NULL) {
+        at += 3;
+        if ((at != end && *at != '/') || at <= path.p + size)
+            continue;
+        REM_LOG_IN(&request->log, REM_LOG_ERROR, 0, "\"%.*s\" leads out of the root",
+                   REM_STR_ARG(path));
+        return true;
+    }
+    return false;
+}
+
+int rem_core_file(struct rem_request *request, struct rem_str *path)
+{
+    size_t root_size;
+    int rc = rem_core_path(request, path, &root_size);
+
+    if (rc == 0 && rem_core_leads_out(request, *path, rem_core_location(request)->root, root_size))
+        rc = REM_EACCES;
+    return rc;
+}

@@ -94,10 +94,14 @@ static void store_failed(struct rem_upstream_exchange *x, const char *what, cons
 static int store_path(struct rem_upstream_exchange *x, struct rem_str *path)
 {
     const struct rem_value *value = x->policy->store->path;
+    int rc;
 
-    if (value != NULL)
-        return rem_value_eval_z(value, &x->request->eval, path);
-    return rem_core_path(x->request, path, NULL);
+    if (value == NULL)
+        return rem_core_file(x->request, path);
+    rc = rem_value_eval_z(value, &x->request->eval, path);
+    if (rc == 0 && rem_core_leads_out(x->request, *path, value, path->n))
+        rc = REM_EACCES;
+    return rc;
 }
 
 void rem_store_begin(struct rem_upstream_exchange *x)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Static files, index, try_files and types, compared with nginx where it is installed."""
 import os
+import random
 
 import pytest
-from conftest import wait_for
+from conftest import ok, wait_for
 from oracle import Both
 
 CONF = """http { access_log off; root @DIR@/www; types { text/html html; image/x-y xy; }
@@ -180,3 +181,49 @@ def test_descriptors_do_not_leak(remora):
             with r.client() as c:
                 c.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
     wait_for(lambda: len(os.listdir(fds)) <= before, "closed files")
+
+
+OUTSIDE = """http { access_log off; server { listen 127.0.0.1:@PORT:web@;
+    location /slash { alias @DIR@/in/; }
+    location /exact/ { alias @DIR@/in/; }
+    location /none { alias @DIR@/in; }
+    location ~ ^/re(.*)$ { alias @DIR@/in/$1; }
+    location ~ ^/meant/(.*)$ { alias @DIR@/in/../in/$1; }
+    location /to/ { root @DIR@/in; rewrite ^/to(/.*)$ $1 break; }
+    location /turned { root @DIR@/in; rewrite ^/turned(.*)$ /$1 break; }
+    location /try { root @DIR@/in; try_files /$arg_f =404; }
+    location /by { root @DIR@/in/$arg_f; }
+    location /stored { proxy_pass http://%(addr)s; proxy_store on; alias @DIR@/in/; }
+    location ~ ^/kept(.*)$ { proxy_pass http://%(addr)s; proxy_store @DIR@/in/$1; }
+} }"""
+
+
+def test_no_way_out_of_the_root(remora, backend):
+    """Whatever the URI: what answers is in the directory, and what is stored goes there."""
+    r = remora(OUTSIDE % {"addr": backend(ok(b"stored")).addr})
+    os.makedirs(r.dir + "/in/deep/.../..x")
+    os.chmod(r.dir + "/in", 0o777)
+    for name in ("secret", "in/inside", "in/deep/inside", "in/deep/.../..x/inside"):
+        with open(f"{r.dir}/{name}", "w") as f:
+            f.write(name)
+    for path in ("/slash/inside", "/exact/inside", "/none/inside", "/re/inside", "/meant/inside", "/to/inside",
+                 "/turned/inside", "/slash/deep/.../..x/inside", "/try?f=inside"):
+        assert b"inside" in r.get(path=path).body, path
+    assert r.get(path="/slash../secret").status == r.get(path="/re../secret").status == 403
+    assert r.get(path="/try?f=../secret").status == 404
+    assert "leads out of the root" in r.log()
+    rng = random.Random(5)
+    parts = ["..", "..", ".", "...", "..x", "%2e%2e", "deep", "inside", "secret", "", "%2f..", "..%2f", "in"]
+    with r.client() as client:
+        for place in ["/slash", "/exact/", "/none", "/re", "/meant/", "/to/", "/turned", "/try?f=", "/by?f=", "/stored", "/kept"]:
+            for n in range(60):
+                path = "/".join(rng.choice(parts) for _ in range(rng.randrange(1, 5))) if n else "../secret"
+                response = client.get(place + path)
+                assert b"secret" not in response.body, place + path
+                if "close" in response.headers.get("connection", ""):
+                    client = r.client()
+    r.get(path="/stored/fine"), r.get(path="/kept/good"), r.get(path="/stored../bad"), r.get(path="/kept../bad")
+    assert {"fine", "good"} <= set(os.listdir(r.dir + "/in"))
+    assert "bad" not in os.listdir(r.dir)
+    with open(r.dir + "/secret") as f:
+        assert f.read() == "secret"

@@ -78,13 +78,15 @@ static int on_content(struct rem_request *request)
     const struct gzip_static_conf *conf = request->location_conf[rem_gzip_static_module.index];
     struct rem_file file;
     struct rem_str path;
+    int rc;
 
     if (conf->mode == MODE_OFF ||
         (request->method != REM_METHOD_GET && request->method != REM_METHOD_HEAD) ||
         request->uri.n == 0 || request->uri.p[request->uri.n - 1] == '/')
         return REM_HTTP_DECLINED;
-    if (rem_core_path(request, &path, NULL) != 0)
-        return 500;
+    rc = rem_core_file(request, &path);
+    if (rc != 0)
+        return rc == REM_EACCES ? 403 : 500;
     if (memchr(path.p, '\0', path.n) != NULL)
         return REM_HTTP_DECLINED;
     path = rem_arena_printf(&request->arena, "%.*s.gz", REM_STR_ARG(path));

@@ -129,20 +129,22 @@ static int on_content(struct rem_request *request)
     const struct index_conf *conf = request->location_conf[rem_index_module.index];
     struct rem_str directory;
     bool tested = false;
+    int rc;
 
     if (request->uri.n == 0 || request->uri.p[request->uri.n - 1] != '/')
         return REM_HTTP_DECLINED;
     if (request->method != REM_METHOD_GET && request->method != REM_METHOD_HEAD &&
         request->method != REM_METHOD_POST)
         return REM_HTTP_DECLINED;
-    if (rem_core_path(request, &directory, NULL) != 0)
-        return 500;
+    rc = rem_core_file(request, &directory);
+    if (rc != 0)
+        return rc == REM_EACCES ? 403 : 500;
     if (memchr(directory.p, '\0', directory.n) != NULL)
         return 404;
     for (uint32_t i = 0; i < conf->names->n; i++) {
         struct rem_str name;
-        int rc = rem_http_value(request, rem_array_at(conf->names, i), &name);
 
+        rc = rem_http_value(request, rem_array_at(conf->names, i), &name);
         if (rc != 0)
             return 500;
         if (name.n == 0) /* a variable that names none here */

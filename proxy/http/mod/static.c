@@ -159,15 +159,16 @@ static int on_content(struct rem_request *request)
 {
     struct rem_file file;
     struct rem_str path;
-    int error, status;
+    int error, status, rc;
 
     if (request->method != REM_METHOD_GET && request->method != REM_METHOD_HEAD &&
         request->method != REM_METHOD_POST)
         return 405;
     if (request->uri.n != 0 && request->uri.p[request->uri.n - 1] == '/')
         return REM_HTTP_DECLINED;
-    if (rem_core_path(request, &path, NULL) != 0)
-        return 500;
+    rc = rem_core_file(request, &path);
+    if (rc != 0)
+        return rc == REM_EACCES ? 403 : 500;
     error = rem_file_open(request, path, &file);
     if (error != 0)
         return refuse(request, path, error);

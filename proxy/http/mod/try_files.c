@@ -85,7 +85,7 @@ static int path_of(struct rem_request *request, struct rem_str *uri, struct rem_
     }
     request->uri = *uri;
     request->uri_behind_alias = location->alias == SIZE_MAX;
-    rc = rem_core_path(request, path, NULL);
+    rc = rem_core_file(request, path);
     request->uri = before;
     request->uri_behind_alias = false;
     return rc;
@@ -101,7 +101,7 @@ static int test_item(struct rem_request *request, const struct try_item *item, s
     if (rc == 0)
         rc = path_of(request, uri, &path);
     if (rc != 0)
-        return rc;
+        return rc == REM_EACCES ? 0 : rc; /* nothing that is to be found */
     if (rem_file_stat(request, path, &st) != 0)
         return 0;
     return S_ISDIR(st.st_mode) == item->directory;
