@@ -28,12 +28,13 @@ static const uint16_t edges[REM_H1_IN_STATES] = {
     [REM_H1_IN_HEAD] =
         1 << REM_H1_IN_IDLE | 1 << REM_H1_IN_BODY | 1 << REM_H1_IN_NEXT | 1 << REM_H1_IN_CLOSED,
     [REM_H1_IN_BODY] = 1 << REM_H1_IN_NEXT | 1 << REM_H1_IN_RAW | 1 << REM_H1_IN_DISCARD |
-                       1 << REM_H1_IN_LINGER | 1 << REM_H1_IN_CLOSED,
-    [REM_H1_IN_NEXT] =
-        1 << REM_H1_IN_IDLE | 1 << REM_H1_IN_RAW | 1 << REM_H1_IN_LINGER | 1 << REM_H1_IN_CLOSED,
+                       1 << REM_H1_IN_LINGER | 1 << REM_H1_IN_EBB | 1 << REM_H1_IN_CLOSED,
+    [REM_H1_IN_NEXT] = 1 << REM_H1_IN_IDLE | 1 << REM_H1_IN_RAW | 1 << REM_H1_IN_LINGER |
+                       1 << REM_H1_IN_EBB | 1 << REM_H1_IN_CLOSED,
     [REM_H1_IN_RAW] = 1 << REM_H1_IN_LINGER | 1 << REM_H1_IN_CLOSED,
     [REM_H1_IN_DISCARD] = 1 << REM_H1_IN_NEXT | 1 << REM_H1_IN_CLOSED,
     [REM_H1_IN_LINGER] = 1 << REM_H1_IN_CLOSED,
+    [REM_H1_IN_EBB] = 1 << REM_H1_IN_CLOSED,
     [REM_H1_IN_CLOSED] = 0,
     [REM_H1_IN_PROXY] = 1 << REM_H1_IN_IDLE | 1 << REM_H1_IN_CLOSED,
 };
@@ -188,6 +189,9 @@ static void run_input(struct rem_h1_client *client)
     case REM_H1_IN_LINGER:
         h1_linger(client);
         break;
+    case REM_H1_IN_EBB:
+        h1_ebb(client);
+        break;
     default:
         break;
     }
@@ -292,6 +296,9 @@ static void on_timer(struct rem_timer *timer)
     case REM_H1_IN_DISCARD:
     case REM_H1_IN_LINGER:
         h1_close(client);
+        break;
+    case REM_H1_IN_EBB:
+        h1_ebb(client);
         break;
     case REM_H1_IN_HEAD:
         h1_head_timeout(client);

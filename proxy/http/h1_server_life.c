@@ -3,7 +3,10 @@
 
 #include "proxy/http/special.h"
 
-enum { LINGER_READS = 16, DRAIN_GRACE_MS = 10000 };
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+enum { LINGER_READS = 16, DRAIN_GRACE_MS = 10000, EBB_STEP_MS = 20 };
 
 /* ---- closing ---- */
 
@@ -86,6 +89,18 @@ void h1_linger(struct rem_h1_client *client)
     h1_set_timer(client, left);
     if (client->conn.readable)
         h1_wake(client);
+}
+
+/* A reset takes away what the client has not been sent yet, so it waits for that. */
+void h1_ebb(struct rem_h1_client *client)
+{
+    int unsent = 0;
+
+    if (client->conn.error || linger_left(client) <= 0 ||
+        ioctl(client->conn.fd, SIOCOUTQ, &unsent) != 0 || unsent == 0)
+        close_hard(client);
+    else
+        h1_set_timer(client, EBB_STEP_MS);
 }
 
 /* Whether bytes may be on their way for which closing now would mean a reset, which can take the
@@ -190,9 +205,11 @@ static void break_off(struct rem_h1_client *client, struct rem_h1_exchange *x)
 
     if (x->gone || x->timed_out || request->client_gone || !request->response.head_sent)
         h1_close(client);
-    else if (x->mode == REM_H1_OUT_UNTIL_CLOSE)
-        close_hard(client);
-    else
+    else if (x->mode == REM_H1_OUT_UNTIL_CLOSE) {
+        h1_goto(client, REM_H1_IN_EBB);
+        start_lingering(client);
+        h1_ebb(client);
+    } else
         end_connection(client, x);
 }
 

@@ -30,6 +30,7 @@ enum rem_h1_in {
     REM_H1_IN_RAW,      /* the tunnel the connection has become */
     REM_H1_IN_DISCARD,  /* the rest of a body after its answer; lingering_timeout runs */
     REM_H1_IN_LINGER,   /* nothing any more, until the client closes; lingering_timeout runs */
+    REM_H1_IN_EBB,      /* nothing any more, until what was sent has arrived; lingering_time */
     REM_H1_IN_CLOSED,
     REM_H1_IN_PROXY, /* the PROXY protocol's header, before anything else; client_header_timeout */
     REM_H1_IN_STATES,
@@ -183,6 +184,7 @@ void h1_gone(struct rem_h1_exchange *x);
 /* After a body whose answer is out. */
 void h1_discard(struct rem_h1_client *client);
 void h1_linger(struct rem_h1_client *client);
+void h1_ebb(struct rem_h1_client *client);
 void h1_close(struct rem_h1_client *client);
 
 #endif

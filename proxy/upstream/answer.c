@@ -254,18 +254,23 @@ enum rem_upstream_step rem_step_read_head(struct rem_upstream_exchange *x)
 
 /* ---- relay ---- */
 
-/* The response ends here, unfinished: what there is of it goes out, and the client must be able to
- * tell, so its connection ends too. */
+/* The response ends unfinished: what there is of it goes out first, however slow the client is. It
+ * must be able to tell, so its connection ends then. */
+static enum rem_upstream_step relay_rest(struct rem_upstream_exchange *x)
+{
+    int rc = rem_relay_rest(x);
+
+    if (rc == REM_EAGAIN)
+        return REM_STEP_WAIT;
+    return rem_upstream_end(x, rc == REM_EACCES ? 499 : REM_HTTP_ERROR);
+}
+
 static enum rem_upstream_step relay_break(struct rem_upstream_exchange *x)
 {
-    struct rem_request *request = x->request;
-
     x->outcome = REM_OUTCOME_NEUTRAL;
-    /* Whatever comes of it, the end is the same. */
-    if (!x->relay.detached && request->exchange->queued(request) != 0 &&
-        request->exchange->send_body(request, NULL) == REM_ECLOSED)
-        return rem_upstream_end(x, 499);
-    return rem_upstream_end(x, REM_HTTP_ERROR);
+    x->relay.broken = true;
+    rem_upstream_release(x, false);
+    return relay_rest(x);
 }
 
 static enum rem_upstream_step relay_cut(struct rem_upstream_exchange *x, int rc)
@@ -274,6 +279,8 @@ static enum rem_upstream_step relay_cut(struct rem_upstream_exchange *x, int rc)
 
     if (rc == REM_EACCES)
         return rem_upstream_end(x, 499);
+    if (rc == REM_ENOMEM)
+        return rem_upstream_end(x, REM_HTTP_ERROR);
     if (rc == REM_EIO)
         rem_record_log(x, REM_LOG_ERROR, reason, "recv() failed", rem_record_doing(x));
     else if (rc == REM_ECLOSED)
@@ -316,6 +323,8 @@ enum rem_upstream_step rem_step_relay(struct rem_upstream_exchange *x)
 
     if (x->client_gone)
         return rem_upstream_end(x, 499);
+    if (x->relay.broken)
+        return relay_rest(x);
     if (x->peer != NULL && !x->relay.input_done) {
         rc = answer_upload(x);
         if (rc != 0)

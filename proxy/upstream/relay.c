@@ -130,6 +130,7 @@ void rem_relay_reset(struct rem_upstream_exchange *x)
     relay->tail = &relay->pending;
     relay->buffering = x->policy->buffering != 0;
     relay->input_done = false;
+    relay->broken = false;
     relay->surplus = false;
     relay->filled = false;
     relay->drained = true;
@@ -325,7 +326,8 @@ static size_t relay_unit(const struct rem_relay *relay)
 static struct rem_buf *pending_take(struct rem_upstream_exchange *x)
 {
     struct rem_relay *relay = &x->relay;
-    bool limited = relay->buffering && !relay->input_done && x->policy->max_temp_file_size != 0;
+    bool limited = relay->buffering && !relay->input_done && !relay->broken &&
+                   x->policy->max_temp_file_size != 0;
     struct rem_buf *list = relay->pending, **at = &list;
 
     for (; *at != NULL; at = &(*at)->next) {
@@ -493,6 +495,29 @@ int rem_relay_move(struct rem_upstream_exchange *x)
         if (rc != 0)
             return rc;
     }
+}
+
+int rem_relay_rest(struct rem_upstream_exchange *x)
+{
+    struct rem_relay *relay = &x->relay;
+    struct rem_request *request = x->request;
+    int rc;
+
+    relay->starved = false;
+    rc = relay_forward(x);
+    if (rc != 0 || relay->detached)
+        return rc;
+    if (!relay->down_full && request->exchange->queued(request) != 0) {
+        rc = rem_http_send_body(request, NULL);
+        if (rc == REM_EAGAIN)
+            relay->down_full = true;
+        else if (rc != 0)
+            return REM_EACCES;
+    }
+    return relay->pending == NULL && relay->file.sent == relay->file.written &&
+                   request->exchange->queued(request) == 0
+               ? REM_OK
+               : REM_EAGAIN;
 }
 
 bool rem_relay_wants_input(const struct rem_upstream_exchange *x)

@@ -70,6 +70,7 @@ struct rem_relay {
     bool starved;     /* waits for lent bytes to come back */
     bool paused;      /* nothing is read for now, because the client is slow */
     bool input_done;  /* the body's end has been read */
+    bool broken;      /* there is no more of it, and its end has not been read */
     bool final_sent;  /* ... and handed to the codec */
     bool surplus;     /* bytes came behind it */
     bool detached;    /* the client has gone, and the rest is read for others */
@@ -115,6 +116,10 @@ int rem_relay_feed(struct rem_upstream_exchange *x) REM_MUST_CHECK;
  * REM_EAGAIN, or why not: REM_ECLOSED and REM_EIO (the server's connection), REM_EPROTO,
  * REM_ETOOBIG (what it sent), REM_ENOMEM, REM_EACCES (the client has gone). */
 int rem_relay_move(struct rem_upstream_exchange *x) REM_MUST_CHECK;
+
+/* Hands on what was read of a response that broke off (`broken`).  Returns: REM_OK when nothing of
+ * it is left with us or the codec, REM_EAGAIN, REM_ENOMEM, REM_EACCES (the client has gone). */
+int rem_relay_rest(struct rem_upstream_exchange *x) REM_MUST_CHECK;
 
 /* The client has gone: the rest of the response is read all the same, and given to nobody. */
 void rem_relay_detach(struct rem_upstream_exchange *x);

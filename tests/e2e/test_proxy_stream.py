@@ -91,6 +91,50 @@ def test_spill_sets_the_server_free():
     backend.close()
 
 
+def all_of(client):
+    """What comes until the end; and whether that was a reset."""
+    try:
+        while client.reader.more():
+            pass
+    except ConnectionResetError:
+        return client.reader.data, True
+    return client.reader.data, False
+
+
+@pytest.mark.parametrize("buffering", ["on", "off"])
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+def test_what_came_of_a_broken_response(framing, buffering):
+    """A response that breaks off reaches a slow client as far as the server sent it, and the client can tell
+    that it is not all: by the length, by the last chunk, where neither is, by a reset."""
+    size = 4 << 20
+    version = "1.0" if framing == "close" else "1.1"
+
+    def script(conn, reader, request):
+        head = f"Content-Length: {size + 1}" if framing == "length" else "Transfer-Encoding: chunked"
+        conn.sendall(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode())
+        conn.sendall(pattern(size) if framing == "length" else b"%x\r\n" % (size + 1) + pattern(size))
+        conn.close()
+
+    backend = Backend(script)
+    proxy = Proxy(f"""server {{ listen 127.0.0.1:{{port}} sndbuf=32k; proxy_buffering {buffering};
+        location / {{ proxy_pass http://{backend.addr}; }} }}""")
+    client = Client(proxy, 30)
+    client.send(f"GET / HTTP/{version}\r\nHost: x\r\n\r\n".encode())
+    client.head()
+    if buffering == "on":
+        wait_for(lambda: "prematurely closed" in proxy.log(), "the server's end")
+    body, reset = all_of(client)
+    if framing == "chunked":
+        assert not body.endswith(b"0\r\n\r\n")
+        client.reader.data = body + b"0\r\n\r\n"
+        body = client.reader.chunked()
+    assert body == pattern(size) and reset == (framing == "close")
+    client.sock.close()
+    assert proxy.log().count("upstream prematurely closed") == 1
+    proxy.stop()
+    backend.close()
+
+
 def test_client_leaves_while_spilling():
     backend = Backend(big_sender({}))
     proxy = Proxy(f"""server {{ listen 127.0.0.1:{{port}} sndbuf=64k;
