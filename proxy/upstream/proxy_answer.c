@@ -112,12 +112,6 @@ static int answer_field(struct rem_upstream_exchange *x, const struct rem_field 
         if (x->policy->force_ranges) /* whether there are any is for us to say */
             return 0;
         break;
-    case REM_FIELD_DATE:
-        response->has_date = true;
-        break;
-    case REM_FIELD_SERVER:
-        response->has_server = true;
-        break;
     case REM_FIELD_LOCATION:
         return answer_location(x, field);
     case REM_FIELD_REFRESH:
@@ -128,12 +122,22 @@ static int answer_field(struct rem_upstream_exchange *x, const struct rem_field 
     return rem_fields_append(&response->fields, field);
 }
 
+/* Whether a field is the server's to say, be it by leaving it out (proxy_pass_header). */
+static bool is_theirs(const struct rem_proxy_ctx *ctx, enum rem_field_id id)
+{
+    const struct rem_field field = {.id = (uint16_t)id};
+
+    return !rem_proxy_names_has(ctx->conf->hidden, &field);
+}
+
 int rem_proxy_answer(struct rem_upstream_exchange *x)
 {
     struct rem_proxy_ctx *ctx = x->data;
     const struct rem_h1_response *head = &ctx->client.head;
     struct rem_response *response = &x->request->response;
 
+    response->has_date = is_theirs(ctx, REM_FIELD_DATE);
+    response->has_server = is_theirs(ctx, REM_FIELD_SERVER);
     response->status = x->status;
     response->status_line = head->reason;
     response->from_upstream = true;

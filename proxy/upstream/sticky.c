@@ -194,6 +194,29 @@ static int add_attribute(struct rem_sbuf *text, struct rem_request *request, con
     return REM_OK;
 }
 
+bool rem_sticky_is_samesite(struct rem_str value)
+{
+    return rem_str_is(value, "strict") || rem_str_is(value, "lax") || rem_str_is(value, "none");
+}
+
+/* A variable's value that is none of those means the strictest of them; an empty one, none. */
+static int add_samesite(struct rem_sbuf *text, struct rem_request *request,
+                        const struct rem_value *value)
+{
+    struct rem_str result;
+    int rc;
+
+    if (value == NULL)
+        return REM_OK;
+    rc = rem_http_value(request, value, &result);
+    if (rc != REM_OK || result.n == 0)
+        return rc;
+    if (!rem_sticky_is_samesite(result))
+        result = REM_STR("strict");
+    rem_sbuf_addf(text, "; samesite=%.*s", REM_STR_ARG(result));
+    return REM_OK;
+}
+
 /* The whole field.  Errors: REM_ENOMEM, REM_EINVAL. */
 static int write_cookie(struct rem_upstream_exchange *x, const struct rem_sticky_conf *conf,
                         struct rem_sbuf *text)
@@ -212,7 +235,7 @@ static int write_cookie(struct rem_upstream_exchange *x, const struct rem_sticky
         rem_sbuf_adds(text, "; secure");
     if (conf->httponly)
         rem_sbuf_adds(text, "; httponly");
-    rc = add_attribute(text, request, "samesite", conf->samesite);
+    rc = add_samesite(text, request, conf->samesite);
     return rc == REM_OK && text->failed ? REM_ENOMEM : rc;
 }
 

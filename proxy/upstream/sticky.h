@@ -49,6 +49,9 @@ int rem_sticky_on_head(struct rem_upstream_exchange *x) REM_MUST_CHECK;
 /* The response has ended. */
 void rem_sticky_on_end(struct rem_upstream_exchange *x);
 
+/* strict, lax or none. */
+bool rem_sticky_is_samesite(struct rem_str value);
+
 extern struct rem_module rem_sticky_module;
 
 #endif

@@ -83,8 +83,7 @@ static int cookie_path(struct rem_conf *cf, struct rem_sticky_conf *sticky, stru
 static int cookie_samesite(struct rem_conf *cf, struct rem_sticky_conf *sticky,
                            struct rem_str value)
 {
-    if (!rem_str_is(value, "strict") && !rem_str_is(value, "lax") && !rem_str_is(value, "none") &&
-        value.p[0] != '$')
+    if (!rem_sticky_is_samesite(value) && value.p[0] != '$')
         return rem_conf_error(cf, "invalid parameter \"samesite=%.*s\"", REM_STR_ARG(value));
     return compile(cf, value, &sticky->samesite);
 }

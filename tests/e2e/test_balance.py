@@ -240,6 +240,14 @@ def test_sticky_cookie(remora, backend):
         assert others == {b"a", b"b", b"c"}
 
 
+def test_samesite_of_a_variable(remora, backend):
+    r = start(remora, "", [(backend(), "")], "sticky cookie id samesite=$arg_s;")
+    with r.client() as c:
+        for given, meant in (("lax", "lax"), ("none", "none"), ("strict", "strict"), ("what", "strict"), ("", None)):
+            [cookie] = set_cookies(c.get("/?s=" + given))
+            assert re.findall("samesite=(.*)", cookie) == ([meant] if meant else []), given
+
+
 def test_sticky_cookie_of_routes_and_drained_servers(remora, backend):
     servers = named(backend, *"ab")
     r = start(remora, "zone z 1m;", [(servers[0], "route=one"), (servers[1], "route=two")], "sticky cookie id;")

@@ -137,6 +137,11 @@ def test_hide_and_pass():
     assert got.get("x-accel-expires") == "1" and got.get("x-accel-limit-rate") is None
 
 
+def test_what_passes_is_the_servers_to_leave_out():
+    got, _, _ = answered([], "proxy_pass_header Server; proxy_pass_header Date;")
+    assert got.get("server") is None and got.get("date") is None
+
+
 @pytest.mark.parametrize("config,location,expected", [
     ("", "http://BACKEND/x?y", "http://t.example:PORT/x?y"),
     ("", "http://other/x", "http://other/x"),
