@@ -148,6 +148,8 @@ static int answer_json(struct rem_request *request, int status, struct rem_str t
 
     if (status == 400 && request->body != NULL && !request->body->complete)
         text = REM_STR("Body Read Error"); /* the API's word for one that is malformed */
+    if (status == 401)
+        text = rem_status_reason(401); /* as the agent has it; the page has words of its own */
     code = rem_arena_alloc(&request->arena, text.n + 1);
     if (code == NULL ||
         rem_http_value(request, rem_core_location(request)->json_errors, &id) != REM_OK)
