@@ -135,9 +135,9 @@ static int take_block(struct rem_transform *t)
     return REM_OK;
 }
 
-int rem_transform_want(struct rem_transform *t, const struct rem_body_filter *next)
+int rem_transform_take(struct rem_transform *t, const struct rem_body_filter *next)
 {
-    int rc = t->block != NULL ? REM_OK : take_block(t);
+    int rc = take_block(t);
 
     if (rc != REM_EAGAIN)
         return rc;
@@ -190,13 +190,11 @@ static void on_cleanup(void *data)
 int rem_transform_init(struct rem_transform *t, struct rem_request *request, int64_t num,
                        size_t size)
 {
-    *t = (struct rem_transform){
-        .request = request,
-        .in.request = request,
-        .out.worker = request->worker,
-        .out.max = num > BLOCKS_MIN ? (uint32_t)num : BLOCKS_MIN,
-        .out.size = size < BLOCK_DATA ? size : BLOCK_DATA,
-    };
+    t->request = request;
+    t->in.request = request;
+    t->out.worker = request->worker;
+    t->out.max = num > BLOCKS_MIN ? (uint32_t)num : BLOCKS_MIN;
+    t->out.size = size < BLOCK_DATA ? size : BLOCK_DATA;
     rem_post_init(&t->in.again, on_again);
     return rem_request_on_cleanup(request, on_cleanup, t);
 }

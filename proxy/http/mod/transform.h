@@ -79,15 +79,21 @@ struct rem_transform {
     struct rem_transform_block *block; /* being filled; NULL: none */
 };
 
-/* At most `num` blocks of `size` bytes, as gzip_buffers and its like say; a block is at most what
- * the worker's pool of large blocks has.  Errors: REM_ENOMEM. */
+/* `t` is zero.  At most `num` blocks of `size` bytes, as gzip_buffers and its like say; a block is
+ * at most what the worker's pool of large blocks has.  Errors: REM_ENOMEM. */
 int rem_transform_init(struct rem_transform *t, struct rem_request *request, int64_t num,
                        size_t size) REM_MUST_CHECK;
 
-/* Sees to it that there is a block to be filled.  When all are lent, the filters behind write what
- * waits for company.
+/* Takes a block to be filled.  When all are lent, the filters behind write what waits for company.
  * Returns: REM_OK, REM_EAGAIN (all are still lent), REM_ENOMEM, or what the filters return. */
-int rem_transform_want(struct rem_transform *t, const struct rem_body_filter *next) REM_MUST_CHECK;
+int rem_transform_take(struct rem_transform *t, const struct rem_body_filter *next) REM_MUST_CHECK;
+
+/* The same where there is none yet. */
+REM_MUST_CHECK static inline int rem_transform_want(struct rem_transform *t,
+                                                    const struct rem_body_filter *next)
+{
+    return t->block != NULL ? REM_OK : rem_transform_take(t, next);
+}
 
 /* Passes the block on.  With `caught_up` it has all that was to be made of the input so far, and
  * says what that said.  Results as exchange->send_body. */
