@@ -17,9 +17,15 @@ struct row {
 
 /* ---- who is shown ---- */
 
+/* Those that were removed, too, while requests hold them: they may be what a drain waits for. */
+static size_t count_of(const struct rem_scrape_upstream *up)
+{
+    return up->status.server_count + up->status.zombies;
+}
+
 static size_t shown(const struct rem_scrape_upstream *up, size_t cap)
 {
-    return up->status.server_count < cap ? up->status.server_count : cap;
+    return count_of(up) < cap ? count_of(up) : cap;
 }
 
 /* Rows if no upstream shows more than `cap` servers, the sums of the others included. */
@@ -28,7 +34,7 @@ static size_t rows_with(const struct rem_scrape_upstream *upstreams, size_t coun
     size_t n = 0;
 
     for (size_t i = 0; i < count; i++)
-        n += shown(&upstreams[i], cap) + (upstreams[i].status.server_count > cap);
+        n += shown(&upstreams[i], cap) + (count_of(&upstreams[i]) > cap);
     return n;
 }
 
@@ -38,8 +44,8 @@ static size_t find_cap(const struct rem_scrape_upstream *upstreams, size_t count
     size_t low = 0, high = 1;
 
     for (size_t i = 0; i < count; i++)
-        if (upstreams[i].status.server_count > high)
-            high = upstreams[i].status.server_count;
+        if (count_of(&upstreams[i]) > high)
+            high = count_of(&upstreams[i]);
     while (low < high) {
         size_t middle = low + (high - low + 1) / 2;
 
@@ -93,7 +99,7 @@ static int fill_other(struct rem_scrape *scrape, const struct rem_scrape_upstrea
     if (sum == NULL)
         return rem_call_fault(scrape->call, REM_ENOMEM, NULL);
     sum->spec.server = REM_STR("_other");
-    for (size_t i = from; i < up->status.server_count; i++) {
+    for (size_t i = from; i < count_of(up); i++) {
         add_server(sum, &up->status.servers[i]);
         out->up += is_up(&up->status.servers[i]);
         out->weight += up->status.servers[i].spec.weight;
@@ -166,7 +172,7 @@ static int fill_rows(struct rem_scrape *scrape, const struct rem_scrape_upstream
         rc = fill_row(scrape, up, server, (*rows)++);
         *slot = (uint32_t)(*rows - first);
     }
-    if (rc == 0 && n < up->status.server_count)
+    if (rc == 0 && n < count_of(up))
         rc = fill_other(scrape, up, n, (*rows)++);
     return rc;
 }

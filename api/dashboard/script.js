@@ -137,7 +137,7 @@ function show_tiles(now, seconds) {
   $("classes").replaceChildren(class_bar(classes_of(now.responses)));
   $("classes-more").textContent = class_text(classes_of(now.responses));
   $("current").textContent = now.requests.current;
-  $("connections").textContent = `${count.format(now.connections.active)} connections, ${count.format(now.connections.idle)} idle`;
+  $("connections").textContent = `${count.format(now.connections.active)} connection${now.connections.active === 1 ? "" : "s"}, ${count.format(now.connections.idle)} idle`;
   $("traffic").textContent = bytes(per_second(now.sent, before.sent, seconds)) + "/s";
   $("traffic-more").textContent = bytes(per_second(now.received, before.received, seconds)) + "/s in";
   $("workers").textContent = now.workers.length;

@@ -241,8 +241,9 @@ struct rem_server_status {
 };
 
 struct rem_upstream_status {
-    struct rem_upstream_spec spec; /* .servers is NULL; see .servers here */
-    struct rem_server_status *servers;
+    struct rem_upstream_spec spec;     /* .servers is NULL; see .servers here */
+    struct rem_server_status *servers; /* those of the set; behind them, in state "removed" and with
+                                          an address for a spec, those that requests still hold */
     size_t server_count;
     size_t zombies;
     int64_t idle; /* pooled connections */

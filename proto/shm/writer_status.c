@@ -179,17 +179,47 @@ static void add_lines(const struct rem_writer *writer, const struct rem_shm_set 
     out->ejected = LOAD(slot->ejected);
 }
 
-static void add_zombies(const struct rem_writer *writer, size_t index,
-                        struct rem_upstream_status *out)
+static size_t count_zombies(const struct rem_writer *writer, size_t index)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < writer->dir->zombie_count; i++)
+        n += rem_dir_zombies(writer->dir)[i].upstream == index;
+    return n;
+}
+
+static int zombie_status(const struct rem_writer *writer, const struct rem_shm_zombie *zombie,
+                         struct rem_arena *arena, struct rem_server_status *out)
+{
+    struct rem_shm_server_slot *slot = rem_object_server_slot(&writer->region, zombie->slot);
+
+    *out = (struct rem_server_status){
+        .state = REM_STR("removed"),
+        .spec.server = {slot->name, slot->name_len},
+        .active = rem_writer_slot_active(writer, slot),
+        .checks = LOAD(slot->checks),
+        .check_fails = LOAD(slot->check_fails),
+        .ejections = LOAD(slot->ejections),
+    };
+    rem_writer_slot_totals(writer, slot, &out->totals);
+    return add_codes(writer, slot, arena, out);
+}
+
+static int add_zombies(const struct rem_writer *writer, size_t index, struct rem_arena *arena,
+                       struct rem_upstream_status *out)
 {
     for (uint32_t i = 0; i < writer->dir->zombie_count; i++) {
         const struct rem_shm_zombie *zombie = &rem_dir_zombies(writer->dir)[i];
+        struct rem_server_status *status = &out->servers[out->server_count + out->zombies];
+
         if (zombie->upstream != index)
             continue;
+        if (zombie_status(writer, zombie, arena, status) != REM_OK)
+            return REM_ENOMEM;
         out->zombies++;
-        rem_writer_slot_totals(writer, rem_object_server_slot(&writer->region, zombie->slot),
-                               &out->totals);
+        rem_writer_totals_add(&out->totals, &status->totals);
     }
+    return REM_OK;
 }
 
 int rem_writer_status(const struct rem_writer *writer, size_t index, uint64_t now_ms,
@@ -203,7 +233,8 @@ int rem_writer_status(const struct rem_writer *writer, size_t index, uint64_t no
     if (set == NULL)
         return REM_ENOMEM;
     rem_writer_upstream_head(set, &status.spec);
-    status.servers = rem_arena_alloc(arena, (set->count + 1) * sizeof(*status.servers));
+    status.servers = rem_arena_alloc(arena, (set->count + count_zombies(writer, index) + 1) *
+                                                sizeof(*status.servers));
     if (status.servers == NULL)
         return REM_ENOMEM;
     status.server_count = set->count;
@@ -215,7 +246,8 @@ int rem_writer_status(const struct rem_writer *writer, size_t index, uint64_t no
         rem_writer_totals_add(&status.totals, &status.servers[i].totals);
     }
     add_lines(writer, set, &status);
-    add_zombies(writer, index, &status);
+    if (add_zombies(writer, index, arena, &status) != REM_OK)
+        return REM_ENOMEM;
     *out = status;
     return REM_OK;
 }

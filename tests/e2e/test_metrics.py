@@ -385,6 +385,51 @@ http { access_log off;
         remora.stop()
 
 
+def test_a_removed_server_shows_while_it_answers(backend):
+    """And back in the set it goes on where it was; then its counters are the upstream's alone."""
+    arrived, go = threading.Event(), threading.Event()
+
+    def late(_):
+        arrived.set()
+        assert go.wait(20)
+        return ok(b"late")
+
+    old, new = backend(late).addr, backend(ok(b"new")).addr
+    remora = start("""
+worker_processes 1;
+admin { listen unix:@DIR@/admin.sock; listen 127.0.0.1:@PORT:admin@; write on; }
+http { access_log off;
+    upstream app { zone app 64k; server %s weight=3; }
+    server { listen 127.0.0.1:@PORT:web@; location / { proxy_pass http://app; } } }""" % old)
+
+    def put(*servers):
+        assert remora.call("PUT", "/v1/http/upstreams/app/servers",
+                           [{"server": s, "weight": 3} for s in servers]).status == 200
+
+    def gauges(server):
+        metrics, labels = remora.metrics("?detail=server"), (("upstream", "app"), ("server", server))
+        return [metrics.get(("remora_upstream_server_" + name, labels)) for name in ("active_requests", "weight", "up")]
+
+    try:
+        with Connection(remora.address("web")) as one:
+            one.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert arrived.wait(10)
+            assert gauges(old) == [1, 3, 1]
+            put(new)
+            assert gauges(old) == [1, 0, 0] and gauges(new) == [0, 3, 1]
+            assert remora.metrics()["remora_upstream_zombies", (("upstream", "app"),)] == 1
+            put(new, old)
+            assert gauges(old) == [1, 3, 1]
+            put(new)
+            go.set()
+            assert one.read().body == b"late"
+        wait_for(lambda: gauges(old) == [None] * 3, "the end of its series")
+        assert remora.metrics()["remora_upstream_requests_total", (("upstream", "app"), ("code", "2xx"))] == 1
+    finally:
+        go.set()
+        remora.stop()
+
+
 def test_retries_by_reason(backend, tmp_path):
     def reset(request):
         request.sock.close()
