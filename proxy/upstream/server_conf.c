@@ -23,14 +23,14 @@ static bool number_of(struct rem_str value, uint64_t max, uint32_t *out)
     return true;
 }
 
-static bool time_of(struct rem_str value, uint32_t *ms, struct rem_str *text)
+/* Shown in seconds, whatever the file says: clients of the API may read no other unit. */
+static bool time_of(struct rem_str value, uint32_t *ms)
 {
     int64_t n;
 
     if (rem_conf_parse_msec(value, &n) != 0 || n < 0 || n > UINT32_MAX)
         return false;
     *ms = (uint32_t)n;
-    *text = value;
     return true;
 }
 
@@ -51,12 +51,12 @@ static bool set_max_fails(struct rem_server_spec *server, struct rem_str value)
 
 static bool set_fail_timeout(struct rem_server_spec *server, struct rem_str value)
 {
-    return time_of(value, &server->fail_timeout_ms, &server->fail_timeout_text);
+    return time_of(value, &server->fail_timeout_ms);
 }
 
 static bool set_slow_start(struct rem_server_spec *server, struct rem_str value)
 {
-    return time_of(value, &server->slow_start_ms, &server->slow_start_text);
+    return time_of(value, &server->slow_start_ms);
 }
 
 static bool set_route(struct rem_server_spec *server, struct rem_str value)
