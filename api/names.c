@@ -37,7 +37,7 @@ static int read_name(json_t *object, struct rem_arena *arena, struct rem_name *o
         return REM_EPROTO;
     out->config_hash = strtoull(hash.p, NULL, 16);
     (void)json_object_del(object, "id");
-    if (rem_server_json_parse(object, REM_SERVER_JSON_ADD_NAME, arena, &server, &fault) != 0 ||
+    if (rem_server_json_parse(object, REM_SERVER_JSON_PLUS_ADD, arena, &server, &fault) != 0 ||
         server.addr.len != 0)
         return REM_EPROTO;
     if (rem_server_spec_copy(arena, &server, &out->server) != 0)

@@ -222,8 +222,8 @@ static int patch_children(struct rem_api_call *call, const struct rem_upstream_s
         if (upstream->servers[i].parent != name->number + 1)
             continue;
         any = true;
-        if (rem_server_json_parse(body, REM_SERVER_JSON_PATCH, &call->arena, &upstream->servers[i],
-                                  &call->fault) != 0)
+        if (rem_server_json_parse(body, REM_SERVER_JSON_PLUS_PATCH, &call->arena,
+                                  &upstream->servers[i], &call->fault) != 0)
             return REM_EINVAL;
     }
     if (!any)
@@ -253,7 +253,7 @@ int rem_plus_name_patch(struct rem_api_call *call, const struct rem_upstream_spe
         rc = rem_fault_set(&call->fault, REM_FAULT_SERVER_IMMUTABLE,
                            "server \"%llu\" address is immutable", (unsigned long long)id);
     if (rc == 0)
-        rc = rem_server_json_parse(body, REM_SERVER_JSON_PATCH, &call->arena, &name->server,
+        rc = rem_server_json_parse(body, REM_SERVER_JSON_PLUS_PATCH, &call->arena, &name->server,
                                    &call->fault);
     if (rc == 0)
         rc = stage_names(call, &names);

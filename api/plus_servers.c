@@ -161,7 +161,7 @@ int rem_plus_servers_post(struct rem_api_call *call)
     if (rc != 0)
         return rc;
     change = call->api->change;
-    rc = rem_server_json_parse(body, REM_SERVER_JSON_ADD_NAME, &call->arena, &server, &call->fault);
+    rc = rem_server_json_parse(body, REM_SERVER_JSON_PLUS_ADD, &call->arena, &server, &call->fault);
     if (rc == 0 && server.addr.len == 0) {
         rc = rem_plus_name_post(call, &head, &server);
     } else if (rc == 0) {
@@ -176,20 +176,22 @@ int rem_plus_servers_post(struct rem_api_call *call)
     return rc;
 }
 
-/* A server that was found for a name keeps its address, and the weight that an SRV record gave. */
-static int check_found(struct rem_api_call *call, const struct rem_server_spec *server,
-                       const json_t *body)
+/* Reads the changes.  A server that was found for a name keeps its address, and the weight that an
+ * SRV record gave. */
+static int read_patch(struct rem_api_call *call, const json_t *body, struct rem_server_spec *server)
 {
     const json_t *address = json_object_get(body, "server");
-    const json_t *weight = json_object_get(body, "weight");
     struct rem_plus_names names = {.upstream = call->params[0], .staged = true};
+    uint32_t weight = server->weight;
 
-    if (server->parent == 0)
-        return 0;
-    if (json_is_string(address) && !rem_str_eq(rem_json_str(address), server->server))
+    if (server->parent != 0 && json_is_string(address) &&
+        !rem_str_eq(rem_json_str(address), server->server))
         return rem_fault_set(&call->fault, REM_FAULT_SERVER_IMMUTABLE,
                              "server \"%u\" address is immutable", server->id);
-    if (json_is_integer(weight) && json_integer_value(weight) != (json_int_t)server->weight &&
+    if (rem_server_json_parse(body, REM_SERVER_JSON_PLUS_PATCH, &call->arena, server,
+                              &call->fault) != 0)
+        return REM_EINVAL;
+    if (server->parent != 0 && server->weight != weight &&
         rem_plus_service(call, &names, server->parent).n != 0)
         return rem_fault_set(&call->fault, REM_FAULT_WEIGHT_IMMUTABLE,
                              "server \"%u\" weight is immutable", server->id);
@@ -223,10 +225,7 @@ int rem_plus_server_patch(struct rem_api_call *call)
         rc = rem_json_parse(call->request->body, &body, &call->fault);
     if (rc != 0)
         return rc;
-    rc = check_found(call, &server, body);
-    if (rc == 0)
-        rc =
-            rem_server_json_parse(body, REM_SERVER_JSON_PATCH, &call->arena, &server, &call->fault);
+    rc = read_patch(call, body, &server);
     if (rc == 0)
         rc = step_done(
             call, rem_change_server_put(call->api->change, call->params[0], &server, &err), &err);

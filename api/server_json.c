@@ -74,8 +74,18 @@ struct reading {
     struct rem_arena *arena;
     struct rem_server_spec *spec;
     struct rem_fault *fault;
-    bool has_server, sets_down, sets_drain;
+    bool has_server;
 };
+
+static bool is_patch(const struct reading *in)
+{
+    return in->use == REM_SERVER_JSON_PATCH || in->use == REM_SERVER_JSON_PLUS_PATCH;
+}
+
+static bool is_plus(const struct reading *in)
+{
+    return in->use == REM_SERVER_JSON_PLUS_ADD || in->use == REM_SERVER_JSON_PLUS_PATCH;
+}
 
 static int bad_value(struct reading *in, const char *key)
 {
@@ -87,12 +97,16 @@ static int read_number(struct reading *in, const char *key, const json_t *value,
 {
     json_int_t min = code == REM_FAULT_BAD_WEIGHT ? 1 : 0;
     json_int_t max = code == REM_FAULT_BAD_WEIGHT ? REM_SERVER_WEIGHT_MAX : INT32_MAX;
+    json_int_t number = json_integer_value(value);
+    uint64_t n;
 
-    if (!json_is_integer(value))
+    if (is_plus(in) && json_is_string(value))
+        number = rem_str_to_u64(rem_json_str(value), INT32_MAX, &n) == 0 ? (json_int_t)n : -1;
+    else if (!json_is_integer(value))
         return bad_value(in, key);
-    if (json_integer_value(value) < min || json_integer_value(value) > max)
+    if (number < min || number > max)
         return rem_fault_set(in->fault, code, "invalid \"%s\"", key);
-    *out = (uint32_t)json_integer_value(value);
+    *out = (uint32_t)number;
     return 0;
 }
 
@@ -158,10 +172,10 @@ static int read_name(struct reading *in, struct rem_str text, struct rem_str hos
 {
     if (!is_host_name(host))
         return bad_address(in);
-    if (in->use == REM_SERVER_JSON_PATCH)
+    if (is_patch(in))
         return rem_fault_set(in->fault, REM_FAULT_BAD_ADDRESS,
                              "invalid \"server\" argument, an address cannot become a name");
-    if (in->use != REM_SERVER_JSON_ADD_NAME)
+    if (!is_plus(in))
         return rem_fault_set(in->fault, REM_FAULT_NO_RESOLVER,
                              "%.*s is a name, not an address; names are taken from the "
                              "configuration and from the NGINX Plus API",
@@ -180,7 +194,7 @@ static int read_server(struct reading *in, const char *key, const json_t *value)
         return bad_value(in, key);
     text = rem_json_str(value);
     in->has_server = true;
-    if (in->use == REM_SERVER_JSON_PATCH && rem_str_eq(text, spec->server))
+    if (is_patch(in) && rem_str_eq(text, spec->server))
         return 0;
     /* It goes into logs and fields: a line end there would begin a line of the client's own. */
     if (!rem_put_is_value(text) || rem_addr_split(text, &parts) != 0)
@@ -217,7 +231,7 @@ static int read_backup(struct reading *in, const char *key, const json_t *value)
 
     if (read_flag(in, key, value, REM_SERVER_BACKUP) != 0)
         return REM_EINVAL;
-    if (in->use == REM_SERVER_JSON_PATCH && (in->spec->flags & REM_SERVER_BACKUP) != before)
+    if (is_patch(in) && (in->spec->flags & REM_SERVER_BACKUP) != before)
         return rem_fault_set(in->fault, REM_FAULT_FORMAT, "\"backup\" cannot be changed");
     return 0;
 }
@@ -226,10 +240,9 @@ static int read_service(struct reading *in, const char *key, const json_t *value
 {
     struct rem_str text = rem_json_str(value);
 
-    if (in->use == REM_SERVER_JSON_PATCH && json_is_string(value) &&
-        rem_str_eq(text, in->spec->service))
+    if (is_patch(in) && json_is_string(value) && rem_str_eq(text, in->spec->service))
         return 0;
-    if (in->use == REM_SERVER_JSON_PATCH)
+    if (is_patch(in))
         return rem_fault_set(in->fault, REM_FAULT_FORMAT, "\"service\" cannot be changed");
     if (!json_is_string(value))
         return bad_value(in, key);
@@ -309,19 +322,31 @@ static int read_member(struct reading *in, const char *key, const json_t *value)
         return read_route(in, key, value);
     if (strcmp(key, "backup") == 0)
         return read_backup(in, key, value);
-    if (strcmp(key, "down") == 0) {
-        in->sets_down = json_is_true(value);
+    if (strcmp(key, "down") == 0)
         return read_flag(in, key, value, REM_SERVER_DOWN);
-    }
-    if (strcmp(key, "drain") == 0) {
-        in->sets_drain = json_is_true(value);
+    if (strcmp(key, "drain") == 0)
         return read_flag(in, key, value, REM_SERVER_DRAIN);
-    }
     if (strcmp(key, "service") == 0)
         return read_service(in, key, value);
     if (strcmp(key, "id") == 0)
         return read_id(in, key, value);
     return rem_fault_set(in->fault, REM_FAULT_FORMAT, "unknown parameter \"%.100s\"", key);
+}
+
+/* What `down` and `drain` make of what was before.  The last word counts: taking a draining server
+ * down ends its draining, and the reverse. */
+static int finish_state(struct reading *in, const json_t *object)
+{
+    const json_t *down = json_object_get(object, "down"), *drain = json_object_get(object, "drain");
+
+    if (json_is_true(down) && json_is_true(drain))
+        return rem_fault_set(in->fault, REM_FAULT_FORMAT,
+                             "\"down\" and \"drain\" exclude each other");
+    if (json_is_true(down) || (is_plus(in) && down != NULL && drain == NULL))
+        in->spec->flags &= ~(uint32_t)REM_SERVER_DRAIN;
+    if (json_is_true(drain))
+        in->spec->flags &= ~(uint32_t)REM_SERVER_DOWN;
+    return 0;
 }
 
 int rem_server_json_parse(const json_t *object, enum rem_server_json_use use,
@@ -334,25 +359,18 @@ int rem_server_json_parse(const json_t *object, enum rem_server_json_use use,
 
     if (!json_is_object(object))
         return rem_fault_set(fault, REM_FAULT_FORMAT, "a server must be an object");
-    if (use != REM_SERVER_JSON_PATCH)
+    if (!is_patch(&in))
         rem_server_spec_init(spec);
     json_object_foreach((json_t *)(uintptr_t)object, key, value)
     {
         if (read_member(&in, key, value) != 0)
             return REM_EINVAL;
     }
-    if (use != REM_SERVER_JSON_PATCH && !in.has_server)
+    if (!is_patch(&in) && !in.has_server)
         return rem_fault_set(fault, REM_FAULT_FORMAT, "missing \"server\" argument");
-    if (use != REM_SERVER_JSON_PATCH && finish_name(&in) != 0)
+    if (!is_patch(&in) && finish_name(&in) != 0)
         return REM_EINVAL;
-    if (in.sets_down && in.sets_drain)
-        return rem_fault_set(fault, REM_FAULT_FORMAT, "\"down\" and \"drain\" exclude each other");
-    /* The last word counts: taking a draining server down ends its draining, and the reverse. */
-    if (in.sets_down)
-        spec->flags &= ~(uint32_t)REM_SERVER_DRAIN;
-    if (in.sets_drain)
-        spec->flags &= ~(uint32_t)REM_SERVER_DOWN;
-    return 0;
+    return finish_state(&in, object);
 }
 
 /* ---- out ---- */

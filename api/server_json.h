@@ -10,11 +10,15 @@
 #include "proto/shm/spec.h"
 
 enum rem_server_json_use {
-    REM_SERVER_JSON_ADD = 0,  /* a new server: `server` must be there, no `id` */
-    REM_SERVER_JSON_ADD_NAME, /* the same, and `server` may be a name: `addr` is empty then */
-    REM_SERVER_JSON_PATCH,    /* changes to `spec`; `backup` may only repeat what is, no `id` */
-    REM_SERVER_JSON_SET,      /* an element of a whole set: as ADD, but an `id` is overlooked, as
-                                 the address is the identity (what GET shows can be put back) */
+    REM_SERVER_JSON_ADD = 0, /* a new server: `server` must be there, no `id` */
+    REM_SERVER_JSON_PATCH,   /* changes to `spec`; `backup` may only repeat what is, no `id` */
+    REM_SERVER_JSON_SET,     /* an element of a whole set: as ADD, but an `id` is overlooked, as
+                                the address is the identity (what GET shows can be put back) */
+    /* The same in the Plus API: `server` may be a name (`addr` is empty then), numbers may be
+     * texts, and `"down": false` alone ends draining, too.  Its own dashboard edits servers like
+     * that. */
+    REM_SERVER_JSON_PLUS_ADD,
+    REM_SERVER_JSON_PLUS_PATCH,
 };
 
 enum { REM_SERVER_JSON_ROUTE_MAX = 32 };

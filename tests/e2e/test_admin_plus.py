@@ -202,7 +202,11 @@ BAD_MEMBERS = [
     ({"weight": 0}, "UpstreamBadWeight"),
     ({"weight": -1}, "UpstreamBadWeight"),
     ({"weight": 65536}, "UpstreamBadWeight"),
-    ({"weight": "1"}, "UpstreamConfFormatError"),
+    ({"weight": "0"}, "UpstreamBadWeight"),
+    ({"weight": "x"}, "UpstreamBadWeight"),
+    ({"weight": ""}, "UpstreamBadWeight"),
+    ({"max_conns": "-1"}, "UpstreamBadMaxConns"),
+    ({"max_fails": "1.5"}, "UpstreamBadMaxFails"),
     ({"weight": 1.5}, "UpstreamConfFormatError"),
     ({"weight": None}, "UpstreamConfFormatError"),
     ({"weight": True}, "UpstreamConfFormatError"),
@@ -335,7 +339,43 @@ def test_patch(remora):
     assert down["down"] is True and "drain" not in down
     drained = remora.call("PATCH", one, {"drain": True}).json
     assert drained["drain"] is True and drained["down"] is False
+    assert remora.call("PATCH", one, {"weight": 5}).json == drained
+    assert remora.call("PATCH", one, {"down": False, "drain": True}).json == drained
     assert remora.call("PATCH", one, {"drain": False}).json == moved
+
+
+def test_the_dashboard_edits_a_server(remora):
+    """The one that comes with NGINX Plus: what is typed stays text, times are whole seconds for it, and
+    choosing "up" leaves out `drain`."""
+    typed = {"server": "127.0.0.1:1", "weight": "5", "max_conns": "7", "max_fails": "2", "fail_timeout": "15",
+             "slow_start": "3", "route": "r", "backup": True, "down": True}
+    made = remora.call("POST", SERVERS + "/", json.dumps(typed).encode(), [("Content-Type", "text/plain;charset=UTF-8")])
+    assert made.status == 201
+    one = "%s/%d/" % (SERVERS, made.json["id"])
+    assert made.json == dict(typed, id=made.json["id"], weight=5, max_conns=7, max_fails=2)
+    data = remora.get(one).json
+    for key in ("fail_timeout", "slow_start"):
+        data[key] = "%ds" % int(re.match(r"\d+", data[key])[0])
+    del data["id"], data["server"], data["down"]
+    drained = remora.call("PATCH", one, dict(data, weight="6", drain=True)).json
+    assert drained == dict(made.json, weight=6, fail_timeout="15s", slow_start="3s", down=False, drain=True)
+    del drained["drain"]
+    assert remora.call("PATCH", one, dict(data, weight=6, down=False)).json == drained
+    assert remora.call("DELETE", one).json == []
+
+
+def test_times_of_the_file():
+    """In the unit that clients expect, whatever the file has; what a client wrote stays."""
+    remora = Remora(servers=("127.0.0.1:1 fail_timeout=2m slow_start=1500ms", "127.0.0.1:2 fail_timeout=1m30s"))
+    try:
+        path = "/api/9/http/upstreams/app/servers"
+        first, second = remora.get(path).json
+        assert (first["fail_timeout"], first["slow_start"]) == ("120s", "1500ms")
+        assert (second["fail_timeout"], second["slow_start"]) == ("90s", "0s")
+        assert remora.call("PATCH", "%s/%d" % (path, first["id"]), {"fail_timeout": "2m"}).json["fail_timeout"] == "2m"
+        assert remora.get(path).json[0]["fail_timeout"] == "2m"
+    finally:
+        remora.stop()
 
 
 @pytest.mark.parametrize("server_id", ["x", "-1", "1x", "4294967295", "99999999999999999999", "%20"])

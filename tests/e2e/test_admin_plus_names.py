@@ -164,8 +164,9 @@ def test_services(start, dns):  # noqa: F811
     peers = r.admin("GET", "/api/9/http/upstreams/u").json["peers"]
     assert [(p["server"], p["name"], p["service"]) for p in peers] == [
         ("127.0.0.5:8001", "app.test", "http"), ("127.0.0.6:8002", "app.test", "http")]
-    answer = r.admin("PATCH", f"{U}/{first['id']}", {"weight": 9})
-    assert (answer.status, answer.json["error"]["code"]) == (400, "UpstreamServerWeightImmutable")
+    for weight in (9, "9"):
+        answer = r.admin("PATCH", f"{U}/{first['id']}", {"weight": weight})
+        assert (answer.status, answer.json["error"]["code"]) == (400, "UpstreamServerWeightImmutable")
     assert r.admin("PATCH", f"{U}/{first['id']}", {"weight": 5, "max_conns": 2}).status == 200
 
 

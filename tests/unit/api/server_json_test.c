@@ -101,30 +101,43 @@ static const struct {
     {REM_SERVER_JSON_PATCH, "{\"server\":\"a.test:1\"}", REM_FAULT_BAD_ADDRESS},
     {REM_SERVER_JSON_ADD, "{\"server\":\"a.test:1\"}", REM_FAULT_NO_RESOLVER},
     {REM_SERVER_JSON_ADD, "{\"server\":\"10.0.0.256:1\"}", REM_FAULT_BAD_ADDRESS},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"a.test:1\"}", REM_FAULT_NONE},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"A-1.x_y.test.:1\"}", REM_FAULT_NONE},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"10.0.0.1.test\"}", REM_FAULT_NONE},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"1a\"}", REM_FAULT_NONE},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"" LABEL63 "\"}", REM_FAULT_NONE},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"" LABEL63 "x\"}", REM_FAULT_BAD_ADDRESS},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"10.0.0.256\"}", REM_FAULT_BAD_ADDRESS},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"10.0.1:1\"}", REM_FAULT_BAD_ADDRESS},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"2130706433\"}", REM_FAULT_BAD_ADDRESS},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"a..test\"}", REM_FAULT_BAD_ADDRESS},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\".test\"}", REM_FAULT_BAD_ADDRESS},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"a.test..\"}", REM_FAULT_BAD_ADDRESS},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\".\"}", REM_FAULT_BAD_ADDRESS},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"a,b\"}", REM_FAULT_BAD_ADDRESS},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"b\u00fc.test\"}", REM_FAULT_BAD_ADDRESS},
-    {REM_SERVER_JSON_ADD_NAME, "{\"server\":\"127.0.0.1:1\"}", REM_FAULT_NONE},
-    {REM_SERVER_JSON_ADD_NAME, "{\"service\":\"http\",\"server\":\"a.test\"}", REM_FAULT_NONE},
-    {REM_SERVER_JSON_ADD_NAME, "{\"service\":\"http\"}", REM_FAULT_FORMAT},
-    {REM_SERVER_JSON_ADD_NAME, "{\"service\":\"\",\"server\":\"a.test\"}", REM_FAULT_BAD_SERVICE},
-    {REM_SERVER_JSON_ADD_NAME, "{\"service\":5,\"server\":\"a.test\"}", REM_FAULT_FORMAT},
-    {REM_SERVER_JSON_ADD_NAME, "{\"service\":\"http\",\"server\":\"a.test:1\"}",
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"a.test:1\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"A-1.x_y.test.:1\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"10.0.0.1.test\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"1a\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"" LABEL63 "\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"" LABEL63 "x\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"10.0.0.256\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"10.0.1:1\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"2130706433\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"a..test\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\".test\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"a.test..\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\".\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"a,b\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"b\u00fc.test\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"server\":\"127.0.0.1:1\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"service\":\"http\",\"server\":\"a.test\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"service\":\"http\"}", REM_FAULT_FORMAT},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"service\":\"\",\"server\":\"a.test\"}", REM_FAULT_BAD_SERVICE},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"service\":5,\"server\":\"a.test\"}", REM_FAULT_FORMAT},
+    {REM_SERVER_JSON_PLUS_ADD, "{\"service\":\"http\",\"server\":\"a.test:1\"}",
      REM_FAULT_BAD_ADDRESS},
-    {REM_SERVER_JSON_ADD_NAME, "{\"service\":\"http\",\"server\":\"127.0.0.1\"}",
+    {REM_SERVER_JSON_PLUS_ADD, "{\"service\":\"http\",\"server\":\"127.0.0.1\"}",
      REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_PLUS_PATCH, "{\"server\":\"a.test:1\"}", REM_FAULT_BAD_ADDRESS},
+    {REM_SERVER_JSON_PLUS_PATCH, "{\"id\":0}", REM_FAULT_FORMAT},
+    {REM_SERVER_JSON_PLUS_PATCH, "{\"backup\":true}", REM_FAULT_FORMAT},
+    {REM_SERVER_JSON_PLUS_PATCH, "{\"weight\":\"5\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_PLUS_PATCH, "{\"weight\":\"0\"}", REM_FAULT_BAD_WEIGHT},
+    {REM_SERVER_JSON_PLUS_PATCH, "{\"weight\":\"65536\"}", REM_FAULT_BAD_WEIGHT},
+    {REM_SERVER_JSON_PLUS_PATCH, "{\"weight\":\"\"}", REM_FAULT_BAD_WEIGHT},
+    {REM_SERVER_JSON_PLUS_PATCH, "{\"weight\":\"1.0\"}", REM_FAULT_BAD_WEIGHT},
+    {REM_SERVER_JSON_PLUS_PATCH, "{\"max_conns\":\"0\"}", REM_FAULT_NONE},
+    {REM_SERVER_JSON_PLUS_PATCH, "{\"max_conns\":\"-1\"}", REM_FAULT_BAD_MAX_CONNS},
+    {REM_SERVER_JSON_PLUS_PATCH, "{\"max_fails\":\"2147483648\"}", REM_FAULT_BAD_MAX_FAILS},
+    {REM_SERVER_JSON_PATCH, "{\"weight\":\"5\"}", REM_FAULT_FORMAT},
+    {REM_SERVER_JSON_ADD, "{\"server\":\"127.0.0.1\",\"max_conns\":\"5\"}", REM_FAULT_FORMAT},
     {REM_SERVER_JSON_PATCH, "{\"weight\":[]}", REM_FAULT_FORMAT},
     {REM_SERVER_JSON_PATCH, "{\"Weight\":1}", REM_FAULT_FORMAT},
     {REM_SERVER_JSON_PATCH, "{\"\":1}", REM_FAULT_FORMAT},
@@ -162,16 +175,18 @@ END_TEST
 static const struct {
     uint32_t before;
     const char *text;
-    uint32_t after;
+    uint32_t after, after_plus;
 } flags[] = {
-    {0, "{\"down\":true}", REM_SERVER_DOWN},
-    {REM_SERVER_DOWN, "{\"down\":false}", 0},
-    {REM_SERVER_DOWN, "{\"drain\":true}", REM_SERVER_DRAIN},
-    {REM_SERVER_DRAIN, "{\"down\":true}", REM_SERVER_DOWN},
-    {REM_SERVER_DRAIN, "{\"down\":false}", REM_SERVER_DRAIN},
-    {REM_SERVER_DRAIN, "{\"down\":false,\"drain\":false}", 0},
-    {REM_SERVER_DRAIN, "{\"drain\":true,\"down\":false}", REM_SERVER_DRAIN},
-    {REM_SERVER_BACKUP, "{\"backup\":true,\"down\":true}", REM_SERVER_BACKUP | REM_SERVER_DOWN},
+    {0, "{\"down\":true}", REM_SERVER_DOWN, REM_SERVER_DOWN},
+    {REM_SERVER_DOWN, "{\"down\":false}", 0, 0},
+    {REM_SERVER_DOWN, "{\"drain\":true}", REM_SERVER_DRAIN, REM_SERVER_DRAIN},
+    {REM_SERVER_DRAIN, "{\"down\":true}", REM_SERVER_DOWN, REM_SERVER_DOWN},
+    {REM_SERVER_DRAIN, "{\"down\":false}", REM_SERVER_DRAIN, 0},
+    {REM_SERVER_DRAIN, "{\"weight\":1}", REM_SERVER_DRAIN, REM_SERVER_DRAIN},
+    {REM_SERVER_DRAIN, "{\"down\":false,\"drain\":false}", 0, 0},
+    {REM_SERVER_DRAIN, "{\"drain\":true,\"down\":false}", REM_SERVER_DRAIN, REM_SERVER_DRAIN},
+    {REM_SERVER_BACKUP, "{\"backup\":true,\"down\":true}", REM_SERVER_BACKUP | REM_SERVER_DOWN,
+     REM_SERVER_BACKUP | REM_SERVER_DOWN},
 };
 
 START_TEST(test_flags)
@@ -184,6 +199,12 @@ START_TEST(test_flags)
     spec.flags = flags[_i].before;
     ck_assert_int_eq(parse(flags[_i].text, REM_SERVER_JSON_PATCH, NULL, &spec, &fault, &keep), 0);
     ck_assert_uint_eq(spec.flags, flags[_i].after);
+    json_decref(keep);
+    present(&spec);
+    spec.flags = flags[_i].before;
+    ck_assert_int_eq(parse(flags[_i].text, REM_SERVER_JSON_PLUS_PATCH, NULL, &spec, &fault, &keep),
+                     0);
+    ck_assert_uint_eq(spec.flags, flags[_i].after_plus);
     json_decref(keep);
 }
 END_TEST
