@@ -140,9 +140,9 @@ static struct rem_str title_of(struct rem_request *request, int status)
 
 /* As the API says what is wrong; "413 Request Entity Too Large" has the code
  * RequestEntityTooLarge. */
-static int answer_json(struct rem_request *request, int status, struct rem_str title)
+static int answer_json(struct rem_request *request, int status)
 {
-    struct rem_str text = rem_str_skip(title, 4), id, page;
+    struct rem_str text = rem_status_reason((unsigned)shown_status(status)), id, page;
     char *code;
     size_t n = 0;
 
@@ -178,7 +178,7 @@ static int answer(struct rem_request *request, int status)
     if (title.n == 0 || status < 300) /* nothing to say beside the number */
         return rem_http_respond(request, shown_status(status), (struct rem_str){NULL, 0}, page);
     if (rem_core_location(request)->json_errors != NULL && status >= 400)
-        return answer_json(request, status, title);
+        return answer_json(request, status);
     page = rem_arena_printf(&request->arena,
                             "<!DOCTYPE html>\n<html>\n<head><title>%.*s</title></head>\n<body>\n"
                             "<center><h1>%.*s</h1></center>\n"
