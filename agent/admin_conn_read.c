@@ -280,7 +280,7 @@ enum rem_admin_step rem_admin_conn_read_head(struct rem_admin_conn *conn)
     }
     if (rc == REM_EAGAIN)
         return await_head(conn);
-    conn->x->call.request = (struct rem_api_request){0};
+    conn->x->call.request = (struct rem_api_request){.why = conn->head.head.reason};
     fail(conn, conn->head.head.status);
     return REM_ADMIN_NEXT;
 }

@@ -490,6 +490,8 @@ void rem_api_refuse(const struct rem_api_request *request, int status,
 
     if (status == 400 && is_plus(request->path)) /* known once the head has been read */
         fault.code = REM_FAULT_BODY;
+    if (request->why != NULL)
+        (void)rem_fault_set(&fault, fault.code, "%s", request->why);
     answer_fault(&fault, request->path, response);
     if (status == 405) /* CONNECT, TRACE: whatever the path is */
         response->allow = "GET, HEAD, POST, PUT, PATCH, DELETE";

@@ -27,8 +27,9 @@ struct rem_api_request {
     struct rem_str if_none_match; /* likewise */
     bool has_if_none_match;
     struct rem_str last_event_id; /* empty: not given */
-    bool foreign_origin;          /* a page from elsewhere asks, in a browser */
-    bool strange_host;            /* a name that might not be ours: the role is METRICS at most */
+    const char *why;     /* it is no request at all: what is wrong with its head; NULL: not said */
+    bool foreign_origin; /* a page from elsewhere asks, in a browser */
+    bool strange_host;   /* a name that might not be ours: the role is METRICS at most */
     enum rem_api_role role;
     struct rem_str who;          /* "token:NAME", "uid:1000(pid 7)", "loopback", "anonymous"... */
     struct rem_str address;      /* "127.0.0.1:1234", "unix:" */

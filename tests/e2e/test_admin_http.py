@@ -129,6 +129,19 @@ def test_bad_heads(remora, head, status):
         assert c.at_end()
 
 
+@pytest.mark.parametrize("head, says", [
+    ("GET /livez HTTP/1.1\r\n\r\n", 'without "Host"'),
+    ("GET /livez HTTP/1.1\r\nHost: a b\r\n\r\n", "invalid host"),
+    ("GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", "Content-Length"),
+])
+def test_bad_heads_are_told_why(remora, head, says):
+    with remora.connect() as c:
+        c.send(head)
+        body = json_error(c.read(), 400)
+        assert (body["title"], body["status"], body["code"]) == ("Bad request", 400, "BadRequest")
+        assert says in body["detail"], body
+
+
 @pytest.mark.parametrize("body", ["x\r\n", "-1\r\n", "5\r\nabcdefgh\r\n", "ffffffffffffffffff\r\n"])
 def test_bad_chunks(remora, body):
     with remora.connect() as c:
