@@ -3,7 +3,7 @@
 
 #include "proto/shm/state_mark.h"
 
-#include "tests/unit/suite.h"
+#include "tests/unit/agent/server.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,15 +25,6 @@ struct world {
     struct rem_persist persist;
     int saved; /* what came of the last save */
 };
-
-static struct rem_server_spec server(const char *addr)
-{
-    struct rem_server_spec s;
-
-    rem_server_spec_init(&s);
-    ck_assert_int_eq(rem_addr_parse(rem_str_from(addr), 80, &s.addr), 0);
-    return s;
-}
 
 static void world_init(struct world *w)
 {

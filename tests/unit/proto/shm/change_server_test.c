@@ -486,7 +486,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("change_server");
     TCase *tcase = tcase_create("change_server");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -497,6 +496,5 @@ int main(void)
     tcase_add_test(tcase, refuses_what_lists_refuse);
     tcase_add_test(tcase, says_what_it_is_about);
     tcase_add_loop_test(tcase, methods_with_tables_of_their_own_get_them_anew, 0, 4);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("change_server", tcase);
 }

@@ -128,13 +128,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("codes");
     TCase *tcase = tcase_create("codes");
 
     tcase_add_test(tcase, counts_each_code);
     tcase_add_test(tcase, what_has_no_room_is_left_out);
     tcase_add_test(tcase, two_at_once_lose_nothing);
     tcase_add_test(tcase, servers_have_codes);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("codes", tcase);
 }

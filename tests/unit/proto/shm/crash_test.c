@@ -310,6 +310,17 @@ static void reset(void)
     settle();
 }
 
+/* The worker goes on meanwhile: each turn counts one request, and a response of the one before. */
+static void check_counts(const struct scenario *scenario, uint64_t step,
+                         const struct rem_shm_totals *before, const struct rem_shm_totals *after)
+{
+    uint64_t of_the_dead = scenario->prepare == prepare_dead_worker ? COUNT * (step + 1) : 0;
+
+    ck_assert_uint_ge(after->requests, before->requests);
+    ck_assert_uint_le(after->requests, atomic_load(&board->turns) + 1 + of_the_dead);
+    ck_assert_uint_ge(after->responses[1] + 2, after->requests - of_the_dead);
+}
+
 START_TEST(killed_before_every_store)
 {
     const struct scenario *scenario = &scenarios[_i];
@@ -344,17 +355,7 @@ START_TEST(killed_before_every_store)
         reset();
         after = app_totals(&active);
         ck_assert_int_le(active, 1); /* the worker's */
-        /* the worker goes on meanwhile: each turn counts one request, and a response of the one
-         * before */
-        ck_assert_uint_ge(after.requests, before.requests);
-        ck_assert_uint_le(after.requests, atomic_load(&board->turns) + 1 +
-                                              (scenario->prepare == prepare_dead_worker
-                                                   ? (uint64_t)COUNT * ((uint64_t)step + 1)
-                                                   : 0));
-        ck_assert_uint_ge(after.responses[1] + 2,
-                          after.requests - (scenario->prepare == prepare_dead_worker
-                                                ? (uint64_t)COUNT * ((uint64_t)step + 1)
-                                                : 0));
+        check_counts(scenario, (uint64_t)step, &before, &after);
         ck_assert_int_eq(rem_writer_stats(fix.writer, &stats), REM_OK);
         if (step == 0) {
             used = stats.used;
@@ -379,11 +380,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("crash");
     TCase *tcase = tcase_create("crash");
 
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, killed_before_every_store, 0, (int)REM_COUNT(scenarios));
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("crash", tcase);
 }

@@ -295,7 +295,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("eject");
     TCase *tcase = tcase_create("eject");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -308,6 +307,5 @@ int main(void)
     tcase_add_test(tcase, none_holds_without_outlier_detection);
     tcase_add_test(tcase, a_count_that_a_death_left_wrong_is_mended);
     tcase_add_test(tcase, new_servers_wait_for_their_first_check_where_that_is_mandatory);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("eject", tcase);
 }

@@ -8,8 +8,9 @@
 #include "proto/shm/reader.h"
 #include "proto/shm/writer.h"
 
+#include "tests/unit/suite.h"
+
 #include <arpa/inet.h>
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -153,17 +154,6 @@ static inline struct rem_upstream_status fix_status(struct fixture *fix, const c
     ck_assert_int_eq(rem_writer_find(fix->writer, rem_str_from(name), &index), REM_OK);
     ck_assert_int_eq(rem_writer_status(fix->writer, index, 1000, arena, &status), REM_OK);
     return status;
-}
-
-static inline int fix_run(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }
 
 #endif

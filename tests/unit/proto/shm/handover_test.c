@@ -57,11 +57,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("handover");
     TCase *tcase = tcase_create("handover");
 
     tcase_add_test(tcase, messages_pass_whole);
     tcase_add_test(tcase, other_bytes_are_refused);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("handover", tcase);
 }

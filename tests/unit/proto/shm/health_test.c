@@ -172,7 +172,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("health");
     TCase *tests = tcase_create("health");
 
     tcase_add_loop_test(tests, moving, 0, REM_COUNT(moves));
@@ -180,6 +179,5 @@ int main(void)
     tcase_add_test(tests, counting);
     tcase_add_test(tests, forgetting);
     tcase_add_test(tests, mandatory);
-    suite_add_tcase(suite, tests);
-    return fix_run(suite);
+    return run_suite("health", tests);
 }

@@ -112,12 +112,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("inlet");
     TCase *tcase = tcase_create("inlet");
 
     tcase_add_test(tcase, opens_where_one_can_connect);
     tcase_add_test(tcase, is_passed_on);
     tcase_add_loop_test(tcase, only_the_secret_counts, 0, REM_COUNT(field_cases));
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("inlet", tcase);
 }

@@ -362,7 +362,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("keyval");
     TCase *tcase = tcase_create("keyval");
 
     tcase_add_loop_test(tcase, looks_up, 0, REM_COUNT(look_cases));
@@ -373,6 +372,5 @@ int main(void)
     tcase_add_loop_test(tcase, does_what_a_plain_array_does, 0, 2 * REM_KEYVAL_TYPES);
     tcase_add_test(tcase, what_is_full_is_laid_out_tightly);
     tcase_add_test(tcase, types_have_names);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("keyval", tcase);
 }

@@ -92,12 +92,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("outlier");
     TCase *tcase = tcase_create("outlier");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, no_more_than_a_share, 0, REM_COUNT(shares));
     tcase_add_test(tcase, grows_and_is_forgotten);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("outlier", tcase);
 }

@@ -247,7 +247,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("reader");
     TCase *tcase = tcase_create("reader");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -260,6 +259,5 @@ int main(void)
     tcase_add_test(tcase, max_conns_within_and_across_workers);
     tcase_add_test(tcase, pins_carry_the_address);
     tcase_add_test(tcase, backups_and_downs_have_their_place);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("reader", tcase);
 }

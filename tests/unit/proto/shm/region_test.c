@@ -196,7 +196,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("region");
     TCase *tcase = tcase_create("region");
 
     tcase_add_test(tcase, creates_and_attaches);
@@ -205,6 +204,5 @@ int main(void)
     tcase_add_test(tcase, worker_slots);
     tcase_add_test(tcase, no_agent_no_shortage);
     tcase_add_test(tcase, statistics_are_locked);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("region", tcase);
 }

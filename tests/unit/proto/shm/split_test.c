@@ -146,13 +146,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("split");
     TCase *tcase = tcase_create("split");
 
     tcase_add_test(tcase, hashes_find_their_part);
     tcase_add_test(tcase, the_rest_is_all_that_is_left);
     tcase_add_test(tcase, what_is_sound_can_be_read);
     tcase_add_test(tcase, nothing_wrong_is_built);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("split", tcase);
 }

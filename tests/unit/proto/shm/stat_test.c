@@ -236,7 +236,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("stat");
     TCase *tcase = tcase_create("stat");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -246,6 +245,5 @@ int main(void)
     tcase_add_test(tcase, a_configuration_declares_and_opens_them);
     tcase_add_test(tcase, room_comes_to_an_end);
     tcase_add_test(tcase, buckets_have_inclusive_bounds);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("stat", tcase);
 }

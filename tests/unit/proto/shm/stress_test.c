@@ -329,7 +329,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("stress");
     TCase *tcase = tcase_create("stress");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -338,6 +337,5 @@ int main(void)
     tcase_add_test(tcase, a_stopped_reader_delays_freeing_only);
     tcase_add_test(tcase, killed_workers_leave_no_count);
     tcase_add_test(tcase, max_conns_is_exact_over_processes);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("stress", tcase);
 }

@@ -287,7 +287,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("table");
     TCase *tcase = tcase_create("table");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -298,6 +297,5 @@ int main(void)
     tcase_add_test(tcase, bytes_may_be_given_away);
     tcase_add_test(tcase, a_reload_keeps_what_its_file_did_not_change);
     tcase_add_test(tcase, a_full_region_changes_nothing);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("table", tcase);
 }

@@ -390,39 +390,23 @@ START_TEST(dead_workers_pins_are_taken_back)
 }
 END_TEST
 
-START_TEST(reconciles_with_a_configuration)
+static void reconcile(const struct rem_upstream_spec *specs, size_t count, uint64_t generation)
 {
-    static struct rem_server_spec one[1], two[2];
-    struct rem_upstream_spec specs[3] = {
-        {.name = REM_STR("keep"), .config_hash = 10, .servers = one, .server_count = 1},
-        {.name = REM_STR("edit"), .config_hash = 20, .servers = two, .server_count = 2},
-        {.name = REM_STR("drop"), .config_hash = 30, .servers = two, .server_count = 2},
-    };
-    struct rem_upstream_spec runtime;
-    struct rem_commit commit;
-    unsigned slot;
+    const struct rem_registry_conf conf = {
+        .upstreams = specs, .upstream_count = count, .generation = generation};
 
-    fix_server(&one[0], 1);
-    fix_server(&two[0], 2);
-    fix_server(&two[1], 3);
-    ck_assert_int_eq(
-        rem_writer_reconcile(
-            fix.writer,
-            &(struct rem_registry_conf){.upstreams = specs, .upstream_count = 3, .generation = 1},
-            NULL),
-        REM_OK);
-    ck_assert_uint_eq(rem_writer_revision(fix.writer), 1);
-    ck_assert_int_eq(
-        rem_writer_reconcile(
-            fix.writer,
-            &(struct rem_registry_conf){.upstreams = specs, .upstream_count = 3, .generation = 1},
-            NULL),
-        REM_OK);
-    ck_assert_uint_eq(rem_writer_revision(fix.writer), 1);
-    /* the API changes all of them, and makes one */
+    ck_assert_int_eq(rem_writer_reconcile(fix.writer, &conf, NULL), REM_OK);
+}
+
+/* The API changes all of them, and makes one. */
+static void change_all(const struct rem_upstream_spec *specs, size_t count)
+{
+    struct rem_upstream_spec runtime;
     struct rem_change *change;
+    struct rem_commit commit;
+
     ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
-    for (uint32_t i = 0; i < 3; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         fix_server(&fix.servers[0], 50 + i);
         ck_assert_int_eq(rem_change_servers(change, specs[i].name, fix.servers, 1, NULL), REM_OK);
     }
@@ -431,15 +415,30 @@ START_TEST(reconciles_with_a_configuration)
     ck_assert_int_eq(rem_change_put(change, &runtime, NULL), REM_OK);
     ck_assert_int_eq(rem_change_commit(change, REM_REVISION_ANY, &commit, NULL), REM_OK);
     rem_change_free(&change);
+}
+
+START_TEST(reconciles_with_a_configuration)
+{
+    static struct rem_server_spec one[1], two[2];
+    struct rem_upstream_spec specs[3] = {
+        {.name = REM_STR("keep"), .config_hash = 10, .servers = one, .server_count = 1},
+        {.name = REM_STR("edit"), .config_hash = 20, .servers = two, .server_count = 2},
+        {.name = REM_STR("drop"), .config_hash = 30, .servers = two, .server_count = 2},
+    };
+    unsigned slot;
+
+    fix_server(&one[0], 1);
+    fix_server(&two[0], 2);
+    fix_server(&two[1], 3);
+    reconcile(specs, 3, 1);
+    ck_assert_uint_eq(rem_writer_revision(fix.writer), 1);
+    reconcile(specs, 3, 1);
+    ck_assert_uint_eq(rem_writer_revision(fix.writer), 1);
+    change_all(specs, 3);
     /* a worker of the first configuration lives on through the reload */
     ck_assert_int_eq(rem_region_claim_worker(&fix.region, 1, 0, &slot), REM_OK);
     specs[1].config_hash = 21;
-    ck_assert_int_eq(
-        rem_writer_reconcile(
-            fix.writer,
-            &(struct rem_registry_conf){.upstreams = specs, .upstream_count = 2, .generation = 2},
-            NULL),
-        REM_OK);
+    reconcile(specs, 2, 2);
     fix_settle(&fix);
     ck_assert_uint_eq(rem_writer_count(fix.writer), 4);
     struct rem_upstream_status status = fix_status(&fix, "keep", &arena);
@@ -456,12 +455,7 @@ START_TEST(reconciles_with_a_configuration)
     ck_assert_uint_eq(rem_writer_count(fix.writer), 3);
     ck_assert_uint_eq(rem_writer_revision(fix.writer), revision);
     /* a reload that changes nothing: no new revision */
-    ck_assert_int_eq(
-        rem_writer_reconcile(
-            fix.writer,
-            &(struct rem_registry_conf){.upstreams = specs, .upstream_count = 2, .generation = 3},
-            NULL),
-        REM_OK);
+    reconcile(specs, 2, 3);
     ck_assert_uint_eq(rem_writer_revision(fix.writer), revision);
 }
 END_TEST
@@ -491,7 +485,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("writer");
     TCase *tcase = tcase_create("writer");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -508,6 +501,5 @@ int main(void)
     tcase_add_test(tcase, dead_workers_pins_are_taken_back);
     tcase_add_test(tcase, reconciles_with_a_configuration);
     tcase_add_test(tcase, damage_is_noticed);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("writer", tcase);
 }

@@ -237,7 +237,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("round_robin");
     TCase *tcase = tcase_create("round_robin");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -252,6 +251,5 @@ int main(void)
     tcase_add_loop_test(tcase, full_servers_are_passed_over, 0, 2);
     tcase_add_test(tcase, slow_start_gives_a_growing_share);
     tcase_add_test(tcase, tried_set_grows);
-    suite_add_tcase(suite, tcase);
-    return fix_run(suite);
+    return run_suite("round_robin", tcase);
 }
