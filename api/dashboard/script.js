@@ -127,6 +127,7 @@ function show_tiles(now, seconds) {
   $("version").textContent = now.version;
   $("revision").textContent = now.revision;
   $("uptime").textContent = time(now.uptime);
+  $("leave").hidden = !token;
   $("who").textContent = now.who ? `${now.who} (${now.read_only ? "read only" : now.role})` : "";
   show_state(now.draining ? "draining" : "serving", now.draining ? "warn" : "good");
   $("rate").textContent = rate(per);
@@ -461,7 +462,7 @@ function ask_token(error) {
   $("login-trouble").textContent = wrong || $("login-trouble").textContent;
   $("login-trouble").hidden = !$("login-trouble").textContent;
   $("login").hidden = false;
-  $("main").hidden = true;
+  $("main").hidden = $("leave").hidden = true;
   $("trouble").hidden = true;
   clearTimeout(timer);
   $("token").focus();
@@ -531,6 +532,7 @@ $("login").addEventListener("submit", (event) => {
   run();
   follow();
 });
+$("leave").addEventListener("click", () => { forget_token(); location.reload(); });
 $("filter").addEventListener("input", () => { if (last) look().catch(trouble); });
 $("host").textContent = location.host;
 document.title = "remora " + location.host;

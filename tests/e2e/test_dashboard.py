@@ -298,7 +298,9 @@ def test_a_token_is_asked_for(remora, browser, secrets):
     page.wait("#who", r"token:eye \(read\)")
     page.unfold("app")
     assert page.all("details[data-name=app] tbody button") == []
-    browser.execute_script("sessionStorage.clear()")
+    page.all("#leave")[0].click()
+    page.wait("#state", "^signed out$")
+    assert browser.execute_script("return sessionStorage.length") == 0
     page = sign_in(browser, made, "s3cret-token-0123456789")
     page.wait("#who", r"token:boss \(write\)")
     page.unfold("app")
