@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* remora's own API: the servers of an upstream, all at once or one by one. */
+#include "api/diff_server.h"
 #include "api/server_json.h"
 #include "api/v1.h"
 #include "proto/wire/uri.h"
@@ -67,6 +68,27 @@ static int fault_at(struct rem_api_call *call, struct rem_str name, size_t index
                          (int)(name.n < 64 ? name.n : 64), name.p, index, text);
 }
 
+/* Not a word of it would be another one.  Whoever says again what there is, as controllers do every
+ * few seconds, makes no revision: it would push one out of the history that says something. */
+static bool same_server(const struct rem_server_spec *a, const struct rem_server_spec *b)
+{
+    return rem_diff_server_same(a, b) && rem_str_eq(a->fail_timeout_text, b->fail_timeout_text) &&
+           rem_str_eq(a->slow_start_text, b->slow_start_text);
+}
+
+static bool same_servers(struct rem_api_call *call, struct rem_str name,
+                         const struct rem_server_spec *specs, size_t count)
+{
+    const struct rem_upstream_spec *now;
+
+    if (rem_change_get(call->api->change, name, &now) != REM_OK || now->server_count != count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!same_server(&specs[i], &now->servers[i]))
+            return false;
+    return true;
+}
+
 int rem_v1_put_servers(struct rem_api_call *call, struct rem_str name, const json_t *servers)
 {
     size_t count = json_array_size(servers);
@@ -86,6 +108,8 @@ int rem_v1_put_servers(struct rem_api_call *call, struct rem_str name, const jso
         if (rem_server_json_parse(json_array_get(servers, i), REM_SERVER_JSON_SET, &call->arena,
                                   &specs[i], &call->fault) != 0)
             return fault_at(call, name, i);
+    if (same_servers(call, name, specs, count))
+        return 0;
     rc = rem_change_servers(call->api->change, name, specs, count, &err);
     return rc == REM_OK ? 0 : rem_call_fault(call, rc, &err);
 }
@@ -138,7 +162,7 @@ int rem_v1_patch_server(struct rem_api_call *call, struct rem_str name, uint32_t
                         const json_t *patch)
 {
     struct rem_change *change = call->api->change;
-    struct rem_server_spec spec;
+    struct rem_server_spec spec, was;
     struct rem_err err = {0};
     json_t *plain = NULL;
     int rc = rem_change_server_get(change, name, id, &spec);
@@ -147,10 +171,11 @@ int rem_v1_patch_server(struct rem_api_call *call, struct rem_str name, uint32_t
         return server_missing(call, name);
     if (rc != REM_OK)
         return rem_call_fault(call, rc, NULL);
+    was = spec;
     rc = without_nulls(call, patch, &plain);
     if (rc == 0)
         rc = rem_server_json_parse(plain, REM_SERVER_JSON_PATCH, &call->arena, &spec, &call->fault);
-    if (rc == 0) {
+    if (rc == 0 && !same_server(&was, &spec)) {
         rc = rem_change_server_put(change, name, &spec, &err);
         if (rc != REM_OK)
             rc = rem_call_fault(call, rc, &err);

@@ -378,6 +378,28 @@ def test_only_what_is_new(blue):
     assert blue.call("POST", UPSTREAMS + "/app/servers", {"server": "127.0.0.1:7009"}, star).status == 201
 
 
+def test_nothing_new_is_no_revision(remora):
+    """Controllers say again and again what there is."""
+    servers = UPSTREAMS + "/app/servers"
+    sets = [{"server": "127.0.0.1:7001", "weight": 2}, {"server": "127.0.0.1:7002", "route": "a", "fail_timeout": "3s"}]
+    tag = remora.call("PUT", servers, sets).headers["etag"]
+    whole = remora.get(UPSTREAMS + "/app").json
+    for method, path, body in (("PUT", servers, sets), ("PATCH", UPSTREAMS + "/app", {"servers": sets}),
+                               ("PATCH", servers + "/127.0.0.1:7001", {"weight": 2, "down": None, "drain": False}),
+                               ("PATCH", servers + "/127.0.0.1:7001", {}),
+                               ("POST", "/v1/transactions", {"upstreams": {"app": sets}})):
+        answer = remora.call(method, path, body)
+        assert answer.status == 200 and answer.json["applied"] is True, answer
+        assert answer.headers["etag"] == tag, (method, path)
+        dry = remora.call(method, path + "?dry_run=true", body).json
+        assert dry["upstreams"] == {}, (method, path)
+    assert state(remora) == state(remora) and remora.get(UPSTREAMS + "/app").json["servers"] == whole["servers"]
+    for other in (sets[::-1], [dict(sets[0], weight=3), sets[1]], [sets[0], dict(sets[1], fail_timeout="3000ms")], sets[:1],
+                  sets + [{"server": "127.0.0.1:7003"}]):
+        assert remora.call("PUT", servers, other).headers["etag"] != tag
+        tag = remora.call("PUT", servers, sets).headers["etag"]
+
+
 def test_unknown_arguments_of_writes(remora):
     """A misspelt dry_run does nothing, least of all what was only to be shown."""
     before, revision = state(remora), remora.revision()
