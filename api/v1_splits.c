@@ -296,7 +296,9 @@ int rem_v1_split_step(struct rem_api_call *call, struct rem_str name, json_t *bo
     rc = rem_split_build(parts.v, parts.count, &bytes);
     if (rc != 0)
         return rem_call_fault(call, rc, NULL);
-    rc = rem_change_table(call->api->change, REM_TABLE_SPLIT, name, bytes, table.config_hash, &err);
+    if (!rem_str_eq(bytes, table.bytes)) /* else there is nothing to publish */
+        rc = rem_change_table(call->api->change, REM_TABLE_SPLIT, name, bytes, table.config_hash,
+                              &err);
     if (rc != 0)
         rc = rem_call_fault(call, rc, &err);
     else

@@ -123,6 +123,15 @@ def test_bad_bodies_change_nothing(split, body, says):
     assert split.admin("GET", PATH).json == before.json
 
 
+def test_nothing_new_is_no_revision(split):
+    shown = split.admin("GET", PATH).json
+    for body in (shown, shown["parts"], {p["value"]: p["percent"] for p in shown["parts"] if not p.get("rest")}
+                 | {p["value"]: "*" for p in shown["parts"] if p.get("rest")}):
+        answer = split.admin("PUT", PATH, body)
+        assert answer.status == 200 and answer.json["applied"] is True
+        assert answer.json["revision"] == shown["revision"] and answer.json["parts"] == shown["parts"]
+
+
 def test_preconditions_and_dry_runs(split):
     r = split
     revision = r.admin("GET", PATH).json["revision"]
