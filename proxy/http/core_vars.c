@@ -27,6 +27,18 @@ static int get_member(struct rem_eval *e, const struct rem_var *v, struct rem_va
     return rem_core_var_text(out, *member);
 }
 
+/* Of a request line that made no sense there is none of these: a log has "-" for them. */
+static int text_if_any(struct rem_var_value *out, struct rem_str text)
+{
+    return text.n != 0 ? rem_core_var_text(out, text) : rem_core_var_absent(out);
+}
+
+static int get_uri(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
+{
+    (void)v;
+    return text_if_any(out, rem_core_var_request(e)->uri);
+}
+
 /* The path of an absolute target stands behind its authority. */
 static int get_request_uri(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
 {
@@ -34,7 +46,9 @@ static int get_request_uri(struct rem_eval *e, const struct rem_var *v, struct r
     const char *colon = rem_str_chr(target, ':');
 
     (void)v;
-    if (target.n == 0 || target.p[0] == '/' || target.p[0] == '*' || colon == NULL)
+    if (target.n == 0)
+        return rem_core_var_absent(out);
+    if (target.p[0] == '/' || target.p[0] == '*' || colon == NULL)
         return rem_core_var_text(out, target);
     rest = rem_str_skip(target, (size_t)(colon - target.p));
     if (!rem_str_has_prefix(rest, REM_STR("://")))
@@ -58,10 +72,8 @@ static int get_host(struct rem_eval *e, const struct rem_var *v, struct rem_var_
 
 static int get_args(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
 {
-    struct rem_str args = rem_core_var_request(e)->args;
-
     (void)v;
-    return args.n != 0 ? rem_core_var_text(out, args) : rem_core_var_absent(out);
+    return text_if_any(out, rem_core_var_request(e)->args);
 }
 
 /* The client's, also where a subrequest asks for something in a way of its own. */
@@ -73,7 +85,7 @@ static int get_request_method(struct rem_eval *e, const struct rem_var *v,
     (void)v;
     while (request->parent != NULL)
         request = request->parent;
-    return rem_core_var_text(out, request->method_name);
+    return text_if_any(out, request->method_name);
 }
 
 static int get_is_args(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
@@ -122,9 +134,12 @@ static int get_request_port(struct rem_eval *e, const struct rem_var *v, struct 
 
 static int get_protocol(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
 {
-    int version = rem_core_var_request(e)->version;
+    const struct rem_request *request = rem_core_var_request(e);
+    int version = request->version;
 
     (void)v;
+    if (request->method_name.n == 0)
+        return rem_core_var_absent(out);
     return rem_core_var_text(out, version >= 20   ? REM_STR("HTTP/2.0")
                                   : version == 11 ? REM_STR("HTTP/1.1")
                                   : version == 10 ? REM_STR("HTTP/1.0")
@@ -319,8 +334,8 @@ static const struct rem_core_var_def defs[] = {
     {"args", get_args, NULL, REM_VAR_CHANGEABLE | REM_VAR_NOCACHE},
     {"query_string", get_args, NULL, REM_VAR_NOCACHE},
     {"is_args", get_is_args, NULL, REM_VAR_NOCACHE},
-    {"uri", get_member, MEMBER(uri), REM_VAR_NOCACHE},
-    {"document_uri", get_member, MEMBER(uri), REM_VAR_NOCACHE},
+    {"uri", get_uri, NULL, REM_VAR_NOCACHE},
+    {"document_uri", get_uri, NULL, REM_VAR_NOCACHE},
     {"request", get_member, MEMBER(line), 0},
     {"request_uri", get_request_uri, NULL, 0},
     {"request_method", get_request_method, NULL, REM_VAR_NOCACHE},

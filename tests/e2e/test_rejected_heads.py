@@ -109,3 +109,17 @@ def test_nothing_of_them_is_passed_on(remora, backend):
         assert request.line == "GET /e HTTP/1.1"
         assert set(request.headers) <= {"host", "connection", "content-length"}, request.headers
         assert request.headers.get("content-length", "0") == "0"
+
+
+def test_what_a_line_without_sense_leaves_in_the_log(remora):
+    """Columns stay columns: what is not there is "-"."""
+    text = """http { log_format s '$request_method|$request_uri|$uri|$args|$server_protocol|$request';
+        access_log @DIR@/s.log s;
+        server { listen 127.0.0.1:@PORT:web@; location / { return 200; } } }"""
+    with Both(remora, text) as both:
+        for server in (both.nginx, both.remora):
+            with server.client() as c:
+                c.send(b"\x16\x03\x01\x02\r\n\r\n")
+                assert c.response("GET").status == 400
+            wait_for(lambda: log_of(server), "a line in the log")
+        assert log_of(both.remora) == log_of(both.nginx) == [r"-|-|-|-|-|\x16\x03\x01\x02"]
