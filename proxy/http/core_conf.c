@@ -141,6 +141,7 @@ static void merge_errors(struct rem_conf *cf, const struct rem_http_location_con
         conf->error_pages = prev->error_pages;
     if (conf->block)
         conf->json_errors = prev->json_errors; /* the content is that of the location around it */
+    conf->internal |= prev->internal; /* what is inside of an internal location is no way into it */
     rem_merge_flag(&conf->recursive_error_pages, prev->recursive_error_pages, 0);
     rem_merge_flag(&conf->log_not_found, prev->log_not_found, 1);
     rem_merge_flag(&conf->log_subrequest, prev->log_subrequest, 0);

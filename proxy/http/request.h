@@ -118,7 +118,7 @@ struct rem_request {
     struct rem_request *parent; /* subrequests; NULL for a client's request */
     uint32_t uri_changes;       /* internal redirects, and rewrites that led back to find-config */
     bool uri_changed;  /* a rewrite changed the URI: post-rewrite goes back to find-config */
-    bool internal;     /* redirected: `internal` locations are open */
+    bool internal;     /* redirected or rewritten: `internal` locations are open */
     bool error_paged;  /* an error_page has been followed */
     int error_status;  /* answered instead of the status of whatever makes the page; 0: that */
     int access_status; /* 401 or 403 found in the access phase, 0: none */

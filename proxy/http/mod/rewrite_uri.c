@@ -270,6 +270,8 @@ static int replace(struct rem_request *request, const struct rem_rewrite *rewrit
     request->uri = uri;
     request->args = args;
     request->uri_as_sent = false;
+    request->internal =
+        true; /* what the configuration asks for may stand in `internal` locations */
     request->uri_changed = !rewrite->stay;
     if (rewrite->stay)
         request->uri_replaced = true;
