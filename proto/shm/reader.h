@@ -61,6 +61,7 @@ struct rem_upstream_ref {
     struct rem_shm_upstream_line *line; /* own line of the upstream's slot, as valid as `set` */
     struct rem_rr_side {
         uint32_t at;              /* next turn */
+        uint32_t retry_at;        /* the same, for requests that have been to a server */
         uint32_t skip_size;       /* entries of `skip`; 0: none */
         uint32_t *skip;           /* owned; [i]: turns from i on that are known to be no use */
         uint64_t skip_until_ms;   /* `skip` is to be forgotten then */

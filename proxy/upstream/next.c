@@ -188,7 +188,7 @@ int rem_next_swap(struct rem_upstream_exchange *x, enum rem_outcome outcome)
 {
     struct rem_pin held = x->balance.pin, fresh;
     struct rem_addr addr = x->addr;
-    struct rem_str text = x->addr_text;
+    struct rem_str text = x->addr_text, fresh_text;
     uint64_t key = x->key, held_uid = x->upstream_uid, fresh_uid;
     int rc;
 
@@ -201,13 +201,16 @@ int rem_next_swap(struct rem_upstream_exchange *x, enum rem_outcome outcome)
         x->key = key;
         return rc;
     }
-    /* What comes of the old one counts on the upstream it was picked from. */
+    /* What comes of the old one counts on the upstream it was picked from, and is told of it. */
     fresh = x->balance.pin;
+    fresh_text = x->addr_text;
     fresh_uid = x->upstream_uid;
     x->balance.pin = held;
+    x->addr_text = text;
     x->upstream_uid = held_uid;
     rem_record_done(x, outcome);
     x->balance.pin = fresh;
+    x->addr_text = fresh_text;
     x->upstream_uid = fresh_uid;
     x->picked = true;
     return 0;

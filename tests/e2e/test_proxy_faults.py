@@ -125,8 +125,8 @@ def test_next(fault):
         assert {a.body for a in answers} == {b"good"}
         lines = wait_for(lambda: len(pair.access()) >= 4 and pair.access(), "four lines")
         retried = [line for line in lines if ", " in line]
-        # A retry takes a turn of the other's, as it does with nginx: the faulty one is always next.
-        assert len(retried) == 4 and all(line.endswith(f"{status}, 200") for line in retried)
+        # A retry takes no turn away from the other's first tries.
+        assert len(retried) == 2 and all(line.endswith(f"{status}, 200") for line in retried)
     with Pair(action, f"proxy_next_upstream {other};") as pair:
         assert sorted(ask(pair.proxy).status for _ in range(4)) == [200, 200, status, status]
     with Pair(action, "proxy_next_upstream off;") as pair:
@@ -217,6 +217,21 @@ def test_each_server_once():
 def test_next_timeout():
     with Pair(silent, "proxy_next_upstream_timeout 200ms;") as pair:
         assert sorted(ask(pair.proxy).status for _ in range(2)) == [200, 504]
+
+
+def test_who_is_disabled_for_its_status():
+    """The log names the server whose answer it was, not the one that is asked instead."""
+    bad = Backend(lambda conn, reader, request: reply(conn, b"bad", "503 Busy"))
+    good = Backend()
+    proxy = Proxy(f"""upstream u {{ server {bad.addr}; server {good.addr}; }}
+                      server {{ listen 127.0.0.1:{{port}};
+                          location / {{ proxy_pass http://u; proxy_next_upstream http_503; }} }}""")
+    assert ask(proxy).status == 200
+    lines = wait_for(lambda: [x for x in proxy.log().splitlines() if "temporarily disabled" in x], "a line")
+    assert len(lines) == 1 and f'upstream: "http://{bad.addr}/"' in lines[0]
+    proxy.stop()
+    bad.close()
+    good.close()
 
 
 def test_no_live_upstreams():

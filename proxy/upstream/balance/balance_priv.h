@@ -59,6 +59,19 @@ static inline const struct rem_shm_schedule *rem_pick_schedule(const struct rem_
     return side == REM_SIDE_PRIMARY ? &pick->set->primary : &pick->set->backup;
 }
 
+/* The side's next turn, in its schedule.  Requests that have been to a server take turns of their
+ * own: who is asked instead of another loses no turn of first tries by it; of two servers, the one
+ * that fails would otherwise always be next. */
+static inline uint32_t *rem_pick_turn(const struct rem_pick *pick, unsigned side)
+{
+    struct rem_rr_side *own = &pick->state->ref->side[side];
+    uint32_t *at = pick->state->tried.count == 0 ? &own->at : &own->retry_at;
+
+    if (REM_UNLIKELY(*at >= rem_pick_schedule(pick, side)->length))
+        *at = 0; /* the set has changed, or is empty */
+    return at;
+}
+
 /* A number below 2^24 and the state's next. */
 static inline uint32_t rem_balance_dice(struct rem_balance_state *state)
 {

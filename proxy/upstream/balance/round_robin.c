@@ -19,19 +19,20 @@ struct walk {
     struct rem_pick *pick;
     const struct rem_shm_schedule *schedule;
     struct rem_rr_side *side;
+    uint32_t *at; /* the next turn */
 };
 
 static void count_turn(struct walk *walk, uint32_t turns)
 {
-    uint32_t at = walk->side->at + turns;
+    uint32_t at = *walk->at + turns;
 
-    walk->side->at = at >= walk->schedule->length ? at - walk->schedule->length : at;
+    *walk->at = at >= walk->schedule->length ? at - walk->schedule->length : at;
 }
 
 static enum rem_turn try_turn(struct walk *walk)
 {
     return rem_balance_try(walk->pick,
-                           rem_set_turn(walk->pick->set, walk->schedule, walk->side->at));
+                           rem_set_turn(walk->pick->set, walk->schedule, *walk->at));
 }
 
 static int walk_small(struct walk *walk)
@@ -73,12 +74,12 @@ static void remember_run(struct walk *walk, uint32_t start, uint32_t run)
 static int walk_round(struct walk *walk, bool believe, bool *skipped)
 {
     struct rem_rr_side *side = walk->side;
-    uint32_t left = walk->schedule->length, start = side->at, run = 0;
+    uint32_t left = walk->schedule->length, start = *walk->at, run = 0;
 
     believe = believe && walk->pick->now_ms < side->skip_until_ms;
     *skipped = false;
     while (left != 0) {
-        uint32_t step = believe ? side->skip[side->at] : 0;
+        uint32_t step = believe ? side->skip[*walk->at] : 0;
 
         if (step != 0) {
             step = step < left ? step : left;
@@ -93,9 +94,9 @@ static int walk_round(struct walk *walk, bool believe, bool *skipped)
             step = 1;
             if (turn == REM_TURN_TRIED || turn == REM_TURN_SLOW) {
                 remember_run(walk, start, run);
-                start = side->at + 1 < walk->schedule->length ? side->at + 1 : 0;
-                run = 0;
                 count_turn(walk, 1);
+                start = *walk->at;
+                run = 0;
                 left--;
                 continue;
             }
@@ -150,7 +151,7 @@ static void prefetch(const struct walk *walk)
 {
     const struct rem_shm_schedule *schedule = walk->schedule;
     const struct rem_reader *reader = walk->pick->state->reader;
-    uint32_t near = walk->side->at + 4, far = walk->side->at + 8;
+    uint32_t near = *walk->at + 4, far = *walk->at + 8;
 
     if (schedule->length <= SHORT_ROUND)
         return;
@@ -186,6 +187,7 @@ int rem_round_robin_side(struct rem_pick *pick, unsigned side)
         .pick = pick,
         .schedule = rem_pick_schedule(pick, side),
         .side = &pick->state->ref->side[side],
+        .at = rem_pick_turn(pick, side),
     };
     bool full = pick->saw_full, slow = pick->saw_slow;
     int rc;
@@ -195,8 +197,6 @@ int rem_round_robin_side(struct rem_pick *pick, unsigned side)
     /* What is remembered is true of this round alone. */
     pick->retry_ms = UINT64_MAX;
     pick->saw_full = pick->saw_slow = pick->saw_tried = false;
-    if (REM_UNLIKELY(walk.side->at >= walk.schedule->length))
-        walk.side->at %= walk.schedule->length; /* the set has changed */
     rc = walk.schedule->length <= SMALL_ROUND ? walk_small(&walk) : walk_large(&walk);
     if (rc == REM_OK)
         prefetch(&walk);

@@ -33,7 +33,7 @@ static void gather_all(const struct rem_pick *pick, unsigned side, struct candid
 static void gather_some(const struct rem_pick *pick, unsigned side, struct candidates *list)
 {
     const struct rem_shm_schedule *schedule = rem_pick_schedule(pick, side);
-    uint32_t at = pick->state->ref->side[side].at;
+    uint32_t at = *rem_pick_turn(pick, side);
 
     for (uint32_t i = 0; i < REM_SCAN_SOME && i < schedule->length; i++) {
         list->turn[list->count] = at;
@@ -74,7 +74,7 @@ static uint32_t choose(const struct rem_pick *pick, unsigned side, const struct 
                        uint64_t bits, uint32_t *turn)
 {
     const struct rem_shm_schedule *schedule = rem_pick_schedule(pick, side);
-    uint32_t at = pick->state->ref->side[side].at, first = (uint32_t)__builtin_ctzll(bits);
+    uint32_t at = *rem_pick_turn(pick, side), first = (uint32_t)__builtin_ctzll(bits);
 
     *turn = at;
     if (pick->set->count > REM_SCAN_ALL) {
@@ -95,13 +95,11 @@ static uint32_t choose(const struct rem_pick *pick, unsigned side, const struct 
 int rem_scan_side(struct rem_pick *pick, unsigned side, rem_score_fn score)
 {
     const struct rem_shm_schedule *schedule = rem_pick_schedule(pick, side);
-    struct rem_rr_side *turns = &pick->state->ref->side[side];
+    uint32_t *at = rem_pick_turn(pick, side);
     struct candidates list = {.count = 0};
     uint64_t bits;
     uint32_t turn;
 
-    if (turns->at >= schedule->length)
-        turns->at = 0; /* the set has changed */
     if (pick->set->count <= REM_SCAN_ALL)
         gather_all(pick, side, &list);
     else
@@ -111,7 +109,7 @@ int rem_scan_side(struct rem_pick *pick, unsigned side, rem_score_fn score)
         int rc = rem_turn_result(rem_balance_try(pick, list.index[place]));
 
         if (rc == REM_OK)
-            turns->at = turn + 1 < schedule->length ? turn + 1 : 0;
+            *at = turn + 1 < schedule->length ? turn + 1 : 0;
         if (rc != REM_EBUSY)
             return rc;
         list.gone |= UINT64_C(1) << place;

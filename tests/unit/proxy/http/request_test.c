@@ -86,6 +86,8 @@ static const struct end_case {
     bool closes;
 } end_cases[] = {
     {404, 404, "<h1>404 Not Found</h1>", false},
+    {401, 401, "<h1>401 Authorization Required</h1>", false},
+    {302, 302, "<h1>302 Found</h1>", false},
     {418, 418, "HTTP/1.1 418 ", false},
     {502, 502, "<h1>502 Bad Gateway</h1>", false},
     {500, 500, "Connection: close", true},
