@@ -332,6 +332,8 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
     rem_merge_flag(&conf->pass_headers, up->pass_headers, 1);
     rem_merge_value(conf->method, up->method, NULL);
     rem_merge_value(conf->body, up->body, NULL);
+    if (conf->body != NULL) /* it may be made of the client's, which has to be read for that */
+        conf->policy.pass_body = 1;
     rem_merge_ptr(conf->bind, up->bind, NULL);
     rem_merge_ptr(conf->store, up->store, NULL);
     rem_merge_value(conf->limit_rate, up->limit_rate, NULL);

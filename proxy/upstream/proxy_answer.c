@@ -145,6 +145,9 @@ int rem_proxy_answer(struct rem_upstream_exchange *x)
     if (ctx->client.framing == REM_FRAMING_LENGTH ||
         (ctx->client.framing == REM_FRAMING_NONE && (head->head.flags & REM_H1_HAS_LENGTH) != 0))
         response->content_length = (int64_t)head->head.content_length;
+    /* proxy_method had HEAD asked for a client that takes what comes for a body. */
+    if (ctx->head && x->request->method != REM_METHOD_HEAD && x->status != 304)
+        response->content_length = 0;
     if (x->policy->force_ranges) {
         response->allow_ranges = true;
         response->single_range = true;

@@ -126,9 +126,10 @@ void rem_record_log(struct rem_upstream_exchange *x, enum rem_log_level level, i
 {
     if (x->request->log.log->level < level)
         return;
-    x->request->log_upstream =
-        rem_arena_printf(&x->request->arena, "%s%.*s%.*s", x->protocol->scheme,
-                         REM_STR_ARG(x->addr_text), REM_STR_ARG(x->target));
+    /* A colon tells a socket's path from the request's. */
+    x->request->log_upstream = rem_arena_printf(
+        &x->request->arena, "%s%.*s%s%.*s", x->protocol->scheme, REM_STR_ARG(x->addr_text),
+        rem_str_has_prefix(x->addr_text, REM_STR("unix:")) ? ":" : "", REM_STR_ARG(x->target));
     if (x->request->log_upstream.p == NULL)
         x->request->log_upstream.n = 0;
     if (doing == NULL)

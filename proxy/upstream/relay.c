@@ -4,6 +4,7 @@
 
 #include "proxy/http/filter.h"
 #include "proxy/upstream/pool.h"
+#include "proxy/upstream/record.h"
 #include "proxy/upstream/store.h"
 #include "proxy/upstream/upstream.h"
 
@@ -281,6 +282,18 @@ static void pending_push(struct rem_relay *relay, char *at, size_t n)
     relay->tail = &buf->next;
 }
 
+/* What comes behind the response's end is nobody's, and its connection no longer to be trusted. */
+static void feed_surplus(struct rem_upstream_exchange *x)
+{
+    if (!x->relay.surplus)
+        rem_record_log(x, REM_LOG_WARN, 0,
+                       rem_fields_find(x->fields, REM_FIELD_CONTENT_LENGTH) != NULL
+                           ? "upstream sent more data than specified in \"Content-Length\" header"
+                           : "upstream sent more data than its response has",
+                       "reading upstream");
+    x->relay.surplus = true;
+}
+
 int rem_relay_feed(struct rem_upstream_exchange *x)
 {
     struct rem_relay *relay = &x->relay;
@@ -291,7 +304,7 @@ int rem_relay_feed(struct rem_upstream_exchange *x)
         int rc;
 
         if (relay->input_done) {
-            relay->surplus = true;
+            feed_surplus(x);
             return 0;
         }
         rc = x->protocol->input_filter(x, &at, (size_t)(relay->in->last - at), &used, &kept);

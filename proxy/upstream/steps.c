@@ -151,6 +151,20 @@ static enum rem_upstream_step connect_failed(struct rem_upstream_exchange *x, in
     return rem_upstream_fail(x, REM_FAULT_ERROR);
 }
 
+/* The system says so at once: of a server that is away an error, of a path that is not there, or
+ * not ours to use, something to be looked at here. */
+static enum rem_upstream_step connect_refused(struct rem_upstream_exchange *x, int reason)
+{
+    bool away = reason == ECONNREFUSED || reason == ECONNRESET || reason == ENETDOWN ||
+                reason == ENETUNREACH || reason == EHOSTDOWN || reason == EHOSTUNREACH;
+    struct rem_str what =
+        rem_arena_printf(&x->request->arena, "connect() to %.*s failed", REM_STR_ARG(x->addr_text));
+
+    rem_record_log(x, away ? REM_LOG_ERROR : REM_LOG_CRIT, reason,
+                   what.p != NULL ? what.p : "connect() failed", "connecting to upstream");
+    return rem_upstream_fail(x, REM_FAULT_ERROR);
+}
+
 static enum rem_upstream_step connect_open(struct rem_upstream_exchange *x)
 {
     int rc;
@@ -168,7 +182,7 @@ static enum rem_upstream_step connect_open(struct rem_upstream_exchange *x)
         return rem_upstream_end(x, 500);
     }
     if (rc == REM_EIO)
-        return connect_failed(x, errno);
+        return connect_refused(x, errno);
     if (rc == REM_EFULL)
         rem_record_log(x, REM_LOG_CRIT, errno, "socket() failed", "connecting to upstream");
     if (rc != 0) /* our own limits: another server would not help */

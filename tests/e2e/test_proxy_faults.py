@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What servers do wrong, when they do it, and what the client and the next server see of it."""
+import os
 import socket
+import tempfile
 import threading
 import time
 
@@ -315,6 +317,29 @@ def test_surplus_is_never_an_answer(extra):
             assert client.response().body == b"ok"
         client.close()
         assert pair.bad.connections == 3
+        wait_for(lambda: pair.proxy.log().count("upstream sent more data than specified in "
+                                                '"Content-Length" header while reading upstream') == 3)
+
+
+def test_unix_sockets_that_are_no_use():
+    """The log says which, and how bad it is: a server that is away, or a path that is wrong."""
+    with tempfile.TemporaryDirectory(prefix="remora-") as directory:
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(directory + "/away.sock")
+        os.chmod(directory, 0o755)
+        os.chmod(directory + "/away.sock", 0o777)
+        proxy = Proxy(f"""server {{ listen 127.0.0.1:{{port}};
+            location /none {{ proxy_pass http://unix:{directory}/none.sock; }}
+            location /away {{ proxy_pass http://unix:{directory}/away.sock:/x; }} }}""")
+        assert [ask(proxy, path).status for path in ("/none", "/away")] == [502, 502]
+        for line in (f"[crit] connect() to unix:{directory}/none.sock failed (2: No such file or directory) while "
+                     f'connecting to upstream|upstream: "http://unix:{directory}/none.sock:/none"',
+                     f"[error] connect() to unix:{directory}/away.sock failed (111: Connection refused) while "
+                     f'connecting to upstream|upstream: "http://unix:{directory}/away.sock:/x"'):
+            level, _, rest = line.partition("] ")
+            what, _, where = rest.partition("|")
+            wait_for(lambda: any(level + "]" in x and what in x and where in x for x in proxy.log().splitlines()), line)
+        proxy.stop()
 
 
 def test_speaking_before_being_asked():

@@ -3,7 +3,7 @@
 import pytest
 
 from conftest import wait_for
-from proxy_lab import Backend, Proxy, ask, reply
+from proxy_lab import Backend, Client, Proxy, ask, reply
 
 
 @pytest.fixture
@@ -99,6 +99,28 @@ def test_version_method_body(backend):
     r = sent(backend, "proxy_pass_request_body off; proxy_set_header Content-Length '';",
              method="POST", body=b"client's")
     assert (r.body, r.get("content-length")) == (b"", None)
+    r = sent(backend, "proxy_pass_request_body off; proxy_set_body 'was $request_body';", method="POST", body=b"client's")
+    assert (r.body, r.get("content-length")) == (b"was client's", "12")
+
+
+def test_head_for_a_client_that_asked_for_more():
+    """It gets no length of a body that nobody sends, and may ask again."""
+    def script(conn, reader, request):
+        assert request.method == "HEAD"
+        conn.sendall(b"HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 100\r\n\r\n")
+
+    backend = Backend(script)
+    proxy = serve(backend, "proxy_method HEAD;")
+    client = Client(proxy)
+    for _ in range(2):
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        got = client.response()
+        assert (got.status, got.get("x-a"), got.body, got.complete) == (200, "b", b"", True)
+    client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert client.response("HEAD").get("content-length") == "100"
+    client.close()
+    proxy.stop()
+    backend.close()
 
 
 def answered(fields, location="", target="/", status="200 OK"):

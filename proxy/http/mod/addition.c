@@ -8,13 +8,14 @@
 #include "proxy/conf/array.h"
 #include "proxy/conf/set.h"
 #include "proxy/http/core.h"
+#include "proxy/http/mod/type_set.h"
 #include "proxy/http/response.h"
 #include "proxy/http/subrequest.h"
 
 struct addition_conf {
     struct rem_str before; /* a URI; empty: none */
     struct rem_str after;
-    struct rem_array *types; /* of struct rem_str, beside text/html; NULL: none */
+    struct rem_type_set *types;
 };
 
 /* In module_ctx of a response with additions. */
@@ -26,11 +27,7 @@ extern struct rem_module rem_addition_module;
 
 static void *create_location(struct rem_conf *cf)
 {
-    struct addition_conf *conf = rem_arena_zalloc(cf->arena, sizeof(*conf));
-
-    if (conf != NULL)
-        conf->types = REM_CONF_UNSET_PTR;
-    return conf;
+    return rem_arena_zalloc(cf->arena, sizeof(struct addition_conf));
 }
 
 static int merge_location(struct rem_conf *cf, void *parent, void *child)
@@ -41,36 +38,19 @@ static int merge_location(struct rem_conf *cf, void *parent, void *child)
     (void)cf;
     rem_merge_str(&conf->before, prev->before, REM_STR(""));
     rem_merge_str(&conf->after, prev->after, REM_STR(""));
-    rem_merge_ptr(conf->types, prev->types, NULL);
+    if (conf->types == NULL)
+        conf->types = prev->types;
     return 0;
 }
 
 /* ---- responses ---- */
-
-static bool has_type(const struct addition_conf *conf, struct rem_str type)
-{
-    const char *end = rem_str_chr(type, ';');
-
-    if (end != NULL)
-        type.n = (size_t)(end - type.p);
-    type = rem_str_trim(type);
-    if (type.n == 0)
-        return false;
-    for (uint32_t i = 0; conf->types != NULL && i < conf->types->n; i++) {
-        struct rem_str one = REM_ARRAY_OF(conf->types, const struct rem_str)[i];
-
-        if (rem_str_is(one, "*") || rem_str_eq_nocase(one, type))
-            return true;
-    }
-    return rem_str_eq_nocase(type, REM_STR("text/html"));
-}
 
 static bool has_additions(const struct rem_request *request, const struct addition_conf *conf)
 {
     const struct rem_response *response = &request->response;
 
     return (conf->before.n != 0 || conf->after.n != 0) && request->parent == NULL &&
-           response->status == 200 && has_type(conf, response->content_type);
+           response->status == 200 && rem_type_set_has(conf->types, response->content_type);
 }
 
 static int on_head(struct rem_request *request, const struct rem_header_filter *next)
@@ -154,7 +134,7 @@ static const struct rem_directive directives[] = {
      offsetof(struct addition_conf, before), NULL},
     {"add_after_body", HSL, REM_ARGS_1, rem_set_str, REM_LEVEL_LOCATION,
      offsetof(struct addition_conf, after), NULL},
-    {"addition_types", HSL, REM_ARGS_1MORE, rem_set_strs, REM_LEVEL_LOCATION,
+    {"addition_types", HSL, REM_ARGS_1MORE, rem_type_set_directive, REM_LEVEL_LOCATION,
      offsetof(struct addition_conf, types), NULL},
     REM_DIRECTIVE_END,
 };

@@ -31,8 +31,7 @@ static void count_turn(struct walk *walk, uint32_t turns)
 
 static enum rem_turn try_turn(struct walk *walk)
 {
-    return rem_balance_try(walk->pick,
-                           rem_set_turn(walk->pick->set, walk->schedule, *walk->at));
+    return rem_balance_try(walk->pick, rem_set_turn(walk->pick->set, walk->schedule, *walk->at));
 }
 
 static int walk_small(struct walk *walk)
