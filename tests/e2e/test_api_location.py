@@ -11,7 +11,7 @@ from signal import SIGCONT, SIGHUP, SIGKILL, SIGQUIT, SIGSTOP
 
 import pytest
 
-from conftest import Client, run_remora, wait_for
+from conftest import Client, ok, run_remora, wait_for
 
 CONF = """
 worker_processes 2;
@@ -374,6 +374,35 @@ def test_a_crowd_waits_for_a_busy_agent(remora):
     finally:
         os.kill(agent, SIGCONT)
     assert {c.response().status for c in clients} == {200}
+    for c in clients:
+        c.close()
+
+
+def test_limit_conn_lets_scrapers_in(remora, backend):
+    """A request for the API counts when it comes, and not for as long as the agent takes."""
+    r = remora("""http {
+        limit_conn_zone $server_name zone=lc:64k;
+        upstream app { zone app 64k; server %s; }
+        server { listen 127.0.0.1:@PORT:web@; server_name s; limit_conn lc 2;
+                 location /api { api write=on; } location / { proxy_pass http://app; } } }""" % backend(ok("x")).addr)
+    agent, clients, name = r.agent(), [r.client() for _ in range(14)], "@" + inlets(r)[0][1:]
+    os.kill(agent, SIGSTOP)
+    try:
+        for c in clients:
+            c.send("GET /api/9/nginx HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_for(lambda: open("/proc/net/unix").read().count(name) > len(clients), "all of them in the queue")
+    finally:
+        os.kill(agent, SIGCONT)
+    assert {c.response().status for c in clients} == {200}
+    for c in clients[:2]:  # who is held elsewhere takes their place all the same
+        c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+    refused = wait_for(lambda: next((a for a in [r.get("web", "/api/9/nginx")] if a.status == 503), None), "a refusal")
+    assert refused.json["error"]["status"] == 503
+    for c in clients[:2]:
+        c.send("hello")
+        assert c.response().body == b"x"
+    wait_for(lambda: r.get("web", "/api/9/http/limit_conns").status == 200, "room")
+    assert r.get("web", "/api/9/http/limit_conns").json["lc"]["rejected"] >= 1
     for c in clients:
         c.close()
 

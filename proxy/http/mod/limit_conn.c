@@ -6,6 +6,7 @@
  * Crashes:    an entry says which worker slots hold how much of it, so that a worker which starts
  *             takes back what a dead one left.  An entry has room for five; what a sixth holds is
  *             in the total only.  */
+#include "proxy/http/core.h"
 #include "proxy/http/core_var.h"
 #include "proxy/http/mod/limit_zone.h"
 #include "proxy/net/setup.h"
@@ -219,10 +220,15 @@ static int on_preaccess(struct rem_request *request)
         holds[i] = hold;
         root->limit_conn_status = REM_LIMIT_PASSED;
     }
-    for (uint32_t i = 0; i < conf->limits->n; i++)
+    for (uint32_t i = 0; i < conf->limits->n; i++) {
         if (holds[i].zone != NULL)
             rem_limit_zone_count(REM_ARRAY_OF(conf->limits, const struct limit)[i].zone,
                                  REM_LIMIT_PASSED);
+        /* Clients of the API ask for a dozen things at once, and limits of ten are common, as an
+         * API in the process itself has answered one before it looks at the next. */
+        if (rem_core_location(request)->json_errors != NULL)
+            release(&holds[i]);
+    }
     return REM_HTTP_DECLINED;
 }
 
