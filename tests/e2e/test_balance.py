@@ -145,7 +145,7 @@ def test_random_two_avoids_the_busier(remora, backend, by):
                                     "random two least_time=header;", "random two least_time=last_byte;"])
 def test_time_decides(remora, backend, method):
     def slow(request):
-        time.sleep(0.15)
+        time.sleep(0.5)  # the other may have to wait for a processor
         return ok("slow")
 
     r = start(remora, method, [(backend(slow), ""), (backend(ok("fast")), "")])
