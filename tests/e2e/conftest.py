@@ -44,19 +44,23 @@ def wait_for(condition, what="condition", seconds=TIMEOUT):
         time.sleep(0.01)
 
 
-# ---- ports: below those the kernel gives to outgoing connections; every process starts elsewhere ----
+# ---- ports: below those the kernel gives to outgoing connections ----
 
-_port = [10000 + os.getpid() * 613 % 20000]
+# A port is free until its server has bound it, so processes that test side by side have ports of their own;
+# those of other runs start elsewhere.
+_PORTS = 1250
+_first = 10000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw15")[2:]) % 16 * _PORTS
+_next = [os.getpid() * 613 % _PORTS]
 
 
 def free_port():
-    for _ in range(20000):
-        _port[0] = _port[0] + 1 if _port[0] < 30000 else 10000
+    for _ in range(_PORTS):
+        _next[0] = (_next[0] + 1) % _PORTS
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                s.bind(("127.0.0.1", _port[0]))
-                return _port[0]
+                s.bind(("127.0.0.1", _first + _next[0]))
+                return _first + _next[0]
             except OSError:
                 continue
     raise RuntimeError("no free port")
