@@ -35,8 +35,12 @@ static int text_if_any(struct rem_var_value *out, struct rem_str text)
 
 static int get_uri(struct rem_eval *e, const struct rem_var *v, struct rem_var_value *out)
 {
+    const struct rem_request *request = rem_core_var_request(e);
+
     (void)v;
-    return text_if_any(out, rem_core_var_request(e)->uri);
+    if (request->target.n == 0)
+        return rem_core_var_absent(out);
+    return rem_core_var_text(out, request->uri); /* empty, where the target is no path */
 }
 
 /* The path of an absolute target stands behind its authority. */

@@ -123,3 +123,16 @@ def test_what_a_line_without_sense_leaves_in_the_log(remora):
                 assert c.response("GET").status == 400
             wait_for(lambda: log_of(server), "a line in the log")
         assert log_of(both.remora) == log_of(both.nginx) == [r"-|-|-|-|-|\x16\x03\x01\x02"]
+
+
+def test_what_a_target_that_is_no_path_leaves_in_the_log(remora):
+    """There is a path, and nothing in it."""
+    text = """http { log_format s '$request_method|$uri|$status'; access_log @DIR@/s.log s;
+        server { listen 127.0.0.1:@PORT:web@; location / { return 200; } } }"""
+    with Both(remora, text) as both:
+        for server in (both.nginx, both.remora):
+            with server.client() as c:
+                c.send(b"GET /../x HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert c.response("GET").status == 400
+            wait_for(lambda: log_of(server), "a line in the log")
+        assert log_of(both.remora) == log_of(both.nginx) == ["GET||400"]
