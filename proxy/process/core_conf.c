@@ -191,16 +191,6 @@ static int set_env(struct rem_conf *cf, const struct rem_directive *d, void *con
     return REM_OK;
 }
 
-static int set_load_module(struct rem_conf *cf, const struct rem_directive *d, void *conf)
-{
-    (void)d;
-    (void)conf;
-    return rem_conf_error(cf,
-                          "\"load_module\" is not supported: remora has no dynamic modules, "
-                          "cannot load \"%.*s\"",
-                          REM_STR_ARG(cf->args[1]));
-}
-
 /* Where nothing is said, a privileged master's children run as nobody. */
 static void default_user(struct rem_setup *setup, const struct core_conf *conf)
 {
@@ -307,7 +297,7 @@ static const struct rem_directive core_directives[] = {
     MAIN_FN("worker_priority", REM_ARGS_1, set_priority),
     MAIN_FN("worker_cpu_affinity", REM_ARGS_1MORE, set_affinity),
     MAIN_FN("env", REM_ARGS_1, set_env),
-    MAIN_FN("load_module", REM_ARGS_1, set_load_module),
+    MAIN_FN("load_module", REM_ARGS_1, rem_set_without_effect),
     MAIN_FN("timer_resolution", REM_ARGS_1, rem_set_without_effect),
     MAIN_FN("lock_file", REM_ARGS_1, rem_set_without_effect),
     MAIN_FN("debug_points", REM_ARGS_1, rem_set_without_effect),

@@ -150,7 +150,7 @@ class Entry:
     group: str
     name: str
     default: str
-    state: str  # implemented, warned, refused
+    state: str  # implemented, warned
     how: str  # a test; arguments
     remark: str
 
@@ -169,7 +169,7 @@ def read_list():
             elif line and not line.startswith("#"):
                 name, default, state, remark = (p.strip() for p in line.split("|"))
                 state, _, how = state.partition(": ")
-                assert state in ("implemented", "warned", "refused") and how, line
+                assert state in ("implemented", "warned") and how, line
                 entries.append(Entry(group, name, default, state, how, remark))
     return entries
 
@@ -198,7 +198,6 @@ def page():
             lines += ["", "Without effect:", ""]
             lines += [f"- `{e.directive}{' ' + e.how if e.how in ('on', 'off') and e.default else ''}`"
                       + (f": {e.remark}" if e.remark else "") for e in dead]
-        lines += [f"\nRefused: `{e.directive}`. {e.remark}" for e in here if e.state == "refused"]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n" + text[text.index("\n## What differs"):]
 

@@ -36,11 +36,19 @@ def test_tls_variables_are_empty_without_tls(remora):
 
 def test_a_site_as_debian_ships_it(tmp_path):
     """The http level of Debian's nginx.conf, and what guides for WebSockets have in their locations."""
-    result = check(tmp_path, """http {
+    result = check(tmp_path, """load_module modules/ngx_http_echo_module.so; http {
         sendfile on; tcp_nopush on; types_hash_max_size 2048;
         ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on;
         gzip on;
+        access_log off; log_format main '$request $ssl_protocol/$ssl_cipher';
         server { listen 127.0.0.1:1;
-            location / { proxy_pass http://127.0.0.1:2; proxy_cache_bypass $http_upgrade; } } }""")
+            location / { proxy_pass http://127.0.0.1:2; proxy_cache_bypass $http_upgrade;
+                proxy_ssl_server_name on; autoindex off; } } }""")
     assert result.returncode == 0, result.stderr
-    assert '[warn]' in result.stderr and '"proxy_cache_bypass" directive' in result.stderr
+    for name in ("load_module", "ssl_protocols", "proxy_cache_bypass", "proxy_ssl_server_name"):
+        assert f'"{name}" directive has no effect' in result.stderr
+
+
+def test_what_a_module_brings_is_unknown(tmp_path):
+    result = check(tmp_path, "load_module modules/ngx_http_echo_module.so; http { server { location / { echo x; } } }")
+    assert result.returncode == 1 and 'unknown directive "echo"' in result.stderr

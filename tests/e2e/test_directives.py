@@ -64,12 +64,6 @@ def test_warned(entry, tmp_path):
         assert re.search(rf'\[warn\].*"{entry.directive}" directive', result.stderr), f"{context}: {result.stderr}"
 
 
-@pytest.mark.parametrize("entry", [e for e in ENTRIES if e.state == "refused"], ids=lambda e: e.name)
-def test_refused(entry, tmp_path):
-    result = check(tmp_path, f"{entry.directive} {entry.how};")
-    assert result.returncode == 1 and f'"{entry.directive}" is not supported' in result.stderr
-
-
 def test_forms_of_parameters(tmp_path):
     with open(ROOT + "/tests/data/forms.conf") as f:
         text = f.read().replace("@DIR@", str(tmp_path))

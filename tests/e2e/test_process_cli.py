@@ -73,7 +73,6 @@ def test_a_port_in_use_is_no_error(conf):
     ("error_log e.log loud;\n", 'invalid log level "loud"', 1),
     ("error_log e.log debug info;\n", 'duplicate log level "info"', 1),
     ("events { use kqueue; }\n", 'invalid event type "kqueue"', 1),
-    ("load_module x.so;\n", '"load_module" is not supported', 1),
     ("daemon maybe;\n", 'invalid value "maybe" in "daemon" directive, it must be "on" or "off"', 1),
     ("admin { listen 0.0.0.0:9901; }\n", "loopback", 1),
     ("admin { listen 9901; }\n", "loopback", 1),

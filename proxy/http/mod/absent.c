@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* absent.c - what nginx's configurations say of features that remora does not have, as far as it
  * makes no difference: a feature that is off, details of a cache that is not used, of TLS where no
- * listener has it.  What would make a difference is refused: `proxy_cache ZONE`, `listen ... ssl`.
+ * listener has it.  What would make a difference is refused: `proxy_cache ZONE`, `listen ... ssl`,
+ * `proxy_pass https://...`.
  *
  * The variables are those that log formats name for all servers; without TLS they are empty in
  * nginx, too.  */
@@ -101,6 +102,17 @@ static const struct rem_directive directives[] = {
     WITHOUT_EFFECT("proxy_cache_use_stale", HSL, REM_ARGS_1MORE),
     WITHOUT_EFFECT("proxy_cache_valid", HSL, REM_ARGS_1MORE),
     WITHOUT_EFFECT("proxy_no_cache", HSL, REM_ARGS_1MORE),
+
+    WITHOUT_EFFECT("proxy_ssl_certificate", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("proxy_ssl_certificate_key", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("proxy_ssl_ciphers", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("proxy_ssl_name", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("proxy_ssl_protocols", HSL, REM_ARGS_1MORE),
+    WITHOUT_EFFECT("proxy_ssl_server_name", HSL, REM_ARGS_FLAG),
+    WITHOUT_EFFECT("proxy_ssl_session_reuse", HSL, REM_ARGS_FLAG),
+    WITHOUT_EFFECT("proxy_ssl_trusted_certificate", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("proxy_ssl_verify", HSL, REM_ARGS_FLAG),
+    WITHOUT_EFFECT("proxy_ssl_verify_depth", HSL, REM_ARGS_1),
 
     WITHOUT_EFFECT("ssl_buffer_size", HS, REM_ARGS_1),
     WITHOUT_EFFECT("ssl_certificate", HS, REM_ARGS_1),
