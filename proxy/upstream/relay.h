@@ -50,6 +50,7 @@ struct rem_relay_file {
     off_t sent;    /* handed to the codec up to here */
     off_t written; /* the file's end */
     bool lent;     /* `buf` is with the codec */
+    bool failed;   /* it could not be made, or grow: the disk is full... */
     struct rem_buf buf;
 };
 
@@ -128,7 +129,7 @@ void rem_relay_detach(struct rem_upstream_exchange *x);
 bool rem_relay_wants_input(const struct rem_upstream_exchange *x);
 
 /* spill.c: writes pending bytes to the temporary file until some blocks are free.
- * Errors: REM_EAGAIN (the file may not grow), REM_EIO. */
+ * Errors: REM_EAGAIN (the file may not grow, or cannot: the server has to wait for the client). */
 int rem_spill_write(struct rem_upstream_exchange *x) REM_MUST_CHECK;
 /* The file's bytes as a buf for the codec; NULL: none, or the last one is still with it. */
 struct rem_buf *rem_spill_take(struct rem_upstream_exchange *x);

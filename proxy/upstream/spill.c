@@ -75,30 +75,28 @@ int rem_spill_write(struct rem_upstream_exchange *x)
     struct rem_relay *relay = &x->relay;
     struct rem_relay_file *file = &relay->file;
     off_t start;
-    int rc;
 
-    if (x->policy->max_temp_file_size == 0)
+    if (x->policy->max_temp_file_size == 0 || file->failed)
         return REM_EAGAIN;
     if (file->fd >= 0)
         spill_rewind(file);
     if (file->written >= x->policy->max_temp_file_size)
         return REM_EAGAIN;
-    rc = spill_open(x);
-    if (rc != 0)
-        return rc;
+    file->failed = spill_open(x) != 0;
     start = file->written;
-    while (relay->pending != NULL &&
+    while (!file->failed && relay->pending != NULL &&
            (size_t)(file->written - start) < x->policy->temp_file_write_size) {
         struct rem_buf *buf = relay->pending;
-        rc = spill_buf(x, buf);
-        if (rc != 0)
-            return rc;
+        if (spill_buf(x, buf) != 0) { /* what was written of it counts */
+            file->failed = true;
+            break;
+        }
         relay->pending = buf->next;
         if (relay->pending == NULL)
             relay->tail = &relay->pending;
         rem_buf_done(buf);
     }
-    return 0;
+    return file->failed ? REM_EAGAIN : 0;
 }
 
 static void on_file_done(struct rem_buf *buf)
