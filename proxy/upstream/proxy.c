@@ -89,7 +89,7 @@ static const struct rem_directive directives[] = {
     SIMPLE("proxy_socket_keepalive", REM_ARGS_FLAG, rem_set_flag, POLICY(socket_keepalive), NULL),
     SIMPLE("proxy_pass_request_body", REM_ARGS_FLAG, rem_set_flag, POLICY(pass_body), NULL),
     SIMPLE("proxy_buffer_size", REM_ARGS_1, rem_set_size, POLICY(buffer_size), NULL),
-    SIMPLE("proxy_buffers", REM_ARGS_2, rem_set_bufs, POLICY(bufs), NULL),
+    SIMPLE("proxy_buffers", REM_ARGS_2, rem_set_bufs, FIELD(bufs), NULL),
     SIMPLE("proxy_busy_buffers_size", REM_ARGS_1, rem_set_size, FIELD(busy_size), NULL),
     SIMPLE("proxy_max_temp_file_size", REM_ARGS_1, rem_set_off, POLICY(max_temp_file_size), NULL),
     SIMPLE("proxy_temp_file_write_size", REM_ARGS_1, rem_set_size, FIELD(temp_file_write_size),
@@ -261,7 +261,21 @@ static void merge_policy(struct rem_upstream_policy *p, const struct rem_upstrea
     rem_merge_bitmask(&p->ignore, up->ignore, 0);
     rem_merge_enum(&p->store_access, up->store_access, 0600);
     rem_merge_size(&p->buffer_size, up->buffer_size, 4096);
-    rem_merge_bufs(&p->bufs, up->bufs, 8, 16384);
+}
+
+/* Buffers that nobody gave a size are large, but leave the sizes that are given their sense: those
+ * were chosen beside nginx's buffers, of a page. */
+static struct rem_conf_bufs default_bufs(const struct rem_proxy_conf *conf)
+{
+    size_t size = 16384, max = (size_t)conf->policy.max_temp_file_size;
+
+    if (conf->busy_size < size)
+        size = conf->busy_size;
+    if (conf->temp_file_write_size < size)
+        size = conf->temp_file_write_size;
+    if (max != 0 && max < size)
+        size = max;
+    return (struct rem_conf_bufs){8, size < 4096 ? 4096 : size};
 }
 
 /* Sizes that depend on each other; messages as nginx gives them. */
@@ -274,21 +288,23 @@ static int merge_sizes(struct rem_conf *cf, struct rem_proxy_conf *conf,
     struct rem_upstream_policy *p = &conf->policy;
     size_t most, unit;
 
+    rem_merge_size(&conf->busy_size, up->busy_size, REM_CONF_UNSET_SIZE);
+    rem_merge_size(&conf->temp_file_write_size, up->temp_file_write_size, REM_CONF_UNSET_SIZE);
+    rem_merge_off(&p->max_temp_file_size, up->policy.max_temp_file_size, INT64_C(1) << 30);
+    rem_merge_bufs(&conf->bufs, up->bufs, 0, 0);
+    p->bufs = conf->bufs.num != 0 ? conf->bufs : default_bufs(conf);
     if (p->bufs.num < 2)
         return rem_conf_error(cf, "there must be at least 2 \"proxy_buffers\"");
     if (p->buffer_size < 64 || p->bufs.size < 64 || p->bufs.size > SIZE_MAX / (size_t)p->bufs.num)
         return rem_conf_error(cf, "invalid size of \"proxy_buffer_size\" or \"proxy_buffers\"");
     most = p->buffer_size > p->bufs.size ? p->buffer_size : p->bufs.size;
     unit = (size_t)(p->bufs.num - 1) * p->bufs.size;
-    rem_merge_size(&conf->busy_size, up->busy_size, REM_CONF_UNSET_SIZE);
-    rem_merge_size(&conf->temp_file_write_size, up->temp_file_write_size, REM_CONF_UNSET_SIZE);
     p->busy_size = conf->busy_size;
     if (p->busy_size == REM_CONF_UNSET_SIZE)
         p->busy_size = 2 * most <= unit || unit < most ? 2 * most : unit;
     p->temp_file_write_size = conf->temp_file_write_size;
     if (p->temp_file_write_size == REM_CONF_UNSET_SIZE)
         p->temp_file_write_size = 2 * most;
-    rem_merge_off(&p->max_temp_file_size, up->policy.max_temp_file_size, INT64_C(1) << 30);
     if (p->busy_size < most)
         return rem_conf_error(cf, "\"proxy_busy_buffers_size\" %s", larger);
     if (p->busy_size > unit && unit >= most)

@@ -47,7 +47,9 @@ struct rem_proxy_names {
 
 struct rem_proxy_conf {
     struct rem_upstream_policy policy;
-    size_t busy_size; /* as configured, or unset: what `policy` has follows the other sizes */
+    struct rem_conf_bufs bufs; /* as configured, or none, as the next two are: what `policy` has
+                                * follows the other sizes */
+    size_t busy_size;
     size_t temp_file_write_size;
     struct rem_proxy_target *target; /* NULL: no proxy_pass here */
 
