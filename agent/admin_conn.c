@@ -353,8 +353,7 @@ bool rem_admin_conn_make_room(struct rem_admin_listener_event *listener)
 {
     struct rem_admin_conn *victim = NULL;
 
-    REM_LIST_EACH(node, &listener->server->connections)
-    {
+    REM_LIST_EACH(node, &listener->server->connections) {
         struct rem_admin_conn *conn = rem_admin_conn_at(node);
 
         if (conn->listener != listener || !is_idle(conn))

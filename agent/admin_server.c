@@ -151,7 +151,7 @@ static void forget_listeners(struct rem_admin_server *server)
 void rem_admin_server_poke(struct rem_admin_server *server)
 {
     REM_LIST_EACH(node, &server->streams)
-    rem_admin_conn_poke(node);
+        rem_admin_conn_poke(node);
 }
 
 void rem_admin_server_quit(struct rem_admin_server *server)
@@ -159,7 +159,7 @@ void rem_admin_server_quit(struct rem_admin_server *server)
     server->quitting = true;
     forget_listeners(server);
     REM_LIST_EACH(node, &server->connections)
-    rem_admin_conn_quit(rem_admin_conn_at(node));
+        rem_admin_conn_quit(rem_admin_conn_at(node));
 }
 
 void rem_admin_server_stop(struct rem_admin_server *server)

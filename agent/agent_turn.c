@@ -284,8 +284,7 @@ static void answer_applied(struct rem_agent *agent)
     struct rem_list calls;
 
     take(&agent->waiting, &calls);
-    REM_LIST_EACH(node, &calls)
-    {
+    REM_LIST_EACH(node, &calls) {
         struct rem_admin_call *call = call_at(node);
         bool applied = rem_writer_applied(agent->writer, call->staged.commit.epoch);
         rem_list_remove(node);
@@ -414,8 +413,7 @@ void rem_agent_turn_end(struct rem_agent *agent)
     rem_outliers_sync(&agent->outliers);
     take(&agent->deferred, &calls);
     agent->held = false;
-    REM_LIST_EACH(node, &calls)
-    {
+    REM_LIST_EACH(node, &calls) {
         rem_list_remove(node);
         handle(agent, call_at(node));
     }

@@ -50,14 +50,13 @@ int rem_persist_prepare(struct rem_persist *persist, struct rem_save *save)
     *save = (struct rem_save){0};
     rem_list_init(&save->node);
     REM_LIST_EACH(node, &persist->files)
-    n += file_at(node)->noted;
+        n += file_at(node)->noted;
     if (n == 0)
         return REM_OK;
     save->files = malloc(n * sizeof(struct rem_persist_file *));
     if (save->files == NULL)
         return REM_ENOMEM;
-    REM_LIST_EACH(at, &persist->files)
-    {
+    REM_LIST_EACH(at, &persist->files) {
         struct rem_persist_file *file = file_at(at);
         if (file->noted)
             save->files[save->file_count++] = file;
@@ -277,8 +276,7 @@ void rem_persist_run(struct rem_persist *persist)
     persist->busy = true;
     persist->batch++;
     room = reserve(persist);
-    REM_LIST_EACH(node, &persist->files)
-    {
+    REM_LIST_EACH(node, &persist->files) {
         struct rem_persist_file *file = file_at(node);
         if (!file->wanted && !file->failed)
             continue;
@@ -316,8 +314,7 @@ void rem_persist_stop(struct rem_persist *persist)
     free(persist->written);
     persist->writes = NULL;
     persist->written = NULL;
-    REM_LIST_EACH(node, &persist->files)
-    {
+    REM_LIST_EACH(node, &persist->files) {
         rem_sbuf_fini(&file_at(node)->text);
         rem_sbuf_init(&file_at(node)->text);
     }

@@ -147,8 +147,7 @@ static void expire_queries(struct rem_dns *dns)
     while (again) {
         again = false;
         dns->next_due_ms = UINT64_MAX;
-        REM_LIST_EACH(node, &dns->waiting)
-        {
+        REM_LIST_EACH(node, &dns->waiting) {
             struct rem_dns_query *query = REM_LIST_ENTRY(node, struct rem_dns_query, all);
             if (query->due_ms <= now) {
                 query_end(query, REM_DNS_TIMEDOUT, NULL);
@@ -185,8 +184,7 @@ static struct entry *entry_find(struct rem_dns *dns, struct rem_str name, bool s
 {
     struct rem_list *bucket = bucket_of(dns, name);
 
-    REM_LIST_EACH(node, bucket)
-    {
+    REM_LIST_EACH(node, bucket) {
         struct entry *entry = REM_LIST_ENTRY(node, struct entry, chain);
         if (entry->service == service && rem_str_eq_nocase(rem_str_from(entry->name), name))
             return entry;

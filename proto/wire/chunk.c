@@ -203,8 +203,7 @@ static void drop_forbidden(struct rem_h1_head *trailers)
 {
     uint32_t kept = 0;
 
-    REM_FIELDS_EACH(field, &trailers->fields)
-    {
+    REM_FIELDS_EACH(field, &trailers->fields) {
         if (rem_chunk_trailer_allowed((enum rem_field_id)field->id))
             trailers->fields.v[kept++] = *field;
         else

@@ -246,8 +246,7 @@ int rem_h1_trailers_parse(struct rem_h1_head *head, const char *buf, size_t n)
 
     if (rc != REM_OK)
         return rc;
-    REM_FIELDS_EACH(field, &head->fields)
-    {
+    REM_FIELDS_EACH(field, &head->fields) {
         field->name = rem_h1_resolve(field->name, buf);
         field->value = rem_h1_resolve(field->value, buf);
         if (rem_field_is_hop((enum rem_field_id)field->id))

@@ -158,16 +158,15 @@ static void mark_named(struct rem_h1_head *head, struct rem_str name)
     if (is_immune(id))
         return;
     REM_FIELDS_EACH(field, &head->fields)
-    if (field->id == id && (id != REM_FIELD_OTHER || rem_str_eq_nocase(field->name, name)))
-        field->flags |= REM_FIELD_HOP;
+        if (field->id == id && (id != REM_FIELD_OTHER || rem_str_eq_nocase(field->name, name)))
+            field->flags |= REM_FIELD_HOP;
 }
 
 static int mark_all_named(struct rem_h1_head *head)
 {
     unsigned options = 0;
 
-    REM_FIELDS_EACH(field, &head->fields)
-    {
+    REM_FIELDS_EACH(field, &head->fields) {
         struct rem_str rest = field->value;
         struct rem_str item;
 
@@ -207,8 +206,7 @@ int rem_h1_fields_finish(struct rem_h1_head *head, const char *buf)
     struct met met = {0};
     int rc = REM_OK;
 
-    REM_FIELDS_EACH(field, &head->fields)
-    {
+    REM_FIELDS_EACH(field, &head->fields) {
         field->name = rem_h1_resolve(field->name, buf); /* of a bad head's last field, too */
         field->value = rem_h1_resolve(field->value, buf);
         if (field->id != REM_FIELD_OTHER && rc == REM_OK)

@@ -100,8 +100,7 @@ bool rem_h1_request_salvage(struct rem_h1_request *req, const char *buf)
         req->line = rem_h1_resolve(req->line, buf);
         cursor->state = REM_H1_DONE;
     }
-    REM_FIELDS_EACH(field, &req->head.fields)
-    {
+    REM_FIELDS_EACH(field, &req->head.fields) {
         field->flags |= REM_FIELD_HOP;
         if (offsets) {
             field->name = rem_h1_resolve(field->name, buf);

@@ -100,7 +100,7 @@ enum {
 #define LOCATION_FIELD(field) REM_LEVEL_LOCATION, offsetof(struct rem_http_location_conf, field)
 #define WITHOUT_EFFECT(name, contexts, args)                                                       \
     {                                                                                              \
-        name, contexts, args, rem_set_without_effect, REM_LEVEL_NONE, 0, NULL                          \
+        name, contexts, args, rem_set_without_effect, REM_LEVEL_NONE, 0, NULL                      \
     }
 
 const struct rem_directive rem_core_directives[] = {

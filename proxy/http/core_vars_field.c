@@ -32,8 +32,7 @@ static int join_fields(struct rem_eval *e, const struct rem_fields *fields, stru
     size_t total = 0, count = 0;
     char *p, *at;
 
-    REM_FIELDS_EACH(field, fields)
-    {
+    REM_FIELDS_EACH(field, fields) {
         if (!names_field(field->name, rest))
             continue;
         if (first == NULL)
@@ -48,8 +47,7 @@ static int join_fields(struct rem_eval *e, const struct rem_fields *fields, stru
     p = at = rem_arena_alloc(e->arena, total);
     if (p == NULL)
         return REM_ENOMEM;
-    REM_FIELDS_EACH(field, fields)
-    {
+    REM_FIELDS_EACH(field, fields) {
         if (!names_field(field->name, rest))
             continue;
         if (at != p) {
@@ -125,8 +123,7 @@ static struct rem_str next_pair(struct rem_str list)
 
 bool rem_core_cookie(const struct rem_request *request, struct rem_str name, struct rem_str *out)
 {
-    REM_FIELDS_EACH(field, &request->fields)
-    {
+    REM_FIELDS_EACH(field, &request->fields) {
         if (field->id != REM_FIELD_COOKIE)
             continue;
         for (struct rem_str rest = field->value; rest.n != 0; rest = next_pair(rest)) {

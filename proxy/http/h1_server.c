@@ -362,8 +362,7 @@ void rem_h1_server_drain(struct rem_worker *worker)
 {
     uint64_t now = worker->loop.clock.mono_ms;
 
-    REM_LIST_EACH(node, &worker->clients)
-    {
+    REM_LIST_EACH(node, &worker->clients) {
         struct rem_h1_client *client = REM_LIST_ENTRY(node, struct rem_h1_client, node);
 
         if ((client->in == REM_H1_IN_IDLE || client->in == REM_H1_IN_PROXY) &&
@@ -374,8 +373,7 @@ void rem_h1_server_drain(struct rem_worker *worker)
 
 void rem_h1_server_abort_all(struct rem_worker *worker)
 {
-    REM_LIST_EACH(node, &worker->clients)
-    {
+    REM_LIST_EACH(node, &worker->clients) {
         struct rem_h1_client *client = REM_LIST_ENTRY(node, struct rem_h1_client, node);
 
         if (client->x != NULL && client->in != REM_H1_IN_HEAD && client->in != REM_H1_IN_DISCARD)
@@ -390,8 +388,7 @@ uint32_t rem_h1_server_reclaim(struct rem_worker *worker, uint32_t n)
 {
     uint32_t closed = 0;
 
-    REM_LIST_EACH(node, &worker->clients)
-    {
+    REM_LIST_EACH(node, &worker->clients) {
         struct rem_h1_client *client = REM_LIST_ENTRY(node, struct rem_h1_client, node);
 
         if (closed == n)

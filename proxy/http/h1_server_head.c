@@ -160,8 +160,7 @@ static void put_head(const struct rem_h1_exchange *x, struct rem_put *put)
         REM_PUT_FIELD(put, "Content-Type", response->content_type);
     put_framing(x, put);
     put_connection(x, put);
-    REM_FIELDS_EACH(field, &response->fields)
-    {
+    REM_FIELDS_EACH(field, &response->fields) {
         if (!is_left_out(request, field))
             rem_put_field(put, field->name, field->value);
     }

@@ -319,8 +319,7 @@ void rem_subrequest_hangup(struct rem_request *request)
 
     if (family == NULL)
         return;
-    REM_LIST_EACH(node, &family->children)
-    {
+    REM_LIST_EACH(node, &family->children) {
         struct rem_family *child = REM_LIST_ENTRY(node, struct rem_family, node);
 
         if (is_waited_for(child) && child->request->on_client_gone != NULL)
@@ -334,16 +333,14 @@ void rem_subrequest_hangup(struct rem_request *request)
 static void take_stub(struct rem_family *family, struct rem_conn *stub)
 {
     family->request->conn = stub;
-    REM_LIST_EACH(node, &family->children)
-    {
+    REM_LIST_EACH(node, &family->children) {
         take_stub(REM_LIST_ENTRY(node, struct rem_family, node), stub);
     }
 }
 
 static struct rem_family *waited_child(const struct rem_family *family)
 {
-    REM_LIST_EACH(node, &family->children)
-    {
+    REM_LIST_EACH(node, &family->children) {
         struct rem_family *child = REM_LIST_ENTRY(node, struct rem_family, node);
 
         if (is_waited_for(child))
@@ -364,8 +361,7 @@ void rem_subrequest_leave(struct rem_request *request)
         rem_request_abort(child->request);
     }
     rem_order_drop(family);
-    REM_LIST_EACH(node, &family->children)
-    {
+    REM_LIST_EACH(node, &family->children) {
         child = REM_LIST_ENTRY(node, struct rem_family, node);
         take_stub(child, child->stub);
     }

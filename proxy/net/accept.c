@@ -254,8 +254,7 @@ static void close_all(struct rem_listener_set *set)
 {
     struct rem_worker *worker = set->worker;
 
-    REM_LIST_EACH(node, &worker->setup->listeners)
-    {
+    REM_LIST_EACH(node, &worker->setup->listeners) {
         struct rem_listener *l = REM_LIST_ENTRY(node, struct rem_listener, node);
 
         for (int i = 0; i < l->fd_count; i++) {
@@ -343,15 +342,14 @@ int rem_listeners_enable(struct rem_list *listeners, struct rem_worker *worker)
     size_t n = 0;
 
     REM_LIST_EACH(node, listeners)
-    n++;
+        n++;
     set = calloc(1, sizeof(*set) + n * sizeof(set->each[0]));
     if (set == NULL)
         return REM_ENOMEM;
     set->worker = worker;
     rem_timer_init(&set->timer, on_timer);
     worker->accepting = set;
-    REM_LIST_EACH(at, listeners)
-    {
+    REM_LIST_EACH(at, listeners) {
         int rc = enable_one(set, REM_LIST_ENTRY(at, struct rem_listener, node));
 
         if (rc != REM_OK) {

@@ -140,8 +140,7 @@ static struct rem_listener *find(struct rem_list *list, const struct rem_addr *a
 {
     if (list == NULL)
         return NULL;
-    REM_LIST_EACH(node, list)
-    {
+    REM_LIST_EACH(node, list) {
         struct rem_listener *l = REM_LIST_ENTRY(node, struct rem_listener, node);
 
         if (rem_addr_eq(&l->addr, addr))
@@ -210,8 +209,7 @@ static int open_one(struct rem_listener *l, const struct rem_listener *old, int 
 /* Undoes what rem_listeners_open has done so far. */
 static void undo(struct rem_list *next, struct rem_list *previous)
 {
-    REM_LIST_EACH(node, next)
-    {
+    REM_LIST_EACH(node, next) {
         struct rem_listener *l = REM_LIST_ENTRY(node, struct rem_listener, node);
         const struct rem_listener *old = find(previous, &l->addr);
         bool opened = l->fd_count > 0 && old == NULL && l->fds[0] >= 0;
@@ -225,8 +223,7 @@ static void undo(struct rem_list *next, struct rem_list *previous)
 int rem_listeners_open(struct rem_list *next, struct rem_list *previous, int workers,
                        struct rem_err *err)
 {
-    REM_LIST_EACH(node, next)
-    {
+    REM_LIST_EACH(node, next) {
         struct rem_listener *l = REM_LIST_ENTRY(node, struct rem_listener, node);
         int rc = open_one(l, find(previous, &l->addr), workers, err);
 
@@ -240,8 +237,7 @@ int rem_listeners_open(struct rem_list *next, struct rem_list *previous, int wor
 
 void rem_listeners_close(struct rem_list *listeners, struct rem_list *kept)
 {
-    REM_LIST_EACH(node, listeners)
-    {
+    REM_LIST_EACH(node, listeners) {
         struct rem_listener *l = REM_LIST_ENTRY(node, struct rem_listener, node);
         const struct rem_listener *same = find(kept, &l->addr);
         bool open = l->fd_count > 0;

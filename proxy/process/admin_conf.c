@@ -114,8 +114,8 @@ static int set_listen(struct rem_conf *cf, const struct rem_directive *d, void *
         return rem_conf_error(cf, "invalid address \"%.*s\" of the \"listen\" directive",
                               REM_STR_ARG(text));
     REM_LIST_EACH(node, &setup->admin_listeners)
-    if (rem_addr_eq(&REM_LIST_ENTRY(node, struct rem_listener, node)->addr, &addr))
-        return rem_conf_error(cf, "a duplicate listen %.*s", REM_STR_ARG(text));
+        if (rem_addr_eq(&REM_LIST_ENTRY(node, struct rem_listener, node)->addr, &addr))
+            return rem_conf_error(cf, "a duplicate listen %.*s", REM_STR_ARG(text));
     rc = add_listener(cf, text, &addr, &listener);
     for (size_t i = 2; rc == REM_OK && i < cf->n_args; i++)
         rc = set_listen_option(cf, listener, cf->args[i]);

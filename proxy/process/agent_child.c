@@ -68,13 +68,12 @@ static size_t admin_listeners(const struct rem_setup *setup, struct rem_admin_li
     size_t n = 0;
 
     REM_LIST_EACH(node, &setup->admin_listeners)
-    n++;
+        n++;
     *out = calloc(n + 1, sizeof(**out));
     if (*out == NULL)
         return 0;
     n = 0;
-    REM_LIST_EACH(at, &setup->admin_listeners)
-    {
+    REM_LIST_EACH(at, &setup->admin_listeners) {
         const struct rem_listener *l = REM_LIST_ENTRY(at, struct rem_listener, node);
         const struct rem_setup_admin_listen *listen = l->data;
 

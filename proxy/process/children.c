@@ -56,8 +56,7 @@ static void run_worker(struct rem_master *m, const struct rem_child *child)
     close(m->signals.fd);
     if (m->agent_fd >= 0)
         close(m->agent_fd);
-    REM_LIST_EACH(node, &m->gen->setup.admin_listeners)
-    {
+    REM_LIST_EACH(node, &m->gen->setup.admin_listeners) {
         struct rem_listener *l = REM_LIST_ENTRY(node, struct rem_listener, node);
 
         for (int i = 0; i < l->fd_count; i++)

@@ -384,9 +384,12 @@ static const struct rem_directive events_directives[] = {
      offsetof(struct events_conf, multi_accept), NULL},
     {"use", REM_CTX_EVENTS, REM_ARGS_1, set_use, REM_LEVEL_MAIN, 0, NULL},
     {"accept_mutex", REM_CTX_EVENTS, REM_ARGS_FLAG, set_accept_mutex, REM_LEVEL_MAIN, 0, NULL},
-    {"accept_mutex_delay", REM_CTX_EVENTS, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_MAIN, 0, NULL},
-    {"worker_aio_requests", REM_CTX_EVENTS, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_MAIN, 0, NULL},
-    {"debug_connection", REM_CTX_EVENTS, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_MAIN, 0, NULL},
+    {"accept_mutex_delay", REM_CTX_EVENTS, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_MAIN, 0,
+     NULL},
+    {"worker_aio_requests", REM_CTX_EVENTS, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_MAIN, 0,
+     NULL},
+    {"debug_connection", REM_CTX_EVENTS, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_MAIN, 0,
+     NULL},
     REM_DIRECTIVE_END,
 };
 

@@ -12,8 +12,7 @@ enum { AGENT_TRIES = 5 };
 /* The directory of an admin socket is made when it is missing: /run is empty after a boot. */
 static void make_socket_dirs(struct rem_list *listeners)
 {
-    REM_LIST_EACH(node, listeners)
-    {
+    REM_LIST_EACH(node, listeners) {
         const struct rem_addr *addr = &REM_LIST_ENTRY(node, struct rem_listener, node)->addr;
         char path[sizeof(addr->u.un.sun_path) + 1];
         char *slash;

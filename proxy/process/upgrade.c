@@ -22,8 +22,7 @@ static struct rem_listener *inherited_at(struct rem_master *m, const struct rem_
 {
     struct rem_listener *l;
 
-    REM_LIST_EACH(node, &m->inherited_listeners)
-    {
+    REM_LIST_EACH(node, &m->inherited_listeners) {
         l = REM_LIST_ENTRY(node, struct rem_listener, node);
         if (rem_addr_eq(&l->addr, addr))
             return l;
@@ -120,8 +119,7 @@ static bool in_use(const struct rem_list *listeners, int fd)
 
 void rem_upgrade_inherited(struct rem_master *m)
 {
-    REM_LIST_EACH(node, &m->inherited_listeners)
-    {
+    REM_LIST_EACH(node, &m->inherited_listeners) {
         struct rem_listener *l = REM_LIST_ENTRY(node, struct rem_listener, node);
 
         for (int i = 0; i < l->fd_count; i++)

@@ -130,8 +130,7 @@ static void put_fields(struct rem_upstream_exchange *x, struct rem_put *put)
     REM_PUT(put, "Connection: close\r\n");
     if (request->has_body)
         rem_put_field_u64(put, REM_STR("Content-Length"), request->body->size);
-    REM_FIELDS_EACH(field, &request->fields)
-    {
+    REM_FIELDS_EACH(field, &request->fields) {
         if (passes(field))
             rem_put_field(put, field->name, field->value);
     }
@@ -211,8 +210,7 @@ static int answer(struct rem_upstream_exchange *x)
     if (ctx->client.framing == REM_FRAMING_LENGTH ||
         (ctx->client.framing == REM_FRAMING_NONE && (head->flags & REM_H1_HAS_LENGTH) != 0))
         response->content_length = (int64_t)head->content_length;
-    REM_FIELDS_EACH(field, &head->fields)
-    {
+    REM_FIELDS_EACH(field, &head->fields) {
         int rc = 0;
 
         if (field->id == REM_FIELD_CONTENT_TYPE)

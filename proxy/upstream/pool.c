@@ -32,8 +32,7 @@ static struct rem_upstream_conn *pool_leader(struct rem_upstream_worker *upstrea
 {
     struct rem_list *bucket = pool_bucket(upstreams, key);
 
-    REM_LIST_EACH(node, bucket)
-    {
+    REM_LIST_EACH(node, bucket) {
         struct rem_upstream_conn *uc = REM_LIST_ENTRY(node, struct rem_upstream_conn, chain);
         if (uc->key == key)
             return uc;
@@ -55,8 +54,7 @@ static void pool_grow(struct rem_upstream_worker *upstreams)
     for (uint32_t i = 0; i < count * 2; i++)
         rem_list_init(&fresh[i]);
     for (uint32_t i = 0; i < count; i++) {
-        REM_LIST_EACH(node, &old[i])
-        {
+        REM_LIST_EACH(node, &old[i]) {
             struct rem_upstream_conn *uc = REM_LIST_ENTRY(node, struct rem_upstream_conn, chain);
             rem_list_remove(node);
             rem_list_append(pool_bucket(upstreams, uc->key), node);
@@ -500,8 +498,7 @@ void rem_upstream_worker_fini(struct rem_worker *worker)
         return;
     rem_upstream_worker_drain(worker);
     /* What was closed just now is freed with the pool, not at the end of a turn that never ends. */
-    REM_LIST_EACH(node, &worker->loop.deferred)
-    {
+    REM_LIST_EACH(node, &worker->loop.deferred) {
         struct rem_post *post = REM_LIST_ENTRY(node, struct rem_post, node);
         if (post->run == on_free) {
             rem_list_remove(node);

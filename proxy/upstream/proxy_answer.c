@@ -152,8 +152,7 @@ int rem_proxy_answer(struct rem_upstream_exchange *x)
         response->allow_ranges = true;
         response->single_range = true;
     }
-    REM_FIELDS_EACH(field, &head->head.fields)
-    {
+    REM_FIELDS_EACH(field, &head->head.fields) {
         int rc = answer_field(x, field);
         if (rc != 0)
             return rc;
@@ -163,8 +162,7 @@ int rem_proxy_answer(struct rem_upstream_exchange *x)
 
 int rem_proxy_answer_redirect(struct rem_upstream_exchange *x)
 {
-    REM_FIELDS_EACH(field, x->fields)
-    {
+    REM_FIELDS_EACH(field, x->fields) {
         int rc = rem_accel_survives((enum rem_field_id)field->id) ? answer_field(x, field) : 0;
         if (rc != 0)
             return rc;
@@ -179,8 +177,7 @@ int rem_proxy_answer_trailers(struct rem_upstream_exchange *x)
 
     if (x->trailers == NULL)
         return 0;
-    REM_FIELDS_EACH(field, x->trailers)
-    {
+    REM_FIELDS_EACH(field, x->trailers) {
         if ((field->flags & REM_FIELD_HOP) != 0 ||
             !rem_chunk_trailer_allowed((enum rem_field_id)field->id) ||
             rem_proxy_names_has(ctx->conf->hidden, field))
@@ -200,8 +197,7 @@ void rem_proxy_answer_interim(struct rem_upstream_exchange *x, const struct rem_
     if (head->code != 103 || request->codec == NULL || !rem_early_hints_wanted(request))
         return;
     rem_fields_init(&fields, &request->arena);
-    REM_FIELDS_EACH(field, &head->head.fields)
-    {
+    REM_FIELDS_EACH(field, &head->head.fields) {
         if ((field->flags & REM_FIELD_HOP) != 0 || field->id == REM_FIELD_CONTENT_LENGTH ||
             rem_proxy_names_has(ctx->conf->hidden, field))
             continue;

@@ -181,8 +181,7 @@ static void put_head(const struct head *head, struct rem_put *put)
     else if (head->length >= 0)
         rem_put_field_u64(put, REM_STR("Content-Length"), (uint64_t)head->length);
     if (conf->pass_headers) {
-        REM_FIELDS_EACH(field, &head->request->fields)
-        {
+        REM_FIELDS_EACH(field, &head->request->fields) {
             if (passes(head, field))
                 rem_put_field(put, field->name, field->value);
         }

@@ -135,8 +135,7 @@ static int join_fields(struct rem_eval *e, const struct rem_var *v, const struct
     out->state = REM_VAR_NOT_FOUND;
     if (fields == NULL)
         return 0;
-    REM_FIELDS_EACH(field, fields)
-    {
+    REM_FIELDS_EACH(field, fields) {
         if (!name_matches(field->name, v->rest))
             continue;
         if (out->state == REM_VAR_FOUND)

@@ -90,7 +90,7 @@ static void check_seen(const struct rem_h1_request *req, int rc, const char *buf
     if (rc != REM_OK && rem_h1_request_salvage(&told, buf)) {
         REM_CHECK(lies_in(told.method_text, buf, size) && lies_in(told.target, buf, size));
         REM_FIELDS_EACH(field, &told.head.fields)
-        REM_CHECK(lies_in(field->name, buf, size) && lies_in(field->value, buf, size));
+            REM_CHECK(lies_in(field->name, buf, size) && lies_in(field->value, buf, size));
     }
     if (!rem_h1_request_seen_host(req, buf, size, &host))
         return;

@@ -141,8 +141,7 @@ static bool is_expired(const struct rem_request *request)
 /* Whether one of the directives that `proxied` lists stands in a Cache-Control. */
 static bool is_uncached(const struct rem_response *response, uint32_t proxied)
 {
-    REM_FIELDS_EACH(field, &response->fields)
-    {
+    REM_FIELDS_EACH(field, &response->fields) {
         struct rem_str rest = field->value, item;
 
         if (field->id != REM_FIELD_CACHE_CONTROL)

@@ -187,8 +187,10 @@ static int set_map(struct rem_conf *cf, const struct rem_directive *d, void *con
 
 static const struct rem_directive directives[] = {
     {"map", REM_CTX_HTTP, REM_ARGS_2 | REM_ARGS_BLOCK, set_map, REM_LEVEL_NONE, 0, NULL},
-    {"map_hash_max_size", REM_CTX_HTTP, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_NONE, 0, NULL},
-    {"map_hash_bucket_size", REM_CTX_HTTP, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_NONE, 0, NULL},
+    {"map_hash_max_size", REM_CTX_HTTP, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_NONE, 0,
+     NULL},
+    {"map_hash_bucket_size", REM_CTX_HTTP, REM_ARGS_1, rem_set_without_effect, REM_LEVEL_NONE, 0,
+     NULL},
     REM_DIRECTIVE_END,
 };
 

@@ -10,8 +10,7 @@
 
 static bool has_condition(const struct rem_fields *fields)
 {
-    REM_FIELDS_EACH(field, fields)
-    {
+    REM_FIELDS_EACH(field, fields) {
         switch (field->id) {
         case REM_FIELD_IF_MATCH:
         case REM_FIELD_IF_NONE_MATCH:

@@ -51,7 +51,7 @@ static char *decode_cut(const char *raw, const size_t *cuts, size_t count,
     if (rc == REM_OK) {
         rem_sbuf_addc(&sb, '|');
         REM_FIELDS_EACH(field, &d.trailers.fields)
-        rem_sbuf_addf(&sb, "%.*s=%.*s;", REM_STR_ARG(field->name), REM_STR_ARG(field->value));
+            rem_sbuf_addf(&sb, "%.*s=%.*s;", REM_STR_ARG(field->name), REM_STR_ARG(field->value));
         if (cuts[count - 1] != from)
             rem_sbuf_addf(&sb, "+%zu", cuts[count - 1] - from);
     } else {

@@ -34,8 +34,7 @@ static inline void tell_fields(struct rem_sbuf *sb, const struct rem_h1_head *he
         rem_sbuf_adds(sb, " expect");
     if (head->dropped != 0)
         rem_sbuf_addf(sb, " dropped=%u", head->dropped);
-    REM_FIELDS_EACH(field, &head->fields)
-    {
+    REM_FIELDS_EACH(field, &head->fields) {
         rem_sbuf_addf(sb, " | %.*s=%.*s", REM_STR_ARG(field->name), REM_STR_ARG(field->value));
         if (field->flags != 0)
             rem_sbuf_addf(sb, "(%s%s%s)", field->flags & REM_FIELD_HOP ? "h" : "",

@@ -439,8 +439,7 @@ START_TEST(salvage)
             rem_sbuf_addf(&got, "%.*s %.*s %.*s %.*s", REM_STR_ARG(req.method_text),
                           REM_STR_ARG(req.target), REM_STR_ARG(req.uri.path),
                           REM_STR_ARG(req.uri.args));
-            REM_FIELDS_EACH(field, &req.head.fields)
-            {
+            REM_FIELDS_EACH(field, &req.head.fields) {
                 ck_assert(field->flags & REM_FIELD_HOP);
                 rem_sbuf_addf(&got, " %.*s=%.*s", REM_STR_ARG(field->name),
                               REM_STR_ARG(field->value));

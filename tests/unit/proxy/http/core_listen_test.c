@@ -18,8 +18,7 @@ static const char *listeners(void)
     struct rem_sbuf sb;
 
     rem_sbuf_init(&sb);
-    REM_LIST_EACH(node, &hc.setup.listeners)
-    {
+    REM_LIST_EACH(node, &hc.setup.listeners) {
         if (sb.n != 0)
             rem_sbuf_addc(&sb, ' ');
         addresses_of(REM_LIST_ENTRY(node, struct rem_listener, node), &sb);
