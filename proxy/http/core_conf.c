@@ -161,8 +161,7 @@ static int merge_body(struct rem_conf *cf, struct rem_http_location_conf *prev,
     rem_merge_enum(&conf->client_body_in_file_only, prev->client_body_in_file_only,
                    REM_IN_FILE_OFF);
     if (conf->client_body_temp_path.p == NULL && prev->client_body_temp_path.p == NULL) {
-        prev->client_body_temp_path =
-            rem_conf_path(cf, REM_STR("client_body_temp"), REM_BASE_PREFIX);
+        prev->client_body_temp_path = rem_setup_temp_path(cf, REM_STR("client_body_temp"));
         if (prev->client_body_temp_path.p == NULL ||
             rem_setup_add_dir(cf->user, prev->client_body_temp_path) != 0)
             return rem_conf_nomem(cf);

@@ -4,6 +4,7 @@
 #include "proxy/conf/conf.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 struct rem_log_file *rem_setup_log_file(struct rem_setup *setup, struct rem_str path)
 {
@@ -131,6 +132,16 @@ static int add_dir(struct rem_setup *setup, struct rem_str path, bool written, s
 int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path)
 {
     return add_dir(setup, path, false, REM_STR(""));
+}
+
+struct rem_str rem_setup_temp_path(struct rem_conf *cf, struct rem_str name)
+{
+    const struct rem_setup *setup = cf->user;
+    struct rem_str path = rem_conf_path(cf, name, REM_BASE_PREFIX);
+
+    if (path.p != NULL && access(path.p, F_OK) != 0 && access(setup->prefix.p, W_OK) != 0)
+        return REM_STR("/tmp");
+    return path;
 }
 
 int rem_setup_add_written_dir(struct rem_conf *cf, struct rem_str path)

@@ -131,9 +131,14 @@ int rem_setup_add_keyval(struct rem_setup *setup,
  * are dropped.  Errors: REM_ENOMEM. */
 int rem_setup_add_dir(struct rem_setup *setup, struct rem_str path) REM_MUST_CHECK;
 
-/* The same of a directory that may be there already, named by the directive at hand: the start
- * fails, with file and line, if the user of `user` cannot make files in it.  Errors: REM_ENOMEM
- * (reported).
+/* Where temporary files go that no directive has a place for: NAME below the prefix, or, where
+ * nothing can be made there (no such directory, a read-only root), /tmp.  Returns: {NULL} without
+ * memory. */
+struct rem_str rem_setup_temp_path(struct rem_conf *cf, struct rem_str name);
+
+/* As rem_setup_add_dir, of a directory that may be there already, named by the directive at hand:
+ * the start fails, with file and line, if the user of `user` cannot make files in it.  Errors:
+ * REM_ENOMEM (reported).
  */
 int rem_setup_add_written_dir(struct rem_conf *cf, struct rem_str path) REM_MUST_CHECK;
 

@@ -326,7 +326,7 @@ static int merge_temp_path(struct rem_conf *cf, struct rem_upstream_policy *p,
     if (p->temp_path.p == NULL)
         p->temp_path = up->temp_path;
     if (p->temp_path.p == NULL)
-        p->temp_path = rem_conf_path(cf, REM_STR("proxy_temp"), REM_BASE_PREFIX);
+        p->temp_path = rem_setup_temp_path(cf, REM_STR("proxy_temp"));
     if (p->temp_path.p == NULL)
         return REM_ENOMEM;
     return 0;

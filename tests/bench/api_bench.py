@@ -75,7 +75,7 @@ def main():
     conf = os.path.join(directory, "remora.conf")
     with open(conf, "w") as f:
         f.write(CONF % values)
-    remora = subprocess.Popen([find(build, "remora"), "-c", conf])
+    remora = subprocess.Popen([find(build, "remora"), "-p", directory, "-c", conf])
     admin = os.path.join(directory, "admin.sock")
     try:
         while True:
@@ -83,6 +83,8 @@ def main():
                 socket.create_connection(("127.0.0.1", values["port"])).close()
                 break
             except OSError:
+                if remora.poll() is not None:
+                    sys.exit("api_bench: remora did not start")
                 time.sleep(0.05)
         bench = [find(build, "bench_api_bench"), admin, agent_of(remora.pid)]
         subprocess.check_call(bench + cases)

@@ -56,6 +56,15 @@ def test_good_configuration(conf, tmp_path):
     assert (p.returncode, p.stderr, p.stdout) == (0, "", "")
 
 
+def test_without_a_prefix_directory(tmp_path):
+    """Temporary files that have no place of their own go to /tmp then."""
+    (tmp_path / "x.conf").write_text(GOOD % free_port())
+    p = run_remora("-t", "-p", f"{tmp_path}/none/", "-c", f"{tmp_path}/x.conf", "-e", "stderr",
+                   "-g", f"pid {tmp_path}/x.pid;")
+    assert p.returncode == 0, p.stderr
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_port_in_use_is_no_error(conf):
     with socket.create_server(("127.0.0.1", 0)) as s:
         assert run_remora("-t", *conf(GOOD % s.getsockname()[1])).returncode == 0

@@ -200,3 +200,16 @@ def test_early_hints(remora, backend):
                 if status == 103:
                     assert response.headers["link"] == "</a.css>; rel=preload"
             assert response.body == b"body"
+
+
+def test_temporary_files_without_a_place_of_their_own(remora, backend):
+    """A prefix in which nothing can be made, as on a read-only root: bodies are spilled to /tmp."""
+    server = backend(lambda request: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (
+        len(request.body), request.body))
+    r = remora("http { client_body_buffer_size 1k; server { listen 127.0.0.1:@PORT:web@;"
+               f" location / {{ proxy_pass http://{server.addr}; }} }} }}",
+               args=["-p", "/proc/none/", "-e", "stderr"])
+    body = b"x" * 100000
+    with r.client() as c:
+        assert c.request("POST", "/", body=body).body == body
+    assert "buffered to a temporary file in /tmp" in r.log()
