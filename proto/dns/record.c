@@ -7,6 +7,7 @@
 
 enum {
     HEADER = 12,
+    IS_RESPONSE = 0x80, /* in the third byte */
     QUESTION_REST = 4,
     RECORD_REST = 10,
     CLASS_IN = 1,
@@ -200,7 +201,7 @@ int rem_dns_records_read(struct rem_dns_records *records, const unsigned char *m
     struct reading in = {message, n, HEADER};
     int rc = REM_OK;
 
-    if (n < HEADER || n > UINT16_MAX)
+    if (n < HEADER || n > UINT16_MAX || (message[2] & IS_RESPONSE) == 0)
         return REM_EPROTO;
     for (unsigned left = u16(message + 4); left != 0 && rc == REM_OK; left--) {
         rc = skip_name(&in);

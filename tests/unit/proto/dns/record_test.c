@@ -159,6 +159,7 @@ START_TEST(takes_no_more_than_so_many)
     static unsigned char huge[65535];
 
     memset(huge, 0, sizeof(huge));
+    huge[2] = 0x80;
     huge[6] = 0xff; /* answers without names: 0.0.0.0 of root */
     huge[7] = 0xff;
     for (size_t at = 12; at + 15 <= sizeof(huge); at += 15) {
@@ -167,7 +168,17 @@ START_TEST(takes_no_more_than_so_many)
         huge[at + 10] = 4;
     }
     ck_assert_int_eq(rem_dns_records_read(&records, huge, sizeof(huge), REM_DNS_A), REM_EPROTO);
-    ck_assert_uint_le(records.addr_count, REM_DNS_RECORDS_MAX);
+    ck_assert_uint_eq(records.addr_count, REM_DNS_RECORDS_MAX);
+}
+END_TEST
+
+START_TEST(refuses_questions)
+{
+    begin(1);
+    answer(REM_DNS_A, 60, "\1\2\3\4", 4);
+    ck_assert_int_eq(read_as(REM_DNS_A), REM_OK);
+    message[2] &= 0x7f;
+    ck_assert_int_eq(read_as(REM_DNS_A), REM_EPROTO);
 }
 END_TEST
 
@@ -182,5 +193,6 @@ int main(void)
     tcase_add_test(all, refuses_what_is_cut);
     tcase_add_loop_test(all, refuses_bad_records, 0, sizeof(bad) / sizeof(bad[0]));
     tcase_add_test(all, takes_no_more_than_so_many);
+    tcase_add_test(all, refuses_questions);
     return run_suite("record", all);
 }
