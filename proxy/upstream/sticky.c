@@ -174,6 +174,11 @@ static void add_expires(struct rem_sbuf *text, const struct rem_sticky_conf *con
                   REM_DATE_SIZE - 12 - century, date + 12 + century, (long long)conf->expires);
 }
 
+bool rem_sticky_is_samesite(struct rem_str value)
+{
+    return rem_str_is(value, "strict") || rem_str_is(value, "lax") || rem_str_is(value, "none");
+}
+
 /* Errors: REM_ENOMEM, REM_EINVAL. */
 static int add_attribute(struct rem_sbuf *text, struct rem_request *request, const char *name,
                          const struct rem_value *value)
@@ -186,34 +191,14 @@ static int add_attribute(struct rem_sbuf *text, struct rem_request *request, con
     rc = rem_http_value(request, value, &result);
     if (rc != REM_OK || result.n == 0)
         return rc;
+    /* Of a variable a value that means nothing is the strictest of those that do. */
+    if (strcmp(name, "samesite") == 0 && !rem_sticky_is_samesite(result))
+        result = REM_STR("strict");
     if (rem_put_is_value(result))
         rem_sbuf_addf(text, "; %s=%.*s", name, REM_STR_ARG(result));
     else
         REM_LOG_IN(&request->log, REM_LOG_ERROR, 0,
                    "\"%s\" of a sticky cookie holds control bytes, it is left out", name);
-    return REM_OK;
-}
-
-bool rem_sticky_is_samesite(struct rem_str value)
-{
-    return rem_str_is(value, "strict") || rem_str_is(value, "lax") || rem_str_is(value, "none");
-}
-
-/* A variable's value that is none of those means the strictest of them; an empty one, none. */
-static int add_samesite(struct rem_sbuf *text, struct rem_request *request,
-                        const struct rem_value *value)
-{
-    struct rem_str result;
-    int rc;
-
-    if (value == NULL)
-        return REM_OK;
-    rc = rem_http_value(request, value, &result);
-    if (rc != REM_OK || result.n == 0)
-        return rc;
-    if (!rem_sticky_is_samesite(result))
-        result = REM_STR("strict");
-    rem_sbuf_addf(text, "; samesite=%.*s", REM_STR_ARG(result));
     return REM_OK;
 }
 
@@ -235,7 +220,7 @@ static int write_cookie(struct rem_upstream_exchange *x, const struct rem_sticky
         rem_sbuf_adds(text, "; secure");
     if (conf->httponly)
         rem_sbuf_adds(text, "; httponly");
-    rc = add_samesite(text, request, conf->samesite);
+    rc = add_attribute(text, request, "samesite", conf->samesite);
     return rc == REM_OK && text->failed ? REM_ENOMEM : rc;
 }
 
