@@ -300,12 +300,16 @@ def start_pair(workers):
 
 
 def settle(api):
-    """Waits until nothing is pending; returns the region's figures."""
+    """Waits until nothing is pending; returns the region's figures.  A last reload may still change the agent."""
     end = time.time() + 10
     while True:
-        figures = api.request("GET", "/v1/status")[1]["memory"]
-        if figures["used"] == figures["reachable"] or time.time() > end:
-            return figures
+        try:
+            figures = api.request("GET", "/v1/status")[1]["memory"]
+            if figures["used"] == figures["reachable"] or time.time() > end:
+                return figures
+        except ApiError:
+            if time.time() > end:
+                raise
         time.sleep(0.05)
 
 
