@@ -86,7 +86,7 @@ def test_documents_are_refused_as_a_whole(remora, tmp_path):
     refused(remora.ctl("apply", "-f", doc), "400")
     assert len(remora.servers("app")) == 2
     doc = document(remora, tmp_path, {"upstreams": {"app": []}})
-    refused(remora.ctl("apply", "-f", doc, "--if-match", "1"), "RevisionMismatch")
+    refused(remora.ctl("apply", "-f", doc, "--if-match", str(remora.revision() + 1)), "RevisionMismatch")
     ok(remora.ctl("apply", "-f", doc, "--if-match", str(remora.revision())))
     assert remora.servers("app") == []
 
