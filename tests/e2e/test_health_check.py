@@ -431,8 +431,8 @@ def test_keepalive_connection_that_died(remora, backend):
     b = backend()
     r = remora(conf([b.addr], "health_check interval=100ms keepalive_time=1h;"))
     for _ in range(5):
-        n = len(b.requests)
-        wait_for(lambda: len(b.requests) > n, "a check")
+        n = peer(r, b.addr)["health_checks"]["checks"]
+        wait_for(lambda: peer(r, b.addr)["health_checks"]["checks"] > n, "a check's end")
         for s in list(b.open):
             s.shutdown(socket.SHUT_RDWR)
     n = len(b.requests)

@@ -2,6 +2,7 @@
 """The OpenAPI document is true: a tour through the whole of remora's own API, in which every request that
 succeeds and every answer is held against it.  That the document has every route of the program, and no other,
 is tests/unit/api/openapi_test.c."""
+import contextlib
 import json
 import os
 import re
@@ -110,15 +111,22 @@ class Tour:
         check(data, operation["responses"]["200"]["content"]["text/event-stream"]["schema"], "an event")
 
 
-@pytest.fixture(scope="module")
-def tour():
+@contextlib.contextmanager
+def a_tour():
     backend = conftest.Backend(ok(b"fine"))
     remora = conftest.Remora(CONF % backend.addr, allow=["exited on signal 9"])
     wait_for(lambda: remora.admin("GET", "/readyz").status == 200, what="readiness")
-    t = Tour(remora)
-    yield t
-    remora.stop()
-    backend.stop()
+    try:
+        yield Tour(remora)
+    finally:
+        remora.stop()
+        backend.stop()
+
+
+@pytest.fixture(scope="module")
+def tour():
+    with a_tour() as t:
+        yield t
 
 
 UP = "/v1/http/upstreams"
@@ -264,14 +272,15 @@ def test_a_tag_that_is_known_is_not_sent_again(tour):
     assert tagged >= 9
 
 
-def test_tour(tour):
+def test_tour():
     """Every operation that there is; the last stop is a drain, which cannot be taken back."""
-    for visit in (visit_upstreams, visit_tables, visit_transactions, visit_observing, visit_events):
-        visit(tour)
-    assert tour.ask("POST", "/v1/drain?delay=60s&timeout=120s", status=202).json["draining"] is True
-    tour.ask("GET", "/readyz", status=503)
-    tour.ask("GET", "/v1/drain")
-    tour.ask("POST", "/v1/shutdown?timeout=60s", status=202)
+    with a_tour() as tour:
+        for visit in (visit_upstreams, visit_tables, visit_transactions, visit_observing, visit_events):
+            visit(tour)
+        assert tour.ask("POST", "/v1/drain?delay=60s&timeout=120s", status=202).json["draining"] is True
+        tour.ask("GET", "/readyz", status=503)
+        tour.ask("GET", "/v1/drain")
+        tour.ask("POST", "/v1/shutdown?timeout=60s", status=202)
     wanted = {(path, method) for path, item in OWN.items() for method in METHODS if method in item}
     assert wanted == {(path, method) for path, method, status in tour.seen if status != "default"}
 
