@@ -210,6 +210,7 @@ static void run(struct rem_h1_client *client)
     if (client->running || client->in == REM_H1_IN_CLOSED)
         return;
     client->running = true;
+    client->reads = REM_H1_READS;
     if (client->conn.error && client->x != NULL && !client->x->gone &&
         client->in != REM_H1_IN_HEAD && client->in != REM_H1_IN_DISCARD)
         h1_gone(client->x);

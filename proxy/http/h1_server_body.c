@@ -68,6 +68,12 @@ static int receive(struct rem_h1_exchange *x)
     ssize_t n;
     int rc;
 
+    /* A client that sends faster than we can make something of it must not be all there is. */
+    if (client->reads == 0 && client->conn.readable) {
+        h1_wake(client);
+        return REM_EAGAIN;
+    }
+
     /* A reset that came together with the last bytes shows only when the socket is asked again, so
      * a short read does not count as its end here. */
     if (!client->conn.readable && x->drained) {
@@ -77,6 +83,8 @@ static int receive(struct rem_h1_exchange *x)
     rc = make_room(x);
     if (rc != REM_OK)
         return rc;
+    if (client->reads != 0)
+        client->reads--;
     n = rem_conn_recv(&client->conn, x->in->data + x->last, x->in->size - x->last);
     x->drained = n == REM_EAGAIN;
     if (n == REM_EAGAIN) {

@@ -53,6 +53,7 @@ enum {
     REM_H1_WATERMARK = 65536,
     REM_H1_BODY_ROOM = 4096,  /* less behind the head than this: a block of its own for the body */
     REM_H1_PIPELINE_MAX = 64, /* requests of one connection in one go */
+    REM_H1_READS = 16,        /* of a body in a row, before others get their turn */
 };
 
 struct rem_h1_exchange;
@@ -78,7 +79,8 @@ struct rem_h1_client {
     struct rem_h1_block *left;                /* pipelined bytes between two exchanges */
     uint32_t left_pos, left_last;
     uint32_t requests;
-    uint8_t in; /* enum rem_h1_in */
+    uint8_t in;    /* enum rem_h1_in */
+    uint8_t reads; /* of a body, until the driver runs again */
     bool running;
     uint64_t accepted_ms;
     uint64_t linger_until_ms;

@@ -6,7 +6,10 @@
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/upstream.h"
 
-enum { REM_UPLOAD_WHOLE_MAX = 16384 };
+enum {
+    REM_UPLOAD_WHOLE_MAX = 16384,
+    REM_UPLOAD_TURN = 2 << 20, /* bytes in a row, before others get their turn */
+};
 
 static struct rem_buf buf_of(struct rem_str text)
 {
@@ -195,10 +198,12 @@ static int upload_write(struct rem_upstream_exchange *x)
     struct rem_upload *up = &x->upload;
     struct rem_conn *conn = &x->peer->conn;
     uint64_t before = conn->sent;
-    int rc = rem_conn_write_bufs(conn, &up->queue, 0);
+    int rc = rem_conn_write_bufs(conn, &up->queue, REM_UPLOAD_TURN);
 
     if (conn->sent != before)
         x->progress = true;
+    if (rc == REM_EAGAIN && conn->writable)
+        rem_loop_post(conn->loop, &x->wake);
     if (rc == 0 || rc == REM_EAGAIN)
         up->state = REM_UPLOAD_SENDING;
     else

@@ -405,6 +405,65 @@ START_TEST(test_file)
 }
 END_TEST
 
+/* A client whose bytes are always there: `left` of them, counted by the turn in which they are
+ * read.
+ */
+static struct {
+    size_t left;
+    unsigned reads, most;
+    struct rem_conn_io io;
+} flood;
+
+static ssize_t flood_recv(struct rem_conn *conn, char *to, size_t n)
+{
+    if (flood.left == 0) {
+        conn->readable = false;
+        return REM_EAGAIN;
+    }
+    n = n < flood.left ? n : flood.left;
+    memset(to, 'x', n);
+    flood.left -= n;
+    flood.reads++;
+    return (ssize_t)n;
+}
+
+static void on_flood_turn(void *data)
+{
+    (void)data;
+    flood.most = flood.reads > flood.most ? flood.reads : flood.most;
+    flood.reads = 0;
+}
+
+/* However fast a body comes, others get their turn before its end; whether it is wanted or not. */
+START_TEST(test_bodies_take_turns)
+{
+    static int (*const handlers[])(struct rem_request *) = {hello, echo};
+    struct rem_h1_client *client;
+
+    fx_start();
+    fx.loc.handler = handlers[_i];
+    fx_connect();
+    fx_send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n", 54);
+    fx_pump(1);
+    client = REM_LIST_ENTRY(fx.worker.clients.next, struct rem_h1_client, node);
+    memset(&flood, 0, sizeof(flood));
+    flood.left = 900000;
+    flood.io = *client->conn.io;
+    flood.io.recv = flood_recv;
+    client->conn.io = &flood.io;
+    client->conn.readable = true;
+    fx.worker.loop.on_turn_end = on_flood_turn;
+    h1_wake(client);
+    ck_assert(fx_expect("HTTP/1.1 200 OK", 1));
+    while (flood.left != 0 && fx.worker.connections != 0)
+        fx_pump(1);
+    ck_assert_uint_eq(flood.left, 0);
+    ck_assert_uint_le(flood.most, REM_H1_READS);
+    ck_assert_uint_gt(flood.most, 1);
+    fx_end();
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("all");
@@ -422,6 +481,7 @@ int main(void)
     tcase_add_test(t, test_back_pressure);
     tcase_add_test(t, test_client_aborts);
     tcase_add_test(t, test_cut_answer_is_not_complete);
+    tcase_add_loop_test(t, test_bodies_take_turns, 0, 2);
     tcase_add_loop_test(t, test_file, 0, REM_COUNT(file_cases));
     return run_suite("h1_server", t);
 }
