@@ -169,10 +169,23 @@ static void make_dirs(const char *path, int mode)
     }
 }
 
+/* Gives a file that is complete its mode, and the time that the response has. */
+static int store_dress(struct rem_upstream_exchange *x, int fd)
+{
+    const struct rem_field *modified = rem_fields_find(x->fields, REM_FIELD_LAST_MODIFIED);
+    struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+    time_t now = x->request->worker->loop.clock.wall_sec, when;
+
+    if (modified != NULL && rem_date_parse(modified->value, now, &when) == 0)
+        times[1] = (struct timespec){.tv_sec = when};
+    return fchmod(fd, (mode_t)x->policy->store_access) == 0 && futimens(fd, times) == 0 ? 0
+                                                                                        : REM_EIO;
+}
+
 /* Copies the file to the file system it is for, under a name that mkostemp makes of `to`. */
 static int store_copy(struct rem_upstream_exchange *x, char *to)
 {
-    int fd = mkostemp(to, O_CLOEXEC);
+    int fd = mkostemp(to, O_CLOEXEC), rc, error;
     off_t at = 0;
     ssize_t n;
 
@@ -181,10 +194,16 @@ static int store_copy(struct rem_upstream_exchange *x, char *to)
     do
         n = sendfile(fd, x->store->fd, &at, 1 << 20);
     while (n > 0 || (n < 0 && errno == EINTR));
-    if (n == 0 && fchmod(fd, (mode_t)x->policy->store_access) == 0 && close(fd) == 0)
-        return 0;
-    (void)unlink(to);
-    return REM_EIO;
+    rc = n == 0 ? store_dress(x, fd) : REM_EIO;
+    error = errno;
+    if (close(fd) != 0 && rc == 0) {
+        rc = REM_EIO;
+        error = errno;
+    }
+    if (rc != 0)
+        (void)unlink(to);
+    errno = error;
+    return rc;
 }
 
 static int store_rename(struct rem_upstream_exchange *x)
@@ -216,17 +235,10 @@ static int store_rename(struct rem_upstream_exchange *x)
 void rem_store_finish(struct rem_upstream_exchange *x)
 {
     struct rem_store *store = x->store;
-    const struct rem_field *modified;
-    struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
-    time_t now = x->request->worker->loop.clock.wall_sec, when;
 
     if (store == NULL)
         return;
-    modified = rem_fields_find(x->fields, REM_FIELD_LAST_MODIFIED);
-    if (modified != NULL && rem_date_parse(modified->value, now, &when) == 0)
-        times[1] = (struct timespec){.tv_sec = when};
-    if (fchmod(store->fd, (mode_t)x->policy->store_access) != 0 ||
-        futimens(store->fd, times) != 0 || store_rename(x) != 0) {
+    if (store_dress(x, store->fd) != 0 || store_rename(x) != 0) {
         store_failed(x, "storing", store->path.p);
         store_drop(x);
         return;

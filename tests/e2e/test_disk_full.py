@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A disk without room for logs, bodies and state: what needs none goes on, nothing is acknowledged that is not kept, and when
 there is room again all is well."""
+import contextlib
 import json
 import os
 import re
@@ -26,6 +27,7 @@ CONF = """
         proxy_buffers 4 4k; proxy_buffer_size 4k; client_body_buffer_size 4k;
         location / {{ proxy_pass http://app; }}
         location /streamed {{ proxy_pass http://app; proxy_request_buffering off; }}
+        location /kept {{ proxy_pass http://app; proxy_temp_path {{dir}}/temp; proxy_store {{dir}}/small$uri; }}
     }}
 """
 
@@ -34,7 +36,8 @@ CONF = """
 def small(tmp_path):
     """(proxy, its backend, the path of its small disk)"""
     def script(conn, reader, request):
-        reply(conn, pattern(LARGE) if "large" in request.target else b"small")
+        reply(conn, pattern(LARGE) if "large" in request.target else b"small",
+              fields=[("Last-Modified", "Tue, 14 Nov 2023 22:13:20 GMT")])
 
     wrapper = tmp_path / "remora"
     wrapper.write_text(f"""#!/bin/sh
@@ -61,6 +64,13 @@ def fill(path):
                 f.write(b"x" * 4096)
         except OSError:
             pass
+
+
+def open_paths(proxy):
+    for pid in proxy.children():
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                yield os.readlink(f"/proc/{pid}/fd/{fd}")
 
 
 def patch(proxy, weight):
@@ -107,3 +117,16 @@ def test_full(small):
     crowd = re.findall(r"\[alert\] .*access.log.*", proxy.log())
     assert len(crowd) <= 15, crowd  # one a second at most
     assert "Sanitizer" not in proxy.log() + proxy.out() and "exited on signal" not in proxy.log()
+
+
+def test_store_on_another_disk(small):
+    """A file that is kept on another disk is a copy: with the response's time, and without traces if it does not fit."""
+    proxy, _, disk = small
+    assert ask(proxy, "/kept/file").body == b"small"
+    wait_for(lambda: os.path.exists(disk + "/kept/file"), "the file")
+    assert int(os.stat(disk + "/kept/file").st_mtime) == 1700000000
+    for _ in range(5):
+        assert len(ask(proxy, "/kept/large").body) == LARGE
+    wait_for(lambda: proxy.log().count(f'storing "{proxy.dir}/small/kept/large" failed (28: ') == 5, "the complaints")
+    assert os.listdir(disk + "/kept") == ["file"] and os.listdir(proxy.dir + "/temp") == []
+    assert [path for path in open_paths(proxy) if "/kept/" in path] == []
