@@ -352,11 +352,12 @@ static struct rem_dns_query *query_new(struct entry *entry, const struct rem_dns
 static void answer_known(struct entry *entry, const struct rem_dns_question *question)
 {
     struct rem_dns_answer answer = answer_for(entry, question->port);
+    bool nested = entry->busy; /* asked by somebody who is just being answered */
 
     entry->busy = true;
     count_code(entry->dns, REM_DNS_OK);
     question->done(question->data, REM_DNS_OK, &answer);
-    entry->busy = false;
+    entry->busy = nested;
     rotate(entry);
     entry_settle(entry);
 }

@@ -118,7 +118,7 @@ int rem_dns_addrs(struct rem_dns *dns, const struct rem_dns_question *question,
                   struct rem_dns_query **out) REM_MUST_CHECK;
 
 /* The same for SRV records and the addresses of all their targets; a target without addresses is
- * left out. */
+ * left out.  More than REM_DNS_RECORDS_MAX addresses are a format error. */
 int rem_dns_service(struct rem_dns *dns, const struct rem_dns_question *question,
                     struct rem_dns_query **out) REM_MUST_CHECK;
 

@@ -108,7 +108,8 @@ static const struct rem_dns_found *part_found(const struct rem_dns_lookup *looku
 }
 
 /* How many addresses all services have; a failure of any part is one of the whole, but a target
- * that does not exist is only left out. */
+ * that does not exist is only left out.  Two small answers, of many services at a target with many
+ * addresses, must not make millions. */
 static int count_targets(const struct rem_dns_lookup *lookup, size_t *count)
 {
     *count = 0;
@@ -121,7 +122,7 @@ static int count_targets(const struct rem_dns_lookup *lookup, size_t *count)
         const struct rem_dns_found *found = part_found(lookup, lookup->records.services[i].target);
         *count += found != NULL ? found->count : 0;
     }
-    return REM_DNS_OK;
+    return *count <= REM_DNS_RECORDS_MAX ? REM_DNS_OK : REM_DNS_FORMERR;
 }
 
 static void finish_service(struct rem_dns_lookup *lookup)

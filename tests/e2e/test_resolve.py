@@ -165,6 +165,17 @@ def test_services(remora, dns, backend):
     assert r.get().body == b"two"
 
 
+def test_services_do_not_multiply(remora, dns):
+    """Many services at one target with many addresses: two answers that are small, and a hundred thousand servers."""
+    dns.truncate = True  # they come over TCP
+    dns.records[("_http._tcp.app.test", SRV)] = [f"1 1 {port} a.test" for port in range(1, 1001)]
+    dns.records[("a.test", A)] = [f"127.0.0.{i}" for i in range(1, 101)]
+    r = remora(CONF % (dns.port, "1s", "server app.test resolve service=http;"))
+    r.wait_log(r"_http\._tcp\.app\.test could not be resolved \(1: Format error\)")
+    dns.records[("a.test", A)] = ["127.0.0.1"]
+    wait_for(lambda: len(servers(r)) == 1000, "servers", 15)
+
+
 def test_aliases_and_truncated_answers(remora, dns, backend):
     app = backend(ok("app"))
     dns.truncate = True

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -362,6 +363,34 @@ START_TEST(fails_at_once)
 }
 END_TEST
 
+/* Asks again for what it was told, and for so many other names that no answer is remembered. */
+static void on_done_ask_more(void *data, int code, const struct rem_dns_answer *answer)
+{
+    char name[32];
+
+    on_done(data, code, answer);
+    ck_assert_ptr_null(ask_for("app.test", 0, 5000));
+    answer_code = -1;
+    for (int i = 0; i < 4200; i++) {
+        (void)snprintf(name, sizeof(name), "n%d.test", i);
+        ask_for(name, 0, 5000);
+    }
+}
+
+/* Whoever is told may ask for the same name, and the answer stays until everybody has been told. */
+START_TEST(asks_when_told)
+{
+    const struct rem_dns_question question = {
+        .name = REM_STR("app.test"), .port = 80, .timeout_ms = 5000, .done = on_done_ask_more};
+    struct rem_dns_query *query;
+
+    ck_assert_int_eq(rem_dns_addrs(dns, &question, &query), REM_OK);
+    turn_until(&done_count, 2);
+    ck_assert_int_eq(last_code, REM_DNS_OK);
+    ck_assert_ptr_null(ask_for("app.test", 0, 5000));
+}
+END_TEST
+
 int main(void)
 {
     TCase *all = tcase_create("all");
@@ -376,5 +405,6 @@ int main(void)
     tcase_add_test(all, ends_with_questions_open);
     tcase_add_loop_test(all, refuses_names, 0, REM_COUNT(bad_names));
     tcase_add_test(all, fails_at_once);
+    tcase_add_test(all, asks_when_told);
     return run_suite("dns", all);
 }
