@@ -237,7 +237,7 @@ class Backend:
             conn.close()
 
     def drop_all(self):
-        """Closes every connection, as a server does that has had enough of idling."""
+        """Closes every connection, whatever is under way on it."""
         with self.lock:
             for conn in self.open:
                 try:
@@ -245,6 +245,14 @@ class Backend:
                 except OSError:
                     pass
             self.open = []
+
+    def finish_all(self):
+        """Ends every connection, as a server does that has had enough of idling, and waits until the peer has closed it."""
+        with self.lock:
+            ending, self.open = self.open, []
+        for conn in ending:
+            conn.shutdown(socket.SHUT_WR)
+        wait_for(lambda: all(conn.fileno() < 0 for conn in ending), "the peer's end")
 
     def close(self):
         self.listener.close()

@@ -322,16 +322,16 @@ def test_queue_serves_in_order_when_there_is_room(remora, backend):
 
 def test_queue_that_is_full_or_slow(remora, backend):
     held = Held(backend, "a")
-    r = start(remora, "", [(held, "max_conns=1")], "queue 1 timeout=300ms;")
+    r = start(remora, "", [(held, "max_conns=1")], "queue 1 timeout=1s;")
     first = hold(r, 1, [held])
     with r.client() as waits, r.client() as refused:
         began = time.monotonic()
         waits.send(b"GET /w HTTP/1.1\r\nHost: localhost\r\n\r\n")
         time.sleep(0.05)
         assert refused.get("/x", Host="localhost").status == 502
-        assert time.monotonic() - began < 0.28
+        assert time.monotonic() - began < 0.9
         assert waits.response().status == 502
-        assert 0.28 < time.monotonic() - began < 3
+        assert 0.9 < time.monotonic() - began < 5
     assert release(first, [held]) == ["a"]
 
 

@@ -375,9 +375,11 @@ def test_cpu_affinity(remora):
     allowed = sorted(os.sched_getaffinity(0))
     r = remora("worker_cpu_affinity auto;\n" + conf(workers=2))
     wait_for(lambda: len(r.workers()) == 2, "workers")
-    time.sleep(0.2)
-    cpus = [os.sched_getaffinity(p) for p in r.workers()]
-    assert all(len(c) == 1 for c in cpus), cpus
+
+    def bound():
+        cpus = [os.sched_getaffinity(p) for p in r.workers()]
+        return cpus if all(len(c) == 1 for c in cpus) else None
+    cpus = wait_for(bound, "workers bound to one CPU each")
     assert set().union(*cpus) <= set(allowed)
     assert len(allowed) == 1 or cpus[0] != cpus[1]
 
