@@ -338,6 +338,7 @@ int rem_master_run(const struct rem_options *options)
     m->agent_fd = -1;
     m->signals.fd = -1;
     rem_inlet_init(&m->inlet);
+    rem_signals_hold();
     if (load(m, &to) != REM_OK)
         goto done;
     rem_upgrade_inherit(m);

@@ -10,15 +10,16 @@ static const struct {
     const char *name;
     const char *what; /* the master does about it */
     size_t flag;      /* offset in struct rem_signals */
+    bool waits;       /* for the end of the start, where it is no reason to end it */
 } table[] = {
-    {SIGCHLD, "SIGCHLD", "", offsetof(struct rem_signals, child)},
-    {SIGTERM, "SIGTERM", ", exiting", offsetof(struct rem_signals, term)},
-    {SIGINT, "SIGINT", ", exiting", offsetof(struct rem_signals, stop)},
-    {SIGQUIT, "SIGQUIT", ", shutting down", offsetof(struct rem_signals, quit)},
-    {SIGHUP, "SIGHUP", ", reconfiguring", offsetof(struct rem_signals, reload)},
-    {SIGUSR1, "SIGUSR1", ", reopening logs", offsetof(struct rem_signals, reopen)},
-    {SIGUSR2, "SIGUSR2", ", changing binary", offsetof(struct rem_signals, upgrade)},
-    {SIGWINCH, "SIGWINCH", ", stopping workers", offsetof(struct rem_signals, winch)},
+    {SIGCHLD, "SIGCHLD", "", offsetof(struct rem_signals, child), false},
+    {SIGTERM, "SIGTERM", ", exiting", offsetof(struct rem_signals, term), false},
+    {SIGINT, "SIGINT", ", exiting", offsetof(struct rem_signals, stop), false},
+    {SIGQUIT, "SIGQUIT", ", shutting down", offsetof(struct rem_signals, quit), false},
+    {SIGHUP, "SIGHUP", ", reconfiguring", offsetof(struct rem_signals, reload), true},
+    {SIGUSR1, "SIGUSR1", ", reopening logs", offsetof(struct rem_signals, reopen), true},
+    {SIGUSR2, "SIGUSR2", ", changing binary", offsetof(struct rem_signals, upgrade), true},
+    {SIGWINCH, "SIGWINCH", ", stopping workers", offsetof(struct rem_signals, winch), true},
 };
 
 const char *rem_signals_name(int number)
@@ -43,6 +44,17 @@ static void full_mask(sigset_t *mask)
     sigemptyset(mask);
     for (size_t i = 0; i < REM_COUNT(table); i++)
         sigaddset(mask, table[i].number);
+}
+
+void rem_signals_hold(void)
+{
+    sigset_t mask;
+
+    sigemptyset(&mask);
+    for (size_t i = 0; i < REM_COUNT(table); i++)
+        if (table[i].waits)
+            sigaddset(&mask, table[i].number);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
 }
 
 int rem_signals_init(struct rem_signals *signals)

@@ -25,6 +25,10 @@ struct rem_signals {
     bool winch;   /* WINCH */
 };
 
+/* For a process that only starts: HUP, USR1, USR2 and WINCH wait for rem_signals_init() instead of
+ * killing it; the others end it as they do any program. */
+void rem_signals_hold(void);
+
 /* Blocks the signals above, ignores PIPE.  Errors: REM_EIO. */
 int rem_signals_init(struct rem_signals *signals) REM_MUST_CHECK;
 

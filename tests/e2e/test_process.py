@@ -53,6 +53,22 @@ def test_every_way_to_stop(remora, number):
         assert time.monotonic() - begin < 8
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH])
+def test_signals_while_it_starts_wait(remora, number):
+    """An operator's reload that comes too early, with the address still in use, does not end the start."""
+    with socket.socket() as former:
+        former.bind(("127.0.0.1", 0))
+        former.listen()
+        port = former.getsockname()[1]
+        r = remora(conf(workers=1).replace("@PORT:web@", str(port)), wait=False, allow=["Address already in use"])
+        wait_for(lambda: "Address already in use" in r.errors(), "the first attempt")
+        r.process.send_signal(number)
+    r.wait_log(rf"signal {int(number)} \({number.name}\) received")
+    r.ports["web"] = port
+    r.pid = wait_for(lambda: os.path.exists(r.pid_file) and int(open(r.pid_file).read() or 0), "the pid file")
+    assert wait_for(lambda: r.workers()) and r.get("web", "/name").body == b"one"
+
+
 def test_stop_to_the_whole_group(remora):
     """What Ctrl-C in a terminal does: everybody gets INT."""
     r = remora(conf())
