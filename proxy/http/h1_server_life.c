@@ -114,8 +114,8 @@ static bool must_linger(const struct rem_h1_client *client, const struct rem_h1_
     if (client->loc->lingering_close == REM_LINGERING_ALWAYS)
         return true;
     return client->loc->lingering_close == REM_LINGERING_ON &&
-           (x->request->lingering || client->in == REM_H1_IN_BODY || x->pos != x->last ||
-            conn->readable);
+           (client->pipelined || x->request->lingering || client->in == REM_H1_IN_BODY ||
+            x->pos != x->last || conn->readable);
 }
 
 static void end_connection(struct rem_h1_client *client, struct rem_h1_exchange *x)
@@ -143,6 +143,7 @@ static void next_request(struct rem_h1_client *client, struct rem_h1_exchange *x
         client->left = x->in;
         client->left_pos = x->pos;
         client->left_last = x->last;
+        client->pipelined = true;
     }
     if (client->worker->draining && wait > DRAIN_GRACE_MS)
         wait = DRAIN_GRACE_MS;

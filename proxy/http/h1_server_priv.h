@@ -82,6 +82,7 @@ struct rem_h1_client {
     uint8_t in;    /* enum rem_h1_in */
     uint8_t reads; /* of a body, until the driver runs again */
     bool running;
+    bool pipelined; /* a request has come before the answer to the one before it was out */
     uint64_t accepted_ms;
     uint64_t linger_until_ms;
     struct rem_post wake;

@@ -415,6 +415,20 @@ def test_lingering_time_is_bounded(web):
         assert time.monotonic() < end
 
 
+def test_what_was_answered_arrives_though_more_is_asked(web):
+    """A request that comes after the last answer is no reason for a reset, which would take earlier answers away."""
+    r = web()
+    with open(r.dir + "/files/some", "wb") as f:
+        f.write(b"x" * 300_000)  # more than the client's side takes unread, less than ours
+    with r.client() as c:
+        c.send(get("/files/some") + get("/last", "Connection: close\r\n"))
+        wait_for(lambda: len(open(r.dir + "/access.log").readlines()) == 2, "log lines")
+        c.send(get("/late"))
+        assert len(c.response().body) == 300_000
+        assert c.response().body == b"GET /last\n"
+        assert c.at_end()
+
+
 def test_half_closed_client_is_answered(web):
     with web().client() as c:
         c.send(get("/1") + get("/2"))
