@@ -130,6 +130,13 @@ class Sock:
         except OSError as e:
             raise Broken(str(e)) from None
 
+    def shut(self):
+        """Half-closes, which one that the peer has reset cannot be."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as e:
+            raise Broken(str(e)) from None
+
     def reset(self):
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -501,7 +508,8 @@ class Client:
         plans = [Plan(self.h, rng) for _ in range(rng.choice([1, 1, 2, 3, 6, 20]))]
         pipelined = len(plans) > 1 and rng.random() < .5
         if rng.random() < .15:
-            self.s.pace, self.s.chunk = rng.choice([.001, .01]), rng.choice([500, 4096, 20000])
+            self.s.pace = rng.choice([.001, .01])
+            self.s.chunk = rng.choice([1000, 4096, 20000])  # the largest answer within keepalive_timeout
         if not pipelined:
             for i, plan in enumerate(plans):
                 closing = i == len(plans) - 1 and rng.random() < .3
@@ -646,7 +654,7 @@ class Client:
         await pieces(self.s, rng, data[:cut], rng.choice([1, 2, 4]), rng.choice([0, .01]))
         how = rng.random()
         if how < .3:
-            self.s.sock.shutdown(socket.SHUT_WR)
+            self.s.shut()
             try:
                 await asyncio.wait_for(self.rest(), PATIENCE)
             except asyncio.TimeoutError:
@@ -748,7 +756,7 @@ class Client:
                 raise Wrong(f"tunnel {plan.number}: {len(data)} bytes came back changed")
             h.count("tunnelled")
         if rng.random() < .3:
-            self.s.sock.shutdown(socket.SHUT_WR)
+            self.s.shut()
             await self.patient(plan, self.rest(), None)
 
     async def idle(self):
