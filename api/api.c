@@ -6,6 +6,7 @@
 #include "api/precondition.h"
 #include "api/record.h"
 #include "api/route.h"
+#include "proto/shm/space.h"
 
 #include <stdlib.h>
 
@@ -118,17 +119,22 @@ static int upstream_missing(struct rem_api_call *call)
     return rem_fault_set(&call->fault, REM_FAULT_UPSTREAM_NOT_FOUND, "upstream not found");
 }
 
-int rem_call_find(struct rem_api_call *call, struct rem_str name, size_t *index,
-                  struct rem_upstream_spec *spec)
+int rem_call_find(struct rem_api_call *call, struct rem_str name, size_t *index, uint32_t *flags)
 {
-    int rc;
+    struct rem_space_upstream upstream;
 
     if (rem_writer_find(call->api->writer, name, index) != 0)
         return upstream_missing(call);
-    rc = rem_writer_spec(call->api->writer, *index, &call->arena, spec);
-    if (rc != 0)
-        return rem_call_fault(call, rc, NULL);
-    return rem_call_is_shown(spec) ? 0 : upstream_missing(call);
+    rem_space_upstream(call->api->writer, *index, &upstream);
+    *flags = upstream.flags;
+    return rem_call_flags_are_shown(*flags) ? 0 : upstream_missing(call);
+}
+
+int rem_call_read(struct rem_api_call *call, size_t index, struct rem_upstream_spec *spec)
+{
+    int rc = rem_writer_spec(call->api->writer, index, &call->arena, spec);
+
+    return rc == REM_OK ? 0 : rem_call_fault(call, rc, NULL);
 }
 
 int rem_call_find_staged(struct rem_api_call *call, struct rem_str name,

@@ -29,8 +29,13 @@ typedef int (*rem_api_handler_fn)(struct rem_api_call *call);
 int rem_call_change(struct rem_api_call *call) REM_MUST_CHECK;
 
 /* A published upstream by name, whether or not it has a zone; not those made for an address in
- * proxy_pass or kept for old workers.  Errors: REM_EINVAL with UPSTREAM_NOT_FOUND. */
+ * proxy_pass or kept for old workers.  *flags: enum rem_upstream_flag.
+ * Errors: REM_EINVAL with UPSTREAM_NOT_FOUND. */
 int rem_call_find(struct rem_api_call *call, struct rem_str name, size_t *index,
+                  uint32_t *flags) REM_MUST_CHECK;
+
+/* Its description, all servers included.  Errors: REM_EINVAL with the fault. */
+int rem_call_read(struct rem_api_call *call, size_t index,
                   struct rem_upstream_spec *spec) REM_MUST_CHECK;
 
 /* The same as staged changes leave it; *spec is a copy in the arena. */

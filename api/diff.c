@@ -124,34 +124,34 @@ static void put_servers(struct rem_sbuf *out, const struct pairs *pairs)
 
 /* ---- upstreams ---- */
 
-/* Appends ,"name":... ; `object` is taken; an empty one is left out. */
-static void put_object(struct rem_sbuf *out, const char *name, json_t *object)
+/* Appends ,"before":{ or ,"after":{ with the members that are to be shown; nothing, if there are
+ * none. */
+static void put_side(struct rem_sbuf *out, const char *name, const struct rem_upstream_spec *spec,
+                     const struct rem_upstream_spec *other)
 {
-    if (object == NULL) {
-        out->failed = true;
-        return;
+    size_t start = out->n, members;
+
+    rem_json_put_key(out, name);
+    members = out->n;
+    rem_upstream_json_put(out, spec, other);
+    if (other == NULL)
+        rem_json_put_flag(out, REM_JSON_KEY("runtime"), spec->flags & REM_UPSTREAM_RUNTIME);
+    if (out->n == members) {
+        out->n = start;
+    } else if (!out->failed) {
+        out->p[members] = '{'; /* for the first comma */
+        rem_sbuf_addc(out, '}');
     }
-    if (json_object_size(object) + json_array_size(object) != 0) {
-        rem_json_put_key(out, name);
-        rem_json_dump(out, object);
-    }
-    json_decref(object);
 }
 
 static void put_head(struct rem_sbuf *out, const struct sides *sides)
 {
-    if (sides->existed && sides->exists) {
-        put_object(out, "before", rem_upstream_json_differing(&sides->before, &sides->after));
-        put_object(out, "after", rem_upstream_json_differing(&sides->after, &sides->before));
-    } else {
-        const struct rem_upstream_spec *spec = sides->existed ? &sides->before : &sides->after;
-        json_t *object = rem_upstream_json_make(spec);
-        if (object != NULL &&
-            json_object_set_new(object, "runtime",
-                                json_boolean(spec->flags & REM_UPSTREAM_RUNTIME)) != 0)
-            out->failed = true;
-        put_object(out, sides->existed ? "before" : "after", object);
-    }
+    bool both = sides->existed && sides->exists;
+
+    if (sides->existed)
+        put_side(out, "before", &sides->before, both ? &sides->after : NULL);
+    if (sides->exists)
+        put_side(out, "after", &sides->after, both ? &sides->before : NULL);
 }
 
 static const char *change_name(bool existed, bool exists)
@@ -298,8 +298,18 @@ static int put_upstream(const struct rem_writer *writer, struct rem_change *chan
 /* Of splits, what they were and are; the others hold too much. */
 static void put_parts(const char *name, int rc, const struct rem_table *table, struct rem_sbuf *out)
 {
-    if (rc == REM_OK && rem_split_valid(table->bytes))
-        put_object(out, name, rem_v1_split_parts(table->bytes));
+    json_t *parts;
+
+    if (rc != REM_OK || !rem_split_valid(table->bytes))
+        return;
+    parts = rem_v1_split_parts(table->bytes);
+    if (parts == NULL)
+        out->failed = true;
+    if (json_array_size(parts) != 0) {
+        rem_json_put_key(out, name);
+        rem_json_dump(out, parts);
+    }
+    json_decref(parts);
 }
 
 /* Put again as it was: nothing that anybody would call a change. */

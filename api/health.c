@@ -98,14 +98,15 @@ static bool workers_online(const struct rem_api_call *call)
 static bool has_live_server(struct rem_api_call *call, struct rem_str name)
 {
     const struct rem_api *api = call->api;
-    struct rem_upstream_status status;
+    struct rem_writer_walk walk;
+    struct rem_server_status server;
     size_t index;
 
-    if (rem_writer_find(api->writer, name, &index) != 0 ||
-        rem_writer_status(api->writer, index, api->clock->mono_ms, &call->arena, &status) != 0)
+    if (rem_writer_find(api->writer, name, &index) != 0)
         return false;
-    for (size_t i = 0; i < status.server_count; i++)
-        if (rem_str_is(status.servers[i].state, "up"))
+    rem_writer_walk_start(&walk, api->writer, index, api->clock->mono_ms);
+    while (rem_writer_walk_next(&walk, &server))
+        if (rem_str_is(server.state, "up"))
             return true;
     return false;
 }

@@ -157,3 +157,50 @@ void rem_json_put_number(struct rem_sbuf *out, uint64_t n)
     } while (n != 0);
     rem_sbuf_add(out, rem_str_make(digits + at, sizeof(digits) - at));
 }
+
+void rem_json_put_count(struct rem_sbuf *out, struct rem_str key, uint64_t n)
+{
+    rem_sbuf_add(out, key);
+    rem_json_put_number(out, n < INT64_MAX ? n : INT64_MAX);
+}
+
+void rem_json_put_gauge(struct rem_sbuf *out, struct rem_str key, int64_t n)
+{
+    rem_json_put_count(out, key, (uint64_t)rem_json_gauge(n));
+}
+
+void rem_json_put_text(struct rem_sbuf *out, struct rem_str key, struct rem_str s)
+{
+    rem_sbuf_add(out, key);
+    rem_json_put(out, s);
+}
+
+void rem_json_put_flag(struct rem_sbuf *out, struct rem_str key, bool value)
+{
+    rem_sbuf_add(out, key);
+    rem_sbuf_add(out, value ? REM_STR("true") : REM_STR("false"));
+}
+
+void rem_json_put_classes(struct rem_sbuf *out, const uint64_t classes[REM_SHM_CLASSES])
+{
+    rem_json_put_count(out, REM_STR("{\"1xx\":"), classes[0]);
+    rem_json_put_count(out, REM_JSON_KEY("2xx"), classes[1]);
+    rem_json_put_count(out, REM_JSON_KEY("3xx"), classes[2]);
+    rem_json_put_count(out, REM_JSON_KEY("4xx"), classes[3]);
+    rem_json_put_count(out, REM_JSON_KEY("5xx"), classes[4]);
+}
+
+void rem_json_put_checks(struct rem_sbuf *out, uint64_t checks, uint64_t fails, uint64_t unhealthy)
+{
+    rem_json_put_count(out, REM_STR(",\"health_checks\":{\"checks\":"), checks);
+    rem_json_put_count(out, REM_JSON_KEY("fails"), fails);
+    rem_json_put_count(out, REM_JSON_KEY("unhealthy"), unhealthy);
+}
+
+void rem_json_put_comma(struct rem_sbuf *out)
+{
+    char last = out->n != 0 ? out->p[out->n - 1] : '{';
+
+    if (last != '{' && last != '[')
+        rem_sbuf_addc(out, ',');
+}

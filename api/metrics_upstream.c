@@ -2,18 +2,31 @@
 /* metrics_upstream.c - upstreams; their servers one by one are in metrics_server.c. */
 #include "api/metrics_upstream.h"
 
-/* The states of struct rem_server_status, in the order shown. */
-static const struct {
-    const char *name, *label;
-} states[] = {
-    {"up", "state=\"up\""},
-    {"draining", "state=\"draining\""},
-    {"down", "state=\"down\""},
-    {"unavail", "state=\"unavail\""},
-    {"checking", "state=\"checking\""},
-    {"unhealthy", "state=\"unhealthy\""},
-    {"ejected", "state=\"ejected\""},
-};
+#include "proto/shm/space.h"
+
+/* Servers one by one take memory, so they are kept only where they are shown.
+ * Errors: REM_EINVAL with the fault. */
+static int read_upstream(struct rem_scrape *scrape, size_t index, struct rem_scrape_upstream *out)
+{
+    const struct rem_api *api = scrape->api;
+    struct rem_writer_walk walk;
+    struct rem_server_status server;
+    int rc;
+
+    if (!scrape->servers) {
+        rem_writer_walk_start(&walk, api->writer, index, api->clock->mono_ms);
+        while (rem_writer_walk_next(&walk, &server))
+            rem_server_sums_add(&out->sums, &server);
+        out->status = walk.status;
+        return 0;
+    }
+    rc = rem_writer_status(api->writer, index, api->clock->mono_ms, scrape->arena, &out->status);
+    if (rc != 0)
+        return rem_call_fault(scrape->call, rc, NULL);
+    for (size_t i = 0; i < out->status.server_count; i++)
+        rem_server_sums_add(&out->sums, &out->status.servers[i]);
+    return 0;
+}
 
 /* Reads all upstreams that are shown, once, as families go one after the other.
  * Errors: REM_EINVAL with the fault. */
@@ -27,14 +40,14 @@ static int read_upstreams(struct rem_scrape *scrape, struct rem_scrape_upstream 
     if (all == NULL)
         return rem_call_fault(scrape->call, REM_ENOMEM, NULL);
     for (size_t i = 0; i < count; i++) {
-        struct rem_upstream_status *status = &all[n].status;
-        int rc = rem_writer_status(api->writer, i, api->clock->mono_ms, scrape->arena, status);
+        struct rem_space_upstream known;
 
-        if (rc != 0)
-            return rem_call_fault(scrape->call, rc, NULL);
-        if (!rem_call_is_shown(&status->spec) || !rem_scrape_shows(scrape, status->spec.name))
+        rem_space_upstream(api->writer, i, &known);
+        if (!rem_call_flags_are_shown(known.flags) || !rem_scrape_shows(scrape, known.name))
             continue;
-        all[n++].labels = rem_scrape_label(scrape, "upstream", status->spec.name);
+        all[n].labels = rem_scrape_label(scrape, "upstream", known.name);
+        if (read_upstream(scrape, i, &all[n++]) != 0)
+            return REM_EINVAL;
     }
     *out = all;
     *out_count = n;
@@ -50,13 +63,13 @@ static void put_requests(struct rem_scrape *scrape, const struct rem_scrape_upst
 
 static void put_servers(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
 {
-    int64_t counts[REM_COUNT(states)] = {0};
+    static const char *const labels[REM_SERVER_STATES] = {
+        "state=\"up\"",       "state=\"draining\"",  "state=\"down\"",    "state=\"unavail\"",
+        "state=\"checking\"", "state=\"unhealthy\"", "state=\"ejected\"",
+    };
 
-    for (size_t i = 0; i < up->status.server_count; i++)
-        for (size_t k = 0; k < REM_COUNT(states); k++)
-            counts[k] += rem_str_is(up->status.servers[i].state, states[k].name);
-    for (size_t k = 0; k < REM_COUNT(states); k++)
-        rem_metric_gauge(&scrape->text, up->labels, rem_str_from(states[k].label), counts[k]);
+    for (size_t k = 0; k < REM_SERVER_STATES; k++)
+        rem_metric_count(&scrape->text, up->labels, rem_str_from(labels[k]), up->sums.states[k]);
 }
 
 static void put_retries(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
@@ -100,11 +113,8 @@ static void put_connections(struct rem_scrape *scrape, const struct rem_scrape_u
 
 static void put_in_flight(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)
 {
-    int64_t sum = 0;
-
-    for (size_t i = 0; i < up->status.server_count; i++)
-        sum += up->status.servers[i].active;
-    rem_metric_gauge(&scrape->text, up->labels, REM_STR(""), sum > 0 ? sum : 0);
+    rem_metric_gauge(&scrape->text, up->labels, REM_STR(""),
+                     up->sums.active > 0 ? up->sums.active : 0);
 }
 
 static void put_queued(struct rem_scrape *scrape, const struct rem_scrape_upstream *up)

@@ -4,9 +4,11 @@
 #define REM_API_METRICS_UPSTREAM_H
 
 #include "api/metrics_scrape.h"
+#include "api/server_sums.h"
 
 struct rem_scrape_upstream {
-    struct rem_upstream_status status;
+    struct rem_upstream_status status; /* .servers is NULL unless they are shown one by one */
+    struct rem_server_sums sums;
     struct rem_str labels;
 };
 

@@ -24,17 +24,34 @@ int rem_plus_answer_list(struct rem_api_call *call, json_t *list);
  * Returns: the map; NULL (and the map is gone) without memory. */
 json_t *rem_plus_put(json_t *map, struct rem_str name, json_t *value);
 
-/* The object "responses": sums by class ([0] is 1xx), by code, and in all.  NULL without memory. */
-json_t *rem_plus_responses(const uint64_t classes[REM_SHM_CLASSES], const struct rem_codes *codes);
+/* An answer as text where there may be many objects, or large ones.  Begin; then, if it is a map,
+ * for each entry `entry`, and if that says so the object; of an object `open`, its members,
+ * `close`; at last `end`. */
+struct rem_plus_text {
+    struct rem_sbuf *out;
+    bool is_map;
+    bool cut;              /* to the members in `fields`; no names there: a map becomes a list */
+    struct rem_str fields; /* of `?fields=` */
+};
+
+void rem_plus_text_begin(struct rem_plus_text *text, struct rem_api_call *call, bool is_map);
+void rem_plus_text_end(struct rem_plus_text *text);
+
+/* Returns: whether more than the name is wanted. */
+bool rem_plus_text_entry(struct rem_plus_text *text, struct rem_str name);
+void rem_plus_text_open(struct rem_plus_text *text);
+void rem_plus_text_close(struct rem_plus_text *text);
+
+/* The name of a member, whose value is to follow.  False: it is not wanted. */
+bool rem_plus_text_member(struct rem_plus_text *text, const char *name);
+void rem_plus_text_count(struct rem_plus_text *text, const char *name, uint64_t n);
+
+/* Appends the object "responses": sums by class ([0] is 1xx), by code, and in all. */
+void rem_plus_put_responses(struct rem_sbuf *out, const uint64_t classes[REM_SHM_CLASSES],
+                            const struct rem_codes *codes);
 
 /* Takes off what was counted before a reset. */
 void rem_plus_codes_less(struct rem_codes *codes, const struct rem_codes *base);
-
-/* Gauges are sums over workers that change meanwhile; a moment's -1 is no number for clients. */
-static inline json_int_t rem_plus_gauge(int64_t n)
-{
-    return n > 0 ? n : 0;
-}
 
 /* ---- endpoints, by file ---- */
 

@@ -6,20 +6,27 @@
 #include <stdio.h>
 #include <time.h>
 
+static bool is_named(struct rem_str names, struct rem_str key)
+{
+    struct rem_str name;
+
+    while (rem_field_list_next(&names, &name))
+        if (rem_str_eq(name, key))
+            return true;
+    return false;
+}
+
 /* Keeps only the members that `?fields=` names. */
 static void keep_fields(json_t *object, struct rem_str names)
 {
     void *at = json_object_iter(object);
 
     while (at != NULL) {
-        struct rem_str key = rem_str_from(json_object_iter_key(at));
-        struct rem_str rest = names, name;
-        bool keep = false;
+        const char *key = json_object_iter_key(at);
+
         at = json_object_iter_next(object, at);
-        while (rem_field_list_next(&rest, &name))
-            keep = keep || rem_str_eq(name, key);
-        if (!keep)
-            (void)json_object_del(object, key.p);
+        if (!is_named(names, rem_str_from(key)))
+            (void)json_object_del(object, key);
     }
 }
 
@@ -105,32 +112,82 @@ json_t *rem_plus_put(json_t *map, struct rem_str name, json_t *value)
     return map;
 }
 
-static json_t *codes_json(const struct rem_codes *codes)
+/* ---- as text ---- */
+
+void rem_plus_text_begin(struct rem_plus_text *text, struct rem_api_call *call, bool is_map)
 {
-    json_t *object = json_object();
+    struct rem_api_response *response = call->response;
 
-    for (size_t i = 0; object != NULL && i < codes->count; i++) {
-        char name[16];
-
-        if (codes->items[i].count == 0)
-            continue;
-        (void)snprintf(name, sizeof(name), "%u", codes->items[i].status);
-        object = rem_plus_put(object, rem_str_from(name),
-                              json_integer(rem_json_count(codes->items[i].count)));
-    }
-    return object;
+    *text = (struct rem_plus_text){.out = &response->body, .is_map = is_map};
+    text->cut = has_fields(call, &text->fields);
+    response->status = 200;
+    response->content_type = REM_API_JSON;
+    rem_sbuf_clear(text->out);
+    if (is_map)
+        rem_sbuf_addc(text->out, text->cut && text->fields.n == 0 ? '[' : '{');
 }
 
-json_t *rem_plus_responses(const uint64_t classes[REM_SHM_CLASSES], const struct rem_codes *codes)
+void rem_plus_text_end(struct rem_plus_text *text)
+{
+    if (text->is_map)
+        rem_sbuf_addc(text->out, text->cut && text->fields.n == 0 ? ']' : '}');
+}
+
+bool rem_plus_text_entry(struct rem_plus_text *text, struct rem_str name)
+{
+    rem_json_put_comma(text->out);
+    rem_json_put(text->out, name);
+    if (text->cut && text->fields.n == 0)
+        return false;
+    rem_sbuf_addc(text->out, ':');
+    return true;
+}
+
+void rem_plus_text_open(struct rem_plus_text *text)
+{
+    rem_sbuf_addc(text->out, '{');
+}
+
+void rem_plus_text_close(struct rem_plus_text *text)
+{
+    rem_sbuf_addc(text->out, '}');
+}
+
+bool rem_plus_text_member(struct rem_plus_text *text, const char *name)
+{
+    if (text->cut && !is_named(text->fields, rem_str_from(name)))
+        return false;
+    rem_json_put_comma(text->out);
+    rem_json_put(text->out, rem_str_from(name));
+    rem_sbuf_addc(text->out, ':');
+    return true;
+}
+
+void rem_plus_text_count(struct rem_plus_text *text, const char *name, uint64_t n)
+{
+    if (rem_plus_text_member(text, name))
+        rem_json_put_count(text->out, REM_STR(""), n);
+}
+
+void rem_plus_put_responses(struct rem_sbuf *out, const uint64_t classes[REM_SHM_CLASSES],
+                            const struct rem_codes *codes)
 {
     uint64_t sum = 0;
 
     for (size_t i = 0; i < REM_SHM_CLASSES; i++)
         sum += classes[i];
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:o,s:I}", "1xx", rem_json_count(classes[0]), "2xx",
-                     rem_json_count(classes[1]), "3xx", rem_json_count(classes[2]), "4xx",
-                     rem_json_count(classes[3]), "5xx", rem_json_count(classes[4]), "codes",
-                     codes_json(codes), "total", rem_json_count(sum));
+    rem_json_put_classes(out, classes);
+    rem_sbuf_add(out, REM_STR(",\"codes\":{"));
+    for (size_t i = 0; i < codes->count; i++) {
+        if (codes->items[i].count == 0)
+            continue;
+        rem_json_put_comma(out);
+        rem_sbuf_addc(out, '"');
+        rem_json_put_number(out, codes->items[i].status);
+        rem_json_put_count(out, REM_STR("\":"), codes->items[i].count);
+    }
+    rem_json_put_count(out, REM_STR("},\"total\":"), sum);
+    rem_sbuf_addc(out, '}');
 }
 
 void rem_plus_codes_less(struct rem_codes *codes, const struct rem_codes *base)

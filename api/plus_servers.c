@@ -12,12 +12,13 @@ static int refuse_static(struct rem_api_call *call)
 /* The published upstream of the path, which must have a zone. */
 static int published(struct rem_api_call *call, struct rem_upstream_spec *spec)
 {
+    uint32_t flags;
     size_t index;
-    int rc = rem_call_find(call, call->params[0], &index, spec);
+    int rc = rem_call_find(call, call->params[0], &index, &flags);
 
-    if (rc != 0)
-        return rc;
-    return spec->flags & REM_UPSTREAM_STATIC ? refuse_static(call) : 0;
+    if (rc == 0 && flags & REM_UPSTREAM_STATIC)
+        rc = refuse_static(call);
+    return rc == 0 ? rem_call_read(call, index, spec) : rc;
 }
 
 /* The same with what this turn has staged so far, all servers included. */

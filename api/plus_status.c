@@ -94,8 +94,8 @@ int rem_plus_connections(struct rem_api_call *call)
     return rem_plus_answer_object(
         call, json_pack("{s:I,s:I,s:I,s:I}", "accepted", rem_json_count(counters[ACCEPTED]),
                         "dropped", rem_json_count(counters[DROPPED]), "active",
-                        rem_plus_gauge(totals.conn_active - totals.conn_waiting), "idle",
-                        rem_plus_gauge(totals.conn_waiting)));
+                        rem_json_gauge(totals.conn_active - totals.conn_waiting), "idle",
+                        rem_json_gauge(totals.conn_waiting)));
 }
 
 int rem_plus_connections_reset(struct rem_api_call *call)
@@ -121,7 +121,7 @@ int rem_plus_requests(struct rem_api_call *call)
         rem_reset_find(call, "http/requests", REM_STR(""), sizeof(totals.requests), NULL), 1);
     return rem_plus_answer_object(call,
                                   json_pack("{s:I,s:I}", "total", rem_json_count(totals.requests),
-                                            "current", rem_plus_gauge(totals.requests_current)));
+                                            "current", rem_json_gauge(totals.requests_current)));
 }
 
 int rem_plus_requests_reset(struct rem_api_call *call)

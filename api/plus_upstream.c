@@ -146,51 +146,44 @@ static uint64_t answered(const struct peer *peer)
     return n;
 }
 
-static json_t *put_past(json_t *object, const char *key, struct rem_api *api, uint64_t mono_ms)
+static void put_past(struct rem_sbuf *out, struct rem_str key, struct rem_api *api,
+                     uint64_t mono_ms)
 {
     char text[REM_PLUS_TIME];
 
     past(api, mono_ms, text);
-    return rem_plus_put(object, rem_str_from(key), json_string(text));
-}
-
-static json_t *put_count(json_t *object, const char *key, uint64_t n)
-{
-    return rem_plus_put(object, rem_str_from(key), json_integer(rem_json_count(n)));
+    rem_json_put_text(out, key, rem_str_from(text));
 }
 
 /* Members that are there only when there is something to say. */
-static json_t *put_optional(json_t *object, struct rem_api *api, const struct peer *peer)
+static void put_optional(struct rem_sbuf *out, struct rem_api *api, const struct peer *peer)
 {
     const struct rem_server_status *status = peer->status;
     uint64_t n = answered(peer);
 
     if (peer->service.n != 0)
-        object = rem_plus_put(object, REM_STR("service"), rem_json_text(peer->service));
+        rem_json_put_text(out, REM_JSON_KEY("service"), peer->service);
     if (status->down_from_ms != 0)
-        object = put_past(object, "downstart", api, status->down_from_ms);
+        put_past(out, REM_JSON_KEY("downstart"), api, status->down_from_ms);
     if (status->selected_ms != 0)
-        object = put_past(object, "selected", api, status->selected_ms);
+        put_past(out, REM_JSON_KEY("selected"), api, status->selected_ms);
     if (n != 0) {
-        object = put_count(object, "header_time", peer->totals.header_ms / n);
-        object = put_count(object, "response_time", peer->totals.response_ms / n);
+        rem_json_put_count(out, REM_JSON_KEY("header_time"), peer->totals.header_ms / n);
+        rem_json_put_count(out, REM_JSON_KEY("response_time"), peer->totals.response_ms / n);
     }
     if (status->spec.max_conns != 0)
-        object = put_count(object, "max_conns", status->spec.max_conns);
-    return object;
+        rem_json_put_count(out, REM_JSON_KEY("max_conns"), status->spec.max_conns);
 }
 
 /* Without last_passed until a check has ended. */
-static json_t *checks_json(const struct peer *peer)
+static void put_checks(struct rem_sbuf *out, const struct peer *peer)
 {
-    json_t *object =
-        json_pack("{s:I,s:I,s:I}", "checks", rem_json_count(peer->checks), "fails",
-                  rem_json_count(peer->check_fails), "unhealthy", rem_json_count(peer->unhealthy));
+    uint32_t last = peer->status->last_passed;
 
-    if (peer->status->last_passed == REM_VERDICT_NONE)
-        return object;
-    return rem_plus_put(object, REM_STR("last_passed"),
-                        json_boolean(peer->status->last_passed == REM_VERDICT_PASSED));
+    rem_json_put_checks(out, peer->checks, peer->check_fails, peer->unhealthy);
+    if (last != REM_VERDICT_NONE)
+        rem_json_put_flag(out, REM_JSON_KEY("last_passed"), last == REM_VERDICT_PASSED);
+    rem_sbuf_addc(out, '}');
 }
 
 /* Clients know no state for servers that stand out and are put aside. */
@@ -199,77 +192,87 @@ static struct rem_str state_of(const struct rem_server_status *status)
     return rem_str_is(status->state, "ejected") ? REM_STR("unavail") : status->state;
 }
 
-static json_t *peer_json(struct rem_api *api, const struct peer *peer)
+static void put_peer(struct rem_sbuf *out, struct rem_api *api, const struct peer *peer)
 {
     const struct rem_server_spec *spec = &peer->status->spec;
     const struct rem_shm_totals *totals = &peer->totals;
     struct rem_str name = spec->name.n != 0 ? spec->name : spec->server;
-    json_t *object = json_pack(
-        "{s:I,s:o,s:o,s:b,s:I,s:o,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:o,s:I}", "id", (json_int_t)spec->id,
-        "server", rem_json_text(spec->server), "name", rem_json_text(name), "backup",
-        (spec->flags & REM_SERVER_BACKUP) != 0, "weight", (json_int_t)spec->weight, "state",
-        rem_json_text(state_of(peer->status)), "active", rem_plus_gauge(peer->status->active),
-        "requests", rem_json_count(totals->requests), "responses",
-        rem_plus_responses(totals->responses, &peer->codes), "sent", rem_json_count(totals->sent),
-        "received", rem_json_count(totals->received), "fails", rem_json_count(totals->fails),
-        "unavail", rem_json_count(totals->unavail), "health_checks", checks_json(peer), "downtime",
-        rem_json_count(peer->downtime_ms));
 
-    return put_optional(object, api, peer);
+    rem_json_put_count(out, REM_STR("{\"id\":"), spec->id);
+    rem_json_put_text(out, REM_JSON_KEY("server"), spec->server);
+    rem_json_put_text(out, REM_JSON_KEY("name"), name);
+    rem_json_put_flag(out, REM_JSON_KEY("backup"), spec->flags & REM_SERVER_BACKUP);
+    rem_json_put_count(out, REM_JSON_KEY("weight"), spec->weight);
+    rem_json_put_text(out, REM_JSON_KEY("state"), state_of(peer->status));
+    rem_json_put_gauge(out, REM_JSON_KEY("active"), peer->status->active);
+    rem_json_put_count(out, REM_JSON_KEY("requests"), totals->requests);
+    rem_sbuf_add(out, REM_JSON_KEY("responses"));
+    rem_plus_put_responses(out, totals->responses, &peer->codes);
+    rem_json_put_count(out, REM_JSON_KEY("sent"), totals->sent);
+    rem_json_put_count(out, REM_JSON_KEY("received"), totals->received);
+    rem_json_put_count(out, REM_JSON_KEY("fails"), totals->fails);
+    rem_json_put_count(out, REM_JSON_KEY("unavail"), totals->unavail);
+    put_checks(out, peer);
+    rem_json_put_count(out, REM_JSON_KEY("downtime"), peer->downtime_ms);
+    put_optional(out, api, peer);
+    rem_sbuf_addc(out, '}');
 }
 
-static json_t *peers_json(struct rem_api_call *call, const struct rem_upstream_status *status,
-                          const struct reset_upstream *base)
+static void put_peers(struct rem_sbuf *out, struct rem_api_call *call, struct rem_writer_walk *walk,
+                      const struct reset_upstream *base)
 {
-    struct rem_plus_names names = {.upstream = status->spec.name};
-    json_t *peers = json_array();
+    struct rem_plus_names names = {.upstream = walk->status.spec.name};
+    struct rem_server_status server;
 
-    for (size_t i = 0; peers != NULL && i < status->server_count; i++) {
+    rem_sbuf_addc(out, '[');
+    while (rem_writer_walk_next(walk, &server)) {
         struct peer peer;
 
-        make_peer(&status->servers[i], base, &peer);
-        peer.service = rem_plus_service(call, &names, status->servers[i].spec.parent);
-        if (json_array_append_new(peers, peer_json(call->api, &peer)) != 0) {
-            json_decref(peers);
-            peers = NULL;
-        }
+        make_peer(&server, base, &peer);
+        peer.service = rem_plus_service(call, &names, server.spec.parent);
+        rem_json_put_comma(out);
+        put_peer(out, call->api, &peer);
     }
-    return peers;
+    rem_sbuf_addc(out, ']');
 }
 
 /* `max` of each worker. */
-static json_t *queue_json(const struct rem_api *api, const struct rem_upstream_status *status,
-                          const struct reset_upstream *base, uint32_t max)
+static void put_queue(struct rem_sbuf *out, const struct rem_api *api,
+                      const struct rem_upstream_status *status, const struct reset_upstream *base,
+                      uint32_t max)
 {
     uint64_t overflows = status->overflows[REM_OVERFLOW_QUEUE];
 
     if (base != NULL)
         overflows = rem_reset_less(overflows, base->overflows);
-    return json_pack("{s:I,s:I,s:I}", "size", rem_plus_gauge(status->queued), "max_size",
-                     (json_int_t)max * (json_int_t)api->info.workers, "overflows",
-                     rem_json_count(overflows));
+    rem_json_put_gauge(out, REM_STR("{\"size\":"), status->queued);
+    rem_json_put_count(out, REM_JSON_KEY("max_size"), (uint64_t)max * api->info.workers);
+    rem_json_put_count(out, REM_JSON_KEY("overflows"), overflows);
+    rem_sbuf_addc(out, '}');
 }
 
-/* One upstream by its index in the writer's directory.  NULL without memory. */
-static json_t *upstream_json(struct rem_api_call *call, size_t index)
+/* One upstream by its index in the writer's directory. */
+static void put_upstream(struct rem_api_call *call, size_t index, struct rem_plus_text *text)
 {
     const struct rem_api *api = call->api;
+    struct rem_writer_walk walk;
+    const struct rem_upstream_status *status = &walk.status;
     const struct rem_upstream_spec *conf;
     const struct reset_upstream *base;
-    struct rem_upstream_status status;
-    json_t *object;
 
-    if (rem_writer_status(api->writer, index, api->clock->mono_ms, &call->arena, &status) != 0)
-        return NULL;
-    base = find_reset(call, status.spec.name);
-    object = json_pack("{s:o,s:I,s:I,s:o}", "peers", peers_json(call, &status, base), "keepalive",
-                       rem_plus_gauge(status.idle), "zombies", rem_json_count(status.zombies),
-                       "zone", rem_json_text(status.spec.zone));
-    conf = rem_api_conf(call->api, status.spec.name);
-    if (conf != NULL && conf->queue != 0)
-        object =
-            rem_plus_put(object, REM_STR("queue"), queue_json(api, &status, base, conf->queue));
-    return object;
+    rem_writer_walk_start(&walk, api->writer, index, api->clock->mono_ms);
+    base = find_reset(call, status->spec.name);
+    conf = rem_api_conf(call->api, status->spec.name);
+    rem_plus_text_open(text);
+    if (rem_plus_text_member(text, "peers"))
+        put_peers(text->out, call, &walk, base);
+    rem_plus_text_count(text, "keepalive", (uint64_t)rem_json_gauge(status->idle));
+    rem_plus_text_count(text, "zombies", status->zombies);
+    if (rem_plus_text_member(text, "zone"))
+        rem_json_put(text->out, status->spec.zone);
+    if (conf != NULL && conf->queue != 0 && rem_plus_text_member(text, "queue"))
+        put_queue(text->out, api, status, base, conf->queue);
+    rem_plus_text_close(text);
 }
 
 /* ---- calls ---- */
@@ -277,35 +280,44 @@ static json_t *upstream_json(struct rem_api_call *call, size_t index)
 int rem_plus_upstreams(struct rem_api_call *call)
 {
     size_t count = rem_writer_count(call->api->writer);
-    json_t *map = json_object();
+    struct rem_plus_text text;
 
-    for (size_t i = 0; map != NULL && i < count; i++) {
+    rem_plus_text_begin(&text, call, true);
+    for (size_t i = 0; i < count; i++) {
         struct rem_space_upstream upstream;
 
         rem_space_upstream(call->api->writer, i, &upstream);
-        if (rem_call_flags_are_shown(upstream.flags) && !(upstream.flags & REM_UPSTREAM_STATIC))
-            map = rem_plus_put(map, upstream.name, upstream_json(call, i));
+        if (rem_call_flags_are_shown(upstream.flags) && !(upstream.flags & REM_UPSTREAM_STATIC) &&
+            rem_plus_text_entry(&text, upstream.name))
+            put_upstream(call, i, &text);
     }
-    return rem_plus_answer_map(call, map);
+    rem_plus_text_end(&text);
+    return 0;
 }
 
 /* The upstream of the path, which must have a zone. */
 static int find_upstream(struct rem_api_call *call, size_t *index)
 {
-    struct rem_upstream_spec spec;
-    int rc = rem_call_find(call, call->params[0], index, &spec);
+    uint32_t flags;
+    int rc = rem_call_find(call, call->params[0], index, &flags);
 
-    if (rc == 0 && spec.flags & REM_UPSTREAM_STATIC)
+    if (rc == 0 && flags & REM_UPSTREAM_STATIC)
         rc = rem_fault_set(&call->fault, REM_FAULT_UPSTREAM_STATIC, "upstream is static");
     return rc;
 }
 
 int rem_plus_upstream(struct rem_api_call *call)
 {
+    struct rem_plus_text text;
     size_t index;
     int rc = find_upstream(call, &index);
 
-    return rc == 0 ? rem_plus_answer_object(call, upstream_json(call, index)) : rc;
+    if (rc != 0)
+        return rc;
+    rem_plus_text_begin(&text, call, false);
+    put_upstream(call, index, &text);
+    rem_plus_text_end(&text);
+    return 0;
 }
 
 /* Has it counted anything at all?  Most servers of a large set may not have. */

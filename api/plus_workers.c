@@ -46,10 +46,10 @@ static json_t *worker_json(struct rem_api_call *call, const struct rem_worker_st
     return json_pack("{s:I,s:I,s:{s:I,s:I,s:I,s:I},s:{s:{s:I,s:I}}}", "id",
                      (json_int_t)status->slot, "pid", (json_int_t)status->pid, "connections",
                      "accepted", rem_json_count(counters[ACCEPTED]), "dropped",
-                     rem_json_count(counters[DROPPED]), "active", rem_plus_gauge(active - idle),
-                     "idle", rem_plus_gauge(idle), "http", "requests", "total",
+                     rem_json_count(counters[DROPPED]), "active", rem_json_gauge(active - idle),
+                     "idle", rem_json_gauge(idle), "http", "requests", "total",
                      rem_json_count(counters[REQUESTS]), "current",
-                     rem_plus_gauge(load_gauge(&worker->requests_current)));
+                     rem_json_gauge(load_gauge(&worker->requests_current)));
 }
 
 /* The live worker that the path means. */

@@ -54,13 +54,12 @@ static int find_zone(struct rem_api_call *call, const struct zone_kind *kind, st
 
 /* ---- objects ---- */
 
-static json_t *http_json(struct rem_api_call *call, const struct zone_kind *kind,
-                         struct rem_stat *stat)
+static void put_http(struct rem_api_call *call, const struct zone_kind *kind, struct rem_stat *stat,
+                     struct rem_plus_text *text)
 {
     const struct rem_stat_http *base =
         rem_reset_find(call, kind->path, rem_stat_name(stat), sizeof(*base), NULL);
     struct rem_stat_http sum;
-    json_t *object;
 
     rem_stat_http_sum(stat, &sum);
     if (base != NULL) {
@@ -71,21 +70,18 @@ static json_t *http_json(struct rem_api_call *call, const struct zone_kind *kind
         sum.received = rem_reset_less(sum.received, base->received);
         sum.sent = rem_reset_less(sum.sent, base->sent);
     }
-    object = json_object();
-    if (kind->stat == REM_STAT_SERVER && object != NULL)
-        object = rem_plus_put(object, REM_STR("processing"),
-                              json_integer(rem_plus_gauge(sum.processing)));
-    object = rem_plus_put(object, REM_STR("requests"), json_integer(rem_json_count(sum.requests)));
-    object =
-        rem_plus_put(object, REM_STR("responses"), rem_plus_responses(sum.responses, &sum.codes));
-    object =
-        rem_plus_put(object, REM_STR("discarded"), json_integer(rem_json_count(sum.discarded)));
-    object = rem_plus_put(object, REM_STR("received"), json_integer(rem_json_count(sum.received)));
-    return rem_plus_put(object, REM_STR("sent"), json_integer(rem_json_count(sum.sent)));
+    if (kind->stat == REM_STAT_SERVER)
+        rem_plus_text_count(text, "processing", (uint64_t)rem_json_gauge(sum.processing));
+    rem_plus_text_count(text, "requests", sum.requests);
+    if (rem_plus_text_member(text, "responses"))
+        rem_plus_put_responses(text->out, sum.responses, &sum.codes);
+    rem_plus_text_count(text, "discarded", sum.discarded);
+    rem_plus_text_count(text, "received", sum.received);
+    rem_plus_text_count(text, "sent", sum.sent);
 }
 
-static json_t *limit_json(struct rem_api_call *call, const struct zone_kind *kind,
-                          struct rem_stat *stat)
+static void put_limit(struct rem_api_call *call, const struct zone_kind *kind,
+                      struct rem_stat *stat, struct rem_plus_text *text)
 {
     const struct rem_stat_limit *base =
         rem_reset_find(call, kind->path, rem_stat_name(stat), sizeof(*base), NULL);
@@ -99,20 +95,24 @@ static json_t *limit_json(struct rem_api_call *call, const struct zone_kind *kin
         sum.delayed_dry_run = rem_reset_less(sum.delayed_dry_run, base->delayed_dry_run);
         sum.rejected_dry_run = rem_reset_less(sum.rejected_dry_run, base->rejected_dry_run);
     }
-    if (kind->stat == REM_STAT_LIMIT_CONN)
-        return json_pack("{s:I,s:I,s:I}", "passed", rem_json_count(sum.passed), "rejected",
-                         rem_json_count(sum.rejected), "rejected_dry_run",
-                         rem_json_count(sum.rejected_dry_run));
-    return json_pack("{s:I,s:I,s:I,s:I,s:I}", "passed", rem_json_count(sum.passed), "delayed",
-                     rem_json_count(sum.delayed), "rejected", rem_json_count(sum.rejected),
-                     "delayed_dry_run", rem_json_count(sum.delayed_dry_run), "rejected_dry_run",
-                     rem_json_count(sum.rejected_dry_run));
+    rem_plus_text_count(text, "passed", sum.passed);
+    if (kind->stat == REM_STAT_LIMIT_REQ)
+        rem_plus_text_count(text, "delayed", sum.delayed);
+    rem_plus_text_count(text, "rejected", sum.rejected);
+    if (kind->stat == REM_STAT_LIMIT_REQ)
+        rem_plus_text_count(text, "delayed_dry_run", sum.delayed_dry_run);
+    rem_plus_text_count(text, "rejected_dry_run", sum.rejected_dry_run);
 }
 
-static json_t *zone_json(struct rem_api_call *call, const struct zone_kind *kind,
-                         struct rem_stat *stat)
+static void put_zone(struct rem_api_call *call, const struct zone_kind *kind, struct rem_stat *stat,
+                     struct rem_plus_text *text)
 {
-    return counts_requests(kind) ? http_json(call, kind, stat) : limit_json(call, kind, stat);
+    rem_plus_text_open(text);
+    if (counts_requests(kind))
+        put_http(call, kind, stat, text);
+    else
+        put_limit(call, kind, stat, text);
+    rem_plus_text_close(text);
 }
 
 /* ---- calls ---- */
@@ -120,19 +120,28 @@ static json_t *zone_json(struct rem_api_call *call, const struct zone_kind *kind
 static int list_zones(struct rem_api_call *call, const struct zone_kind *kind)
 {
     struct rem_stat *stat = NULL;
-    json_t *map = json_object();
+    struct rem_plus_text text;
 
-    while (map != NULL && (stat = next_zone(call->api, kind, stat)) != NULL)
-        map = rem_plus_put(map, rem_stat_name(stat), zone_json(call, kind, stat));
-    return rem_plus_answer_map(call, map);
+    rem_plus_text_begin(&text, call, true);
+    while ((stat = next_zone(call->api, kind, stat)) != NULL)
+        if (rem_plus_text_entry(&text, rem_stat_name(stat)))
+            put_zone(call, kind, stat, &text);
+    rem_plus_text_end(&text);
+    return 0;
 }
 
 static int get_zone(struct rem_api_call *call, const struct zone_kind *kind)
 {
+    struct rem_plus_text text;
     struct rem_stat *stat;
     int rc = find_zone(call, kind, &stat);
 
-    return rc == 0 ? rem_plus_answer_object(call, zone_json(call, kind, stat)) : rc;
+    if (rc != 0)
+        return rc;
+    rem_plus_text_begin(&text, call, false);
+    put_zone(call, kind, stat, &text);
+    rem_plus_text_end(&text);
+    return 0;
 }
 
 static int reset_zone(struct rem_api_call *call, const struct zone_kind *kind)

@@ -38,6 +38,8 @@ json_t *rem_server_json_make(const struct rem_server_spec *spec);
  * (server_text.c) */
 void rem_server_json_put(struct rem_sbuf *out, const struct rem_server_spec *spec,
                          uint64_t first_parent);
+void rem_server_json_put_open(struct rem_sbuf *out, const struct rem_server_spec *spec,
+                              uint64_t first_parent); /* without the brace at its end */
 void rem_server_json_put_list(struct rem_sbuf *out, const struct rem_server_spec *specs,
                               size_t count, uint64_t first_parent);
 

@@ -356,11 +356,8 @@ int rem_undo_revert(struct rem_undo *undo, json_t *body)
 
 static bool same(const struct rem_upstream_spec *now, const struct rem_upstream_spec *then)
 {
-    json_t *differing = rem_upstream_json_differing(now, then);
-    bool equal = differing != NULL && json_object_size(differing) == 0 &&
-                 now->server_count == then->server_count;
+    bool equal = rem_upstream_json_same(now, then) && now->server_count == then->server_count;
 
-    json_decref(differing);
     for (size_t i = 0; equal && i < now->server_count; i++) {
         json_t *a = rem_server_json_make(&now->servers[i]);
         json_t *b = rem_server_json_make(&then->servers[i]);

@@ -251,22 +251,29 @@ static int read_group(struct rem_upstream_spec *spec, const struct group *group,
     return group->settle != NULL ? group->settle(spec, &before, value, fault) : 0;
 }
 
-static json_t *group_json(const struct rem_upstream_spec *spec, const struct group *group)
+static void put_group(struct rem_sbuf *out, const struct rem_upstream_spec *spec,
+                      const struct group *group)
 {
-    json_t *object = is_off(spec, group) ? json_null() : json_object();
+    bool off = is_off(spec, group);
 
-    for (size_t i = 0; json_is_object(object) && i < group->count; i++) {
+    rem_json_put_key(out, group->name);
+    rem_sbuf_adds(out, off ? "null" : "{");
+    for (size_t i = 0; !off && i < group->count; i++) {
         const struct field *field = &group->fields[i];
         uint32_t value = field_of(spec, group, field);
         char text[32];
-        size_t n = field->time ? rem_spec_duration_text(value, text, sizeof(text)) : 0;
-        json_t *member = field->time ? json_stringn(text, n) : json_integer((json_int_t)value);
-        if (json_object_set_new(object, field->name, member) != 0) {
-            json_decref(object);
-            return NULL;
-        }
+
+        rem_json_put_comma(out);
+        rem_json_put(out, rem_str_from(field->name));
+        rem_sbuf_addc(out, ':');
+        if (field->time)
+            rem_json_put(out,
+                         rem_str_make(text, rem_spec_duration_text(value, text, sizeof(text))));
+        else
+            rem_json_put_number(out, value);
     }
-    return object;
+    if (!off)
+        rem_sbuf_addc(out, '}');
 }
 
 /* ---- the whole ---- */
@@ -305,30 +312,20 @@ static bool same_group(const struct rem_upstream_spec *a, const struct rem_upstr
     return true;
 }
 
-/* `other` NULL: all members. */
-static json_t *make(const struct rem_upstream_spec *spec, const struct rem_upstream_spec *other)
+bool rem_upstream_json_same(const struct rem_upstream_spec *a, const struct rem_upstream_spec *b)
 {
-    json_t *object = json_object();
-    int rc = object == NULL ? -1 : 0;
+    for (size_t i = 0; i < REM_COUNT(groups); i++)
+        if (!same_group(a, b, &groups[i]))
+            return false;
+    return same_method(a, b);
+}
 
-    if (rc == 0 && (other == NULL || !same_method(spec, other)))
-        rc = json_object_set_new(object, "method", json_string(method_text(spec)));
-    for (size_t i = 0; rc == 0 && i < REM_COUNT(groups); i++)
+void rem_upstream_json_put(struct rem_sbuf *out, const struct rem_upstream_spec *spec,
+                           const struct rem_upstream_spec *other)
+{
+    if (other == NULL || !same_method(spec, other))
+        rem_json_put_text(out, REM_JSON_KEY("method"), rem_str_from(method_text(spec)));
+    for (size_t i = 0; i < REM_COUNT(groups); i++)
         if (other == NULL || !same_group(spec, other, &groups[i]))
-            rc = json_object_set_new(object, groups[i].name, group_json(spec, &groups[i]));
-    if (rc == 0)
-        return object;
-    json_decref(object);
-    return NULL;
-}
-
-json_t *rem_upstream_json_make(const struct rem_upstream_spec *spec)
-{
-    return make(spec, NULL);
-}
-
-json_t *rem_upstream_json_differing(const struct rem_upstream_spec *spec,
-                                    const struct rem_upstream_spec *other)
-{
-    return make(spec, other);
+            put_group(out, spec, &groups[i]);
 }

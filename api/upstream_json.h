@@ -21,11 +21,12 @@ bool rem_upstream_json_keyed(uint32_t method);
 int rem_upstream_json_member(struct rem_upstream_spec *spec, bool keyed, const char *key,
                              const json_t *value, struct rem_fault *fault) REM_MUST_CHECK;
 
-/* Returns: a new object with all members; NULL without memory. */
-json_t *rem_upstream_json_make(const struct rem_upstream_spec *spec);
+/* Whether no member differs. */
+bool rem_upstream_json_same(const struct rem_upstream_spec *a, const struct rem_upstream_spec *b);
 
-/* The same with those members only that differ in *other.  Empty: nothing differs. */
-json_t *rem_upstream_json_differing(const struct rem_upstream_spec *spec,
-                                    const struct rem_upstream_spec *other);
+/* Appends the members as text, each behind a comma; only those that differ in `other`, if that is
+ * not NULL. */
+void rem_upstream_json_put(struct rem_sbuf *out, const struct rem_upstream_spec *spec,
+                           const struct rem_upstream_spec *other);
 
 #endif

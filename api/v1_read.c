@@ -3,6 +3,7 @@
 #include "api/server_json.h"
 #include "api/upstream_json.h"
 #include "api/v1.h"
+#include "proto/shm/space.h"
 
 #include <unistd.h>
 
@@ -19,192 +20,202 @@ static json_t *revision_json(const struct rem_api_call *call)
     return json_integer(rem_json_count(rem_writer_revision(call->api->writer)));
 }
 
-/* Adds the members of `more` (taken); frees `object` on failure.  Returns it, or NULL. */
-static json_t *with(json_t *object, json_t *more)
-{
-    int rc = object == NULL || more == NULL ? -1 : json_object_update(object, more);
+/* ---- upstreams, as text: they are large, and asked for often ---- */
 
-    json_decref(more);
-    if (rc == 0)
-        return object;
-    json_decref(object);
-    return NULL;
+/* Begins such an answer.  Returns: where to write it. */
+static struct rem_sbuf *answer_text(struct rem_api_call *call)
+{
+    struct rem_api_response *response = call->response;
+
+    response->status = 200;
+    response->content_type = REM_API_JSON;
+    response->etag = rem_writer_revision(call->api->writer);
+    response->has_etag = true;
+    rem_sbuf_clear(&response->body);
+    return &response->body;
 }
 
 /* An average of times in sixteenths of a millisecond; null: not measured. */
-static json_t *time_json(uint64_t sixteenths)
+static void put_time(struct rem_sbuf *out, struct rem_str key, uint64_t sixteenths)
 {
-    return sixteenths != 0 ? json_integer(rem_json_count((sixteenths + 8) / 16)) : json_null();
+    if (sixteenths != 0) {
+        rem_json_put_count(out, key, (sixteenths + 8) / 16);
+        return;
+    }
+    rem_sbuf_add(out, key);
+    rem_sbuf_add(out, REM_STR("null"));
 }
 
-static json_t *checks_json(const struct rem_server_status *server)
+static void put_checks(struct rem_sbuf *out, const struct rem_server_status *server)
 {
     static const char *const verdicts[] = {"none", "passed", "failed"};
     const char *last =
         server->last_passed < REM_COUNT(verdicts) ? verdicts[server->last_passed] : verdicts[0];
 
-    return json_pack("{s:I,s:I,s:I,s:s}", "checks", (json_int_t)server->checks, "fails",
-                     (json_int_t)server->check_fails, "unhealthy", (json_int_t)server->unhealthy,
-                     "last", last);
+    rem_json_put_checks(out, server->checks, server->check_fails, server->unhealthy);
+    rem_json_put_text(out, REM_JSON_KEY("last"), rem_str_from(last));
+    rem_sbuf_addc(out, '}');
 }
 
 /* A server with its state and counters. */
-static json_t *server_json(const struct rem_server_status *server)
+static void put_server(struct rem_sbuf *out, const struct rem_server_status *server)
 {
     const struct rem_shm_totals *totals = &server->totals;
-    json_t *object = rem_server_json_make(&server->spec);
 
-    object = with(
-        object,
-        json_pack(
-            "{s:o,s:I,s:I,s:{s:I,s:I,s:I,s:I,s:I},s:I,s:I}", "state", rem_json_text(server->state),
-            "active", (json_int_t)(server->active > 0 ? server->active : 0), "requests",
-            rem_json_count(totals->requests), "responses", "1xx",
-            rem_json_count(totals->responses[0]), "2xx", rem_json_count(totals->responses[1]),
-            "3xx", rem_json_count(totals->responses[2]), "4xx",
-            rem_json_count(totals->responses[3]), "5xx", rem_json_count(totals->responses[4]),
-            "fails", rem_json_count(totals->fails), "unavail", rem_json_count(totals->unavail)));
-    return with(object,
-                json_pack("{s:o,s:o,s:I,s:o,s:b,s:I}", "header_time", time_json(server->header_avg),
-                          "response_time", time_json(server->response_avg), "response_ms",
-                          rem_json_count(totals->response_ms), "health_checks", checks_json(server),
-                          "ejected", (int)server->ejected, "ejections",
-                          (json_int_t)server->ejections));
+    rem_server_json_put_open(out, &server->spec, 0);
+    rem_json_put_text(out, REM_JSON_KEY("state"), server->state);
+    rem_json_put_gauge(out, REM_JSON_KEY("active"), server->active);
+    rem_json_put_count(out, REM_JSON_KEY("requests"), totals->requests);
+    rem_sbuf_add(out, REM_JSON_KEY("responses"));
+    rem_json_put_classes(out, totals->responses);
+    rem_sbuf_addc(out, '}');
+    rem_json_put_count(out, REM_JSON_KEY("fails"), totals->fails);
+    rem_json_put_count(out, REM_JSON_KEY("unavail"), totals->unavail);
+    put_time(out, REM_JSON_KEY("header_time"), server->header_avg);
+    put_time(out, REM_JSON_KEY("response_time"), server->response_avg);
+    rem_json_put_count(out, REM_JSON_KEY("response_ms"), totals->response_ms);
+    put_checks(out, server);
+    rem_json_put_flag(out, REM_JSON_KEY("ejected"), server->ejected);
+    rem_json_put_count(out, REM_JSON_KEY("ejections"), server->ejections);
+    rem_sbuf_addc(out, '}');
 }
 
-static json_int_t gauge(int64_t n)
-{
-    return n > 0 ? (json_int_t)n : 0;
-}
-
-static json_t *counters_json(const struct rem_upstream_status *status)
+static void put_counters(struct rem_sbuf *out, const struct rem_upstream_status *status)
 {
     const uint64_t *overflows = status->overflows, *by = status->retries_by;
 
-    return json_pack(
-        "{s:I,s:I,s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I,s:I},s:{s:I,s:I,s:I,s:I,s:I},s:I,s:I,s:I}",
-        "active", gauge(status->requests), "pending", gauge(status->pending), "connections",
-        gauge(status->connections), "ejected", gauge(status->ejected), "opened",
-        rem_json_count(status->opened), "reused", rem_json_count(status->reused), "retries",
-        "error", rem_json_count(by[REM_RETRY_ERROR]), "timeout",
-        rem_json_count(by[REM_RETRY_TIMEOUT]), "invalid", rem_json_count(by[REM_RETRY_INVALID]),
-        "status", rem_json_count(by[REM_RETRY_STATUS]), "overflows", "connections",
-        rem_json_count(overflows[REM_OVERFLOW_CONNECTIONS]), "pending",
-        rem_json_count(overflows[REM_OVERFLOW_PENDING]), "requests",
-        rem_json_count(overflows[REM_OVERFLOW_REQUESTS]), "retries",
-        rem_json_count(overflows[REM_OVERFLOW_RETRIES]), "queue",
-        rem_json_count(overflows[REM_OVERFLOW_QUEUE]), "budget_exhausted",
-        rem_json_count(status->budget_exhausted), "timed_requests",
-        rem_json_count(status->request_ms.count), "request_time_sum",
-        rem_json_count(status->request_ms.sum_ms));
+    rem_json_put_gauge(out, REM_STR(",\"counters\":{\"active\":"), status->requests);
+    rem_json_put_gauge(out, REM_JSON_KEY("pending"), status->pending);
+    rem_json_put_gauge(out, REM_JSON_KEY("connections"), status->connections);
+    rem_json_put_gauge(out, REM_JSON_KEY("ejected"), status->ejected);
+    rem_json_put_count(out, REM_JSON_KEY("opened"), status->opened);
+    rem_json_put_count(out, REM_JSON_KEY("reused"), status->reused);
+    rem_json_put_count(out, REM_STR(",\"retries\":{\"error\":"), by[REM_RETRY_ERROR]);
+    rem_json_put_count(out, REM_JSON_KEY("timeout"), by[REM_RETRY_TIMEOUT]);
+    rem_json_put_count(out, REM_JSON_KEY("invalid"), by[REM_RETRY_INVALID]);
+    rem_json_put_count(out, REM_JSON_KEY("status"), by[REM_RETRY_STATUS]);
+    rem_json_put_count(out, REM_STR("},\"overflows\":{\"connections\":"),
+                       overflows[REM_OVERFLOW_CONNECTIONS]);
+    rem_json_put_count(out, REM_JSON_KEY("pending"), overflows[REM_OVERFLOW_PENDING]);
+    rem_json_put_count(out, REM_JSON_KEY("requests"), overflows[REM_OVERFLOW_REQUESTS]);
+    rem_json_put_count(out, REM_JSON_KEY("retries"), overflows[REM_OVERFLOW_RETRIES]);
+    rem_json_put_count(out, REM_JSON_KEY("queue"), overflows[REM_OVERFLOW_QUEUE]);
+    rem_json_put_count(out, REM_STR("},\"budget_exhausted\":"), status->budget_exhausted);
+    rem_json_put_count(out, REM_JSON_KEY("timed_requests"), status->request_ms.count);
+    rem_json_put_count(out, REM_JSON_KEY("request_time_sum"), status->request_ms.sum_ms);
+    rem_sbuf_addc(out, '}');
 }
 
-/* An upstream with servers, states and counters.  NULL without memory. */
-static json_t *upstream_json(struct rem_api_call *call, size_t index)
+/* The members of an upstream, servers, states and counters among them; the first has no comma. */
+static void put_upstream(struct rem_sbuf *out, const struct rem_api *api, size_t index)
 {
-    const struct rem_api *api = call->api;
-    struct rem_upstream_status status;
-    const struct rem_upstream_spec *spec = &status.spec;
-    json_t *servers = json_array(), *object;
+    struct rem_writer_walk walk;
+    const struct rem_upstream_status *status = &walk.status;
+    const struct rem_upstream_spec *spec = &status->spec;
+    struct rem_server_status server;
 
-    if (servers == NULL ||
-        rem_writer_status(api->writer, index, api->clock->mono_ms, &call->arena, &status) != 0) {
-        json_decref(servers);
-        return NULL;
+    rem_writer_walk_start(&walk, api->writer, index, api->clock->mono_ms);
+    rem_json_put_text(out, REM_STR("\"name\":"), spec->name);
+    if (spec->zone.n != 0)
+        rem_json_put_text(out, REM_JSON_KEY("zone"), spec->zone);
+    else
+        rem_sbuf_add(out, REM_STR(",\"zone\":null"));
+    rem_json_put_flag(out, REM_JSON_KEY("static"), spec->flags & REM_UPSTREAM_STATIC);
+    rem_json_put_flag(out, REM_JSON_KEY("runtime"), spec->flags & REM_UPSTREAM_RUNTIME);
+    rem_upstream_json_put(out, spec, NULL);
+    rem_sbuf_add(out, REM_STR(",\"servers\":["));
+    while (rem_writer_walk_next(&walk, &server)) {
+        rem_json_put_comma(out);
+        put_server(out, &server);
     }
-    for (size_t i = 0; i < status.server_count; i++) {
-        if (json_array_append_new(servers, server_json(&status.servers[i])) != 0) {
-            json_decref(servers);
-            return NULL;
-        }
-    }
-    object = json_pack("{s:o,s:o,s:b,s:b}", "name", rem_json_text(spec->name), "zone",
-                       spec->zone.n != 0 ? rem_json_text(spec->zone) : json_null(), "static",
-                       (spec->flags & REM_UPSTREAM_STATIC) != 0, "runtime",
-                       (spec->flags & REM_UPSTREAM_RUNTIME) != 0);
-    object = with(object, rem_upstream_json_make(spec));
-    return with(object,
-                json_pack("{s:o,s:I,s:I,s:I,s:I,s:o}", "servers", servers, "idle",
-                          gauge(status.idle), "zombies", rem_json_count(status.zombies), "requests",
-                          rem_json_count(status.totals.requests), "no_live",
-                          rem_json_count(status.no_live), "counters", counters_json(&status)));
+    rem_json_put_gauge(out, REM_STR("],\"idle\":"), status->idle);
+    rem_json_put_count(out, REM_JSON_KEY("zombies"), status->zombies);
+    rem_json_put_count(out, REM_JSON_KEY("requests"), status->totals.requests);
+    rem_json_put_count(out, REM_JSON_KEY("no_live"), status->no_live);
+    put_counters(out, status);
 }
 
 int rem_v1_upstreams(struct rem_api_call *call)
 {
     size_t count = rem_writer_count(call->api->writer);
-    json_t *list = json_array();
+    struct rem_sbuf *out = answer_text(call);
 
-    for (size_t i = 0; list != NULL && i < count; i++) {
-        struct rem_upstream_spec spec;
-        int rc = rem_writer_spec(call->api->writer, i, &call->arena, &spec);
-        if (rc == 0 && !rem_call_is_shown(&spec))
+    rem_json_put_count(out, REM_STR("{\"revision\":"), call->response->etag);
+    rem_sbuf_add(out, REM_STR(",\"upstreams\":["));
+    for (size_t i = 0; i < count; i++) {
+        struct rem_space_upstream known;
+
+        rem_space_upstream(call->api->writer, i, &known);
+        if (!rem_call_flags_are_shown(known.flags))
             continue;
-        if (rc != 0 || json_array_append_new(list, upstream_json(call, i)) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        rem_json_put_comma(out);
+        rem_sbuf_addc(out, '{');
+        put_upstream(out, call->api, i);
+        rem_sbuf_addc(out, '}');
     }
-    return answer(call, json_pack("{s:o,s:o}", "revision", revision_json(call), "upstreams", list));
+    rem_sbuf_add(out, REM_STR("]}"));
+    return 0;
 }
 
 int rem_v1_upstream(struct rem_api_call *call)
 {
-    struct rem_upstream_spec spec;
-    json_t *body, *rest;
+    struct rem_sbuf *out;
     size_t index;
-    int rc = rem_call_find(call, call->params[0], &index, &spec);
+    uint32_t flags;
+    int rc = rem_call_find(call, call->params[0], &index, &flags);
 
     if (rc != 0)
         return rc;
-    body = json_pack("{s:o}", "revision", revision_json(call));
-    rest = upstream_json(call, index);
-    if (body != NULL && (rest == NULL || json_object_update(body, rest) != 0)) {
-        json_decref(body);
-        body = NULL;
-    }
-    json_decref(rest);
-    return answer(call, body);
+    out = answer_text(call);
+    rem_json_put_count(out, REM_STR("{\"revision\":"), call->response->etag);
+    rem_sbuf_addc(out, ',');
+    put_upstream(out, call->api, index);
+    rem_sbuf_addc(out, '}');
+    return 0;
 }
 
 int rem_v1_servers(struct rem_api_call *call)
 {
     struct rem_upstream_spec spec;
+    struct rem_sbuf *out;
     size_t index;
-    int rc = rem_call_find(call, call->params[0], &index, &spec);
+    uint32_t flags;
+    int rc = rem_call_find(call, call->params[0], &index, &flags);
 
+    if (rc == 0)
+        rc = rem_call_read(call, index, &spec);
     if (rc != 0)
         return rc;
-    answer(call, json_array());
-    call->response->body.n--;
-    rem_server_json_put_list(&call->response->body, spec.servers, spec.server_count, 0);
-    rem_sbuf_addc(&call->response->body, ']');
+    out = answer_text(call);
+    rem_sbuf_addc(out, '[');
+    rem_server_json_put_list(out, spec.servers, spec.server_count, 0);
+    rem_sbuf_addc(out, ']');
     return 0;
 }
 
 /* The server that the path names by its id or by its address, as it is published. */
 int rem_v1_server(struct rem_api_call *call)
 {
-    struct rem_upstream_status status;
-    struct rem_upstream_spec spec;
+    struct rem_writer_walk walk;
+    struct rem_server_status server;
     size_t index;
     uint64_t id;
     bool by_id = rem_str_to_u64(call->params[1], REM_ID_NONE - 1, &id) == 0;
-    int rc = rem_call_find(call, call->params[0], &index, &spec);
+    uint32_t flags;
+    int rc = rem_call_find(call, call->params[0], &index, &flags);
 
     if (rc != 0)
         return rc;
-    rc = rem_writer_status(call->api->writer, index, call->api->clock->mono_ms, &call->arena,
-                           &status);
-    if (rc != REM_OK)
-        return rem_call_fault(call, rc, NULL);
-    for (size_t i = 0; i < status.server_count; i++) {
-        const struct rem_server_status *server = &status.servers[i];
-        if (by_id ? server->spec.id == id : rem_str_eq(server->spec.server, call->params[1]))
-            return answer(call, server_json(server));
+    rem_writer_walk_start(&walk, call->api->writer, index, call->api->clock->mono_ms);
+    while (rem_writer_walk_next(&walk, &server)) {
+        if (by_id ? server.spec.id == id : rem_str_eq(server.spec.server, call->params[1])) {
+            put_server(answer_text(call), &server);
+            return 0;
+        }
     }
     return rem_fault_set(&call->fault, REM_FAULT_SERVER_NOT_FOUND,
-                         "server not found in upstream \"%.*s\"", REM_STR_ARG(spec.name));
+                         "server not found in upstream \"%.*s\"",
+                         REM_STR_ARG(walk.status.spec.name));
 }
 
 static json_t *workers_json(const struct rem_api *api)

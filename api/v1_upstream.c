@@ -179,8 +179,6 @@ int rem_v1_remove_upstream(struct rem_api_call *call, struct rem_str name)
 void rem_v1_put_staged(struct rem_api_call *call, struct rem_str name, struct rem_sbuf *out)
 {
     struct rem_upstream_spec after;
-    json_t *rest;
-    size_t from;
 
     if (rem_change_list(call->api->change, name, &call->arena, &after) != REM_OK) {
         out->failed = true;
@@ -188,14 +186,7 @@ void rem_v1_put_staged(struct rem_api_call *call, struct rem_str name, struct re
     }
     rem_sbuf_adds(out, "\"name\":");
     rem_json_put(out, after.name);
-    rest = rem_upstream_json_make(&after);
-    from = out->n;
-    rem_json_dump(out, rest);
-    if (!out->failed) { /* the members of an object that has some */
-        out->p[from] = ',';
-        out->n--;
-    }
-    json_decref(rest);
+    rem_upstream_json_put(out, &after, NULL);
     rem_sbuf_adds(out, ",\"servers\":[");
     rem_server_json_put_list(out, after.servers, after.server_count, 0);
     rem_sbuf_addc(out, ']');

@@ -275,9 +275,25 @@ struct rem_upstream_uids {
 };
 void rem_writer_uids(const struct rem_writer *writer, size_t index, struct rem_upstream_uids *out);
 
-/* Description, counters and states.  Strings are copied into `arena`.  Errors: REM_ENOMEM. */
+/* Description, counters and states.  Texts borrow from the registry until the next commit or
+ * reclaim.  Errors: REM_ENOMEM. */
 int rem_writer_status(const struct rem_writer *writer, size_t index, uint64_t now_ms,
                       struct rem_arena *arena, struct rem_upstream_status *out) REM_MUST_CHECK;
+
+/* The same, one server after the other, without memory for them all. */
+struct rem_writer_walk {
+    struct rem_upstream_status status; /* .servers is NULL; .totals grows with each server */
+    const struct rem_writer *writer;
+    const struct rem_shm_set *set;
+    uint64_t now_ms;
+    uint32_t next;
+    struct rem_codes codes; /* of the server that was walked last */
+};
+void rem_writer_walk_start(struct rem_writer_walk *walk, const struct rem_writer *writer,
+                           size_t index, uint64_t now_ms);
+
+/* The next server of the set; *out is good until the one after it.  False: that was all. */
+bool rem_writer_walk_next(struct rem_writer_walk *walk, struct rem_server_status *out);
 
 /* One server's description, by its id; texts borrow from the registry until the next commit or
  * reclaim.  Errors: REM_ENOTFOUND. */

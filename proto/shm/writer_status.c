@@ -110,45 +110,36 @@ static void add_server_lines(const struct rem_writer *writer, struct rem_shm_ser
         out->response_avg /= responses;
 }
 
-/* Errors: REM_ENOMEM. */
-static int add_codes(const struct rem_writer *writer, struct rem_shm_server_slot *slot,
-                     struct rem_arena *arena, struct rem_server_status *out)
+/* What a slot counted by status; the status borrows from `codes`. */
+static void add_codes(const struct rem_writer *writer, struct rem_shm_server_slot *slot,
+                      struct rem_codes *codes, struct rem_server_status *out)
 {
-    struct rem_codes sum;
-    void *items;
-
-    sum.count = 0;
-    rem_codes_sum(rem_slot_codes(slot, writer->region.lines), writer->region.lines, &sum);
-    rem_codes_finish(&sum, out->totals.responses[1]);
-    if (sum.count == 0)
-        return REM_OK;
-    items = rem_arena_alloc(arena, sum.count * sizeof(sum.items[0]));
-    if (items == NULL)
-        return REM_ENOMEM;
-    out->codes = memcpy(items, sum.items, sum.count * sizeof(sum.items[0]));
-    out->code_count = sum.count;
-    return REM_OK;
+    codes->count = 0;
+    rem_codes_sum(rem_slot_codes(slot, writer->region.lines), writer->region.lines, codes);
+    rem_codes_finish(codes, out->totals.responses[1]);
+    out->codes = codes->count != 0 ? codes->items : NULL;
+    out->code_count = codes->count;
 }
 
-static int server_status(const struct rem_writer *writer, const struct rem_shm_set *set,
-                         const struct rem_shm_server *server, uint64_t now_ms,
-                         struct rem_arena *arena, struct rem_server_status *out)
+static void server_status(const struct rem_writer_walk *walk, const struct rem_shm_server *server,
+                          struct rem_codes *codes, struct rem_server_status *out)
 {
+    const struct rem_writer *writer = walk->writer;
     struct rem_shm_server_slot *slot = rem_object_server_slot(&writer->region, server->slot);
 
     *out = (struct rem_server_status){
-        .state = state_of(set, server, slot, now_ms),
+        .state = state_of(walk->set, server, slot, walk->now_ms),
         .active = rem_writer_slot_active(writer, slot),
         .down_from_ms = LOAD(slot->down_from_ms),
         .downtime_ms = LOAD(slot->downtime_ms),
     };
-    rem_writer_server_spec(set, server, &out->spec);
-    health_status(set, slot, now_ms, out);
+    rem_writer_server_spec(walk->set, server, &out->spec);
+    health_status(walk->set, slot, walk->now_ms, out);
     rem_writer_slot_totals(writer, slot, &out->totals);
     add_server_lines(writer, slot, out);
-    if (out->down_from_ms != 0 && now_ms > out->down_from_ms)
-        out->downtime_ms += now_ms - out->down_from_ms;
-    return add_codes(writer, slot, arena, out);
+    if (out->down_from_ms != 0 && walk->now_ms > out->down_from_ms)
+        out->downtime_ms += walk->now_ms - out->down_from_ms;
+    add_codes(writer, slot, codes, out);
 }
 
 static void add_lines(const struct rem_writer *writer, const struct rem_shm_set *set,
@@ -179,19 +170,71 @@ static void add_lines(const struct rem_writer *writer, const struct rem_shm_set 
     out->ejected = LOAD(slot->ejected);
 }
 
-static size_t count_zombies(const struct rem_writer *writer, size_t index)
+/* How many servers were removed that requests still hold; adds what they counted. */
+static size_t add_zombies(const struct rem_writer *writer, size_t index,
+                          struct rem_shm_totals *totals)
 {
     size_t n = 0;
 
-    for (uint32_t i = 0; i < writer->dir->zombie_count; i++)
-        n += rem_dir_zombies(writer->dir)[i].upstream == index;
+    for (uint32_t i = 0; i < writer->dir->zombie_count; i++) {
+        const struct rem_shm_zombie *zombie = &rem_dir_zombies(writer->dir)[i];
+
+        if (zombie->upstream != index)
+            continue;
+        rem_writer_slot_totals(writer, rem_object_server_slot(&writer->region, zombie->slot),
+                               totals);
+        n++;
+    }
     return n;
+}
+
+void rem_writer_walk_start(struct rem_writer_walk *walk, const struct rem_writer *writer,
+                           size_t index, uint64_t now_ms)
+{
+    REM_CHECK(index < rem_writer_count(writer));
+    *walk = (struct rem_writer_walk){
+        .writer = writer,
+        .set = rem_dir_set(&writer->region, writer->dir, (uint32_t)index),
+        .now_ms = now_ms,
+        .status.totals = rem_dir_entries(writer->dir)[index].folded,
+    };
+    rem_writer_upstream_head(walk->set, &walk->status.spec);
+    walk->status.server_count = walk->set->count;
+    walk->status.zombies = add_zombies(writer, index, &walk->status.totals);
+    add_lines(writer, walk->set, &walk->status);
+}
+
+bool rem_writer_walk_next(struct rem_writer_walk *walk, struct rem_server_status *out)
+{
+    if (walk->next == walk->set->count)
+        return false;
+    server_status(walk, rem_set_server(walk->set, walk->next++), &walk->codes, out);
+    rem_writer_totals_add(&walk->status.totals, &out->totals);
+    return true;
+}
+
+/* ---- all at once ---- */
+
+/* Errors: REM_ENOMEM. */
+static int keep_codes(struct rem_arena *arena, struct rem_server_status *status)
+{
+    size_t size = status->code_count * sizeof(status->codes[0]);
+    void *items;
+
+    if (size == 0)
+        return REM_OK;
+    items = rem_arena_alloc(arena, size);
+    if (items == NULL)
+        return REM_ENOMEM;
+    status->codes = memcpy(items, status->codes, size);
+    return REM_OK;
 }
 
 static int zombie_status(const struct rem_writer *writer, const struct rem_shm_zombie *zombie,
                          struct rem_arena *arena, struct rem_server_status *out)
 {
     struct rem_shm_server_slot *slot = rem_object_server_slot(&writer->region, zombie->slot);
+    struct rem_codes codes;
 
     *out = (struct rem_server_status){
         .state = REM_STR("removed"),
@@ -202,22 +245,18 @@ static int zombie_status(const struct rem_writer *writer, const struct rem_shm_z
         .ejections = LOAD(slot->ejections),
     };
     rem_writer_slot_totals(writer, slot, &out->totals);
-    return add_codes(writer, slot, arena, out);
+    add_codes(writer, slot, &codes, out);
+    return keep_codes(arena, out);
 }
 
-static int add_zombies(const struct rem_writer *writer, size_t index, struct rem_arena *arena,
-                       struct rem_upstream_status *out)
+static int read_zombies(const struct rem_writer *writer, size_t index, struct rem_arena *arena,
+                        struct rem_server_status *out)
 {
     for (uint32_t i = 0; i < writer->dir->zombie_count; i++) {
         const struct rem_shm_zombie *zombie = &rem_dir_zombies(writer->dir)[i];
-        struct rem_server_status *status = &out->servers[out->server_count + out->zombies];
 
-        if (zombie->upstream != index)
-            continue;
-        if (zombie_status(writer, zombie, arena, status) != REM_OK)
+        if (zombie->upstream == index && zombie_status(writer, zombie, arena, out++) != REM_OK)
             return REM_ENOMEM;
-        out->zombies++;
-        rem_writer_totals_add(&out->totals, &status->totals);
     }
     return REM_OK;
 }
@@ -225,29 +264,20 @@ static int add_zombies(const struct rem_writer *writer, size_t index, struct rem
 int rem_writer_status(const struct rem_writer *writer, size_t index, uint64_t now_ms,
                       struct rem_arena *arena, struct rem_upstream_status *out)
 {
-    struct rem_upstream_status status = {0};
-    const struct rem_shm_set *set;
+    struct rem_writer_walk walk;
+    struct rem_server_status *servers, *at;
 
-    REM_CHECK(index < rem_writer_count(writer));
-    set = rem_writer_copy_set(arena, rem_dir_set(&writer->region, writer->dir, (uint32_t)index));
-    if (set == NULL)
+    rem_writer_walk_start(&walk, writer, index, now_ms);
+    servers = rem_arena_alloc(arena, (walk.status.server_count + walk.status.zombies + 1) *
+                                         sizeof(*servers));
+    if (servers == NULL)
         return REM_ENOMEM;
-    rem_writer_upstream_head(set, &status.spec);
-    status.servers = rem_arena_alloc(arena, (set->count + count_zombies(writer, index) + 1) *
-                                                sizeof(*status.servers));
-    if (status.servers == NULL)
-        return REM_ENOMEM;
-    status.server_count = set->count;
-    status.totals = rem_dir_entries(writer->dir)[index].folded;
-    for (uint32_t i = 0; i < set->count; i++) {
-        if (server_status(writer, set, rem_set_server(set, i), now_ms, arena, &status.servers[i]) !=
-            REM_OK)
+    for (at = servers; rem_writer_walk_next(&walk, at); at++)
+        if (keep_codes(arena, at) != REM_OK)
             return REM_ENOMEM;
-        rem_writer_totals_add(&status.totals, &status.servers[i].totals);
-    }
-    add_lines(writer, set, &status);
-    if (add_zombies(writer, index, arena, &status) != REM_OK)
+    if (read_zombies(writer, index, arena, at) != REM_OK)
         return REM_ENOMEM;
-    *out = status;
+    walk.status.servers = servers;
+    *out = walk.status;
     return REM_OK;
 }

@@ -113,6 +113,36 @@ START_TEST(test_answer)
 }
 END_TEST
 
+START_TEST(test_put)
+{
+    static const uint64_t classes[REM_SHM_CLASSES] = {0, 1, 2, 3, UINT64_MAX};
+    struct rem_sbuf out;
+
+    rem_sbuf_init(&out);
+    rem_json_put_comma(&out); /* before the first of all */
+    rem_json_put_count(&out, REM_STR("{\"a\":"), UINT64_MAX);
+    rem_json_put_gauge(&out, REM_JSON_KEY("b"), -1);
+    rem_json_put_text(&out, REM_JSON_KEY("c"), rem_str_make("\"\xff", 2));
+    rem_json_put_flag(&out, REM_JSON_KEY("d"), true);
+    rem_sbuf_add(&out, REM_JSON_KEY("e"));
+    rem_json_put_classes(&out, classes);
+    rem_sbuf_add(&out, REM_STR("},\"f\":["));
+    for (int i = 0; i < 3; i++) {
+        rem_json_put_comma(&out);
+        rem_json_put_flag(&out, REM_STR(""), false);
+    }
+    rem_sbuf_addc(&out, ']');
+    rem_json_put_checks(&out, 3, 2, 1);
+    rem_sbuf_add(&out, REM_STR("}}"));
+    rem_sbuf_addc(&out, '\0');
+    ck_assert_str_eq(out.p, "{\"a\":9223372036854775807,\"b\":0,\"c\":\"\\\"?\",\"d\":true,"
+                            "\"e\":{\"1xx\":0,\"2xx\":1,\"3xx\":2,\"4xx\":3,"
+                            "\"5xx\":9223372036854775807},\"f\":[false,false,false],"
+                            "\"health_checks\":{\"checks\":3,\"fails\":2,\"unhealthy\":1}}");
+    rem_sbuf_fini(&out);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("all");
@@ -122,5 +152,6 @@ int main(void)
     tcase_add_test(tc, test_bounds);
     tcase_add_test(tc, test_text);
     tcase_add_test(tc, test_answer);
+    tcase_add_test(tc, test_put);
     return run_suite("json", tc);
 }

@@ -77,11 +77,26 @@ static int read_all(struct rem_upstream_spec *spec, bool keyed, const char *body
     return rc;
 }
 
+/* What is put, as an object of its own; the caller's. */
+static char *shown(const struct rem_upstream_spec *spec, const struct rem_upstream_spec *other)
+{
+    struct rem_sbuf out;
+
+    rem_sbuf_init(&out);
+    rem_upstream_json_put(&out, spec, other);
+    if (out.n == 0)
+        rem_sbuf_adds(&out, ",");
+    out.p[0] = '{'; /* for the first comma */
+    rem_sbuf_adds(&out, "}");
+    rem_sbuf_addc(&out, '\0');
+    ck_assert(!out.failed);
+    return out.p;
+}
+
 START_TEST(test_member)
 {
     struct rem_upstream_spec usual = {0}, spec;
     struct rem_fault fault = {0};
-    json_t *differing;
     char *text;
     int rc;
 
@@ -94,11 +109,10 @@ START_TEST(test_member)
         return;
     }
     ck_assert_int_eq(rc, 0);
-    differing = rem_upstream_json_differing(&spec, &usual);
-    text = json_dumps(differing, JSON_COMPACT);
+    text = shown(&spec, &usual);
     ck_assert_str_eq(text, rows[_i].differing);
+    ck_assert_int_eq(rem_upstream_json_same(&spec, &usual), strcmp(text, "{}") == 0);
     free(text);
-    json_decref(differing);
 }
 END_TEST
 
@@ -107,8 +121,7 @@ START_TEST(test_round)
 {
     struct rem_upstream_spec spec = {0}, again = {0};
     struct rem_fault fault = {0};
-    json_t *shown, *twice;
-    char *text;
+    char *text, *twice;
 
     rem_upstream_json_defaults(&spec);
     ck_assert_int_eq(read_all(&spec, false,
@@ -119,16 +132,15 @@ START_TEST(test_round)
                      0);
     ck_assert_uint_eq(spec.outlier.consecutive_5xx, 5);
     ck_assert_uint_eq(spec.outlier.base_ejection_ms, 30000);
-    shown = rem_upstream_json_make(&spec);
-    text = json_dumps(shown, 0);
+    text = shown(&spec, NULL);
     rem_upstream_json_defaults(&again);
     again.limits.max_requests = 99;
     ck_assert_int_eq(read_all(&again, false, text, &fault), 0);
-    twice = rem_upstream_json_make(&again);
-    ck_assert(json_equal(shown, twice));
+    ck_assert(rem_upstream_json_same(&spec, &again));
+    twice = shown(&again, NULL);
+    ck_assert_str_eq(twice, text);
     free(text);
-    json_decref(shown);
-    json_decref(twice);
+    free(twice);
 }
 END_TEST
 
