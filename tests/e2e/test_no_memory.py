@@ -150,6 +150,7 @@ def test_allocations_fail(remora, backend, tmp_path, per_million):
     r = remora(CONF % {"addr": b.addr}, env=memory.env, allow=["no memory", "out of memory", "Cannot allocate memory", "compressing a response failed"])
     with open(r.dir + "/file", "w") as f:
         f.write("file" * 3000)
+    wait_for(lambda: [w["idle"] for w in r.admin("GET", "/v1/revision").json["workers"]] == [True, True], "workers in their loops")
     children = sorted(r.workers())
     until = time.monotonic() + SECONDS
     users = [User(r, n, lambda: time.monotonic() < until) for n in range(CLIENTS)]
