@@ -309,10 +309,10 @@ static void on_health(void *data, const struct rem_check_change *change)
     const char *state = change->to == REM_HEALTH_DOWN ? "unhealthy" : "up";
 
     rem_api_note(&agent->api, REM_JOURNAL_HEALTH,
-                 json_pack("{s:s%,s:I,s:s%,s:s,s:s%,s:s}", "upstream", change->upstream.p,
-                           change->upstream.n, "id", (json_int_t)change->id, "server",
-                           change->server.p, change->server.n, "state", state, "check",
-                           change->check.p, change->check.n, "reason", change->reason));
+                 json_pack("{s:o,s:I,s:o,s:s,s:o,s:s}", "upstream", rem_json_text(change->upstream),
+                           "id", (json_int_t)change->id, "server", rem_json_text(change->server),
+                           "state", state, "check", rem_json_text(change->check), "reason",
+                           change->reason));
 }
 
 static int start_checks(struct rem_agent *agent, struct rem_err *err)
@@ -331,11 +331,10 @@ static void on_outlier(void *data, const struct rem_outlier_news *news)
     struct rem_agent *agent = data;
 
     rem_api_note(&agent->api, REM_JOURNAL_EJECT,
-                 json_pack("{s:s%,s:s%,s:b,s:s,s:I}", "upstream", news->upstream.p,
-                           news->upstream.n, "server", news->server.p, news->server.n, "ejected",
-                           (int)news->ejected, "reason",
-                           news->by_rate ? "success rate" : "consecutive failures", "for_ms",
-                           (json_int_t)news->until_ms));
+                 json_pack("{s:o,s:o,s:b,s:s,s:I}", "upstream", rem_json_text(news->upstream),
+                           "server", rem_json_text(news->server), "ejected", (int)news->ejected,
+                           "reason", news->by_rate ? "success rate" : "consecutive failures",
+                           "for_ms", (json_int_t)news->until_ms));
 }
 
 static int start_outliers(struct rem_agent *agent, struct rem_err *err)

@@ -20,12 +20,6 @@ static const struct why {
     [REM_STORE_FILE] = {"state file", "it is kept in a file of its own"},
 };
 
-/* A string of bytes that may not be UTF-8.  NULL without memory. */
-static json_t *text_json(struct rem_str s)
-{
-    return s.n != 0 ? rem_json_text(s) : json_string("");
-}
-
 /* What comes with a start: of changes that a `state DIR` keeps, of those it does not. */
 static const char *fate(const struct rem_store *store, enum rem_store_source source)
 {
@@ -59,11 +53,11 @@ static json_t *upstream_json(const struct rem_store *store, const struct rem_ups
     if ((source != REM_STORE_CHANGED && source != REM_STORE_FILE) || conf == NULL ||
         rem_store_changes(conf, source == REM_STORE_FILE ? settings_of(now, conf, &copy) : now,
                           REM_STORE_WORDS, &changes) == REM_OK)
-        object = json_pack("{s:o,s:s,s:s,s:s,s:o}", "name", text_json(now->name), "in_effect",
+        object = json_pack("{s:o,s:s,s:s,s:s,s:o}", "name", rem_json_text(now->name), "in_effect",
                            whys[source].in_effect, "why", whys[source].why, "at_restart",
-                           fate(store, source), "changes", text_json(rem_sbuf_str(&changes)));
+                           fate(store, source), "changes", rem_json_text(rem_sbuf_str(&changes)));
     if (object != NULL && source == REM_STORE_FILE && conf != NULL &&
-        json_object_set_new(object, "file", text_json(conf->state)) != 0) {
+        json_object_set_new(object, "file", rem_json_text(conf->state)) != 0) {
         json_decref(object);
         object = NULL;
     }
@@ -107,11 +101,11 @@ static json_t *tables_json(const struct rem_store *store)
         if (!rem_table_is_said(table.kind))
             continue;
         source = rem_store_table_source(store, &table);
-        if (json_array_append_new(list,
-                                  json_pack("{s:o,s:s,s:s,s:s,s:s}", "name", text_json(table.name),
-                                            "kind", rem_store_table_kind(table.kind), "in_effect",
-                                            whys[source].in_effect, "why", whys[source].why,
-                                            "at_restart", fate(store, source))) != 0) {
+        if (json_array_append_new(list, json_pack("{s:o,s:s,s:s,s:s,s:s}", "name",
+                                                  rem_json_text(table.name), "kind",
+                                                  rem_store_table_kind(table.kind), "in_effect",
+                                                  whys[source].in_effect, "why", whys[source].why,
+                                                  "at_restart", fate(store, source))) != 0) {
             json_decref(list);
             list = NULL;
         }
@@ -126,9 +120,9 @@ static json_t *drops_json(const struct rem_store *store)
     for (size_t i = 0; list != NULL && i < store->drop_count; i++) {
         const struct rem_store_drop *drop = &store->drops[i];
         if (json_array_append_new(
-                list, json_pack("{s:o,s:I,s:o,s:o}", "name", text_json(drop->name), "time",
-                                (json_int_t)drop->sec, "why", text_json(drop->why), "changes",
-                                text_json(drop->changes))) != 0) {
+                list, json_pack("{s:o,s:I,s:o,s:o}", "name", rem_json_text(drop->name), "time",
+                                (json_int_t)drop->sec, "why", rem_json_text(drop->why), "changes",
+                                rem_json_text(drop->changes))) != 0) {
             json_decref(list);
             list = NULL;
         }
@@ -140,9 +134,10 @@ json_t *rem_store_explain(void *data)
 {
     const struct rem_store *store = data;
 
-    return json_pack("{s:I,s:s?,s:b,s:s,s:o,s:o,s:o}", "revision",
-                     (json_int_t)rem_writer_revision(store->writer), "file", store->path, "saved",
-                     (int)!(rem_persist_busy(store->persist) || store->file.failed), "rule", rule,
-                     "upstreams", upstreams_json(store), "tables", tables_json(store), "dropped",
-                     drops_json(store));
+    return json_pack("{s:I,s:o,s:b,s:s,s:o,s:o,s:o}", "revision",
+                     (json_int_t)rem_writer_revision(store->writer), "file",
+                     store->path != NULL ? rem_json_text(rem_str_from(store->path)) : json_null(),
+                     "saved", (int)!(rem_persist_busy(store->persist) || store->file.failed),
+                     "rule", rule, "upstreams", upstreams_json(store), "tables", tables_json(store),
+                     "dropped", drops_json(store));
 }

@@ -180,6 +180,19 @@ static void open_upstream(struct rem_str name, const char *change, struct rem_sb
     rem_sbuf_addc(out, '"');
 }
 
+/* Appends "inexact" where what is said would bring something else back. */
+static void close_upstream(struct rem_str name, const struct pairs *pairs, struct rem_sbuf *out)
+{
+    bool exact = rem_json_is_utf8(name);
+
+    for (size_t i = 0; exact && i < pairs->count; i++) {
+        const struct pair *pair = &pairs->items[i];
+
+        exact = pair->before == NULL || rem_diff_server_exact(pair->before, pair->after);
+    }
+    rem_sbuf_adds(out, exact ? "}" : ",\"inexact\":true}");
+}
+
 /* Compares the whole upstream.  Nothing is appended of one that users do not see. */
 static int put_whole(struct rem_change *change, struct rem_str name, struct rem_arena *arena,
                      struct rem_sbuf *out)
@@ -200,7 +213,7 @@ static int put_whole(struct rem_change *change, struct rem_str name, struct rem_
     open_upstream(name, change_name(sides.existed, sides.exists), out);
     put_head(out, &sides);
     put_servers(out, &pairs);
-    rem_sbuf_addc(out, '}');
+    close_upstream(name, &pairs, out);
     free(pairs.items);
     return 0;
 }
@@ -265,7 +278,7 @@ static int put_ids(const struct rem_writer *writer, struct rem_change *change, s
         qsort(pairs.items, pairs.count, sizeof(*pairs.items), by_place);
         open_upstream(name, "changed", out);
         put_servers(out, &pairs);
-        rem_sbuf_addc(out, '}');
+        close_upstream(name, &pairs, out);
     }
     free(pairs.items);
     return rc;
@@ -312,6 +325,23 @@ static void put_parts(const char *name, int rc, const struct rem_table *table, s
     json_decref(parts);
 }
 
+/* Whether the parts that were there are said as they were. */
+static bool is_exact_split(const struct rem_change *change, struct rem_str name)
+{
+    struct rem_split_part part;
+    struct rem_table table;
+    bool exact = rem_json_is_utf8(name);
+
+    if (rem_change_table_before(change, REM_TABLE_SPLIT, name, &table) != REM_OK ||
+        !rem_split_valid(table.bytes))
+        return exact;
+    for (size_t i = 0; exact && i < rem_split_count(table.bytes); i++) {
+        rem_split_at(table.bytes, i, &part);
+        exact = rem_json_is_utf8(part.value);
+    }
+    return exact;
+}
+
 /* Put again as it was: nothing that anybody would call a change. */
 static bool is_same_table(const struct rem_change *change, const struct rem_touched *touched)
 {
@@ -342,6 +372,8 @@ static void put_table(const struct rem_change *change, const struct rem_touched 
                   &table, out);
         put_parts("after", rem_change_table_after(change, REM_TABLE_SPLIT, touched->name, &table),
                   &table, out);
+        if (!is_exact_split(change, touched->name))
+            rem_sbuf_adds(out, ",\"inexact\":true");
     }
     rem_sbuf_addc(out, '}');
 }

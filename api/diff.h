@@ -5,12 +5,13 @@
  *               "before": {...}, "after": {...},            what differs besides servers
  *               "servers": {"added": [...], "removed": [...], "changed": [...], "order": [...]}}},
  *             "tables": [{"kind", "name", "change"}]
+ *             "inexact": true stands where what was there cannot be told, as it is no UTF-8.
  *             Members that say nothing are left out.  A server is written with its id, its address
  *             and what is not the default; a removed one with the place ("at") where it was; a
  *             changed one with what differs, "before" and "after".  "order" has the ids as they
  *             were when those that stayed stand in another order now.
  * Contract:   what is as it was after the change can be made out of what is there now and the
- *             difference (see undo.h).
+ *             difference (see undo.h), unless that is "inexact" or "large".
  * Cost:       where single servers were changed, only these are looked at.  */
 #ifndef REM_API_DIFF_H
 #define REM_API_DIFF_H

@@ -25,14 +25,19 @@ static void put_flag(struct rem_sbuf *out, const char *name, uint32_t flags, uin
     rem_sbuf_adds(out, (flags & flag) != 0 ? "true" : "false");
 }
 
+/* The address as it was given, or as it is. */
+static struct rem_str address_of(const struct rem_server_spec *server, char text[REM_ADDR_TEXT])
+{
+    if (server->server.n != 0)
+        return server->server;
+    return rem_str_make(text, rem_addr_text(&server->addr, text, REM_ADDR_TEXT));
+}
+
 static void put_address(struct rem_sbuf *out, const struct rem_server_spec *server)
 {
     char text[REM_ADDR_TEXT];
 
-    if (server->server.n != 0)
-        rem_json_put(out, server->server);
-    else
-        rem_json_put(out, rem_str_make(text, rem_addr_text(&server->addr, text, sizeof(text))));
+    rem_json_put(out, address_of(server, text));
 }
 
 static void put_identity(struct rem_sbuf *out, const struct rem_server_spec *server)
@@ -141,4 +146,17 @@ bool rem_diff_server_same(const struct rem_server_spec *a, const struct rem_serv
            a->fail_timeout_ms == b->fail_timeout_ms && a->slow_start_ms == b->slow_start_ms &&
            shown_flags(a) == shown_flags(b) && a->parent == b->parent &&
            rem_str_eq(a->route, b->route) && same_address(a, b);
+}
+
+bool rem_diff_server_exact(const struct rem_server_spec *before,
+                           const struct rem_server_spec *after)
+{
+    char text[REM_ADDR_TEXT];
+    bool host = after == NULL || before->parent != after->parent;
+    bool route = after == NULL || !rem_str_eq(before->route, after->route);
+    bool address = after == NULL || !same_address(before, after);
+
+    return (!host || before->parent == 0 || rem_json_is_utf8(before->name)) &&
+           (!route || rem_json_is_utf8(before->route)) &&
+           (!address || rem_json_is_utf8(address_of(before, text)));
 }

@@ -18,4 +18,9 @@ void rem_diff_server_put_changed(struct rem_sbuf *out, const struct rem_server_s
 /* Whether there is nothing to be told of a change from one to the other. */
 bool rem_diff_server_same(const struct rem_server_spec *a, const struct rem_server_spec *b);
 
+/* Whether what a difference says of a server that was removed (`after` NULL) or changed says
+ * exactly what it was: JSON has no words for bytes that are not UTF-8. */
+bool rem_diff_server_exact(const struct rem_server_spec *before,
+                           const struct rem_server_spec *after);
+
 #endif

@@ -79,6 +79,20 @@ void rem_json_answer(struct rem_api_response *response, json_t *value)
     json_decref(value);
 }
 
+bool rem_json_is_utf8(struct rem_str s)
+{
+    bool ascii = true;
+    json_t *value;
+
+    for (size_t i = 0; i < s.n; i++)
+        ascii = ascii && (unsigned char)s.p[i] < 0x80;
+    if (ascii)
+        return true;
+    value = json_stringn(s.p, s.n);
+    json_decref(value);
+    return value != NULL;
+}
+
 json_t *rem_json_text(struct rem_str s)
 {
     json_t *value = json_stringn(s.n != 0 ? s.p : "", s.n);
@@ -86,7 +100,7 @@ json_t *rem_json_text(struct rem_str s)
 
     if (value != NULL)
         return value;
-    /* Not UTF-8 (names in a configuration file may be anything). */
+    /* Not UTF-8. */
     copy = malloc(s.n + 1);
     if (copy == NULL)
         return NULL;
@@ -110,22 +124,11 @@ static void put_odd(struct rem_sbuf *out, unsigned char c, bool utf8)
     }
 }
 
-static bool is_utf8(struct rem_str s)
-{
-    json_t *value = json_stringn(s.n != 0 ? s.p : "", s.n);
-
-    json_decref(value);
-    return value != NULL;
-}
-
 void rem_json_put(struct rem_sbuf *out, struct rem_str s)
 {
     size_t from = 0;
-    bool ascii = true, utf8;
+    bool utf8 = rem_json_is_utf8(s);
 
-    for (size_t i = 0; i < s.n; i++)
-        ascii = ascii && (unsigned char)s.p[i] < 0x80;
-    utf8 = !ascii && is_utf8(s);
     rem_sbuf_addc(out, '"');
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];

@@ -24,6 +24,9 @@ int rem_json_parse(struct rem_str text, json_t **out, struct rem_fault *fault) R
 /* Makes `value` (taken; NULL: out of memory) the body of the response. */
 void rem_json_answer(struct rem_api_response *response, json_t *value);
 
+/* Whether JSON can say these bytes: names and paths in a configuration may be anything. */
+bool rem_json_is_utf8(struct rem_str s);
+
 /* A string of bytes that may not be UTF-8: odd bytes become "?".  NULL without memory. */
 json_t *rem_json_text(struct rem_str s);
 

@@ -269,8 +269,13 @@ static int revert_upstream(struct rem_undo *undo, struct rem_str name, const jso
     const char *change = json_string_value(json_object_get(diff, "change"));
     const json_t *before = json_object_get(diff, "before");
     struct rem_undo_upstream *u = NULL;
-    int rc = get(undo, name, &u);
+    int rc;
 
+    if (json_is_true(json_object_get(diff, "inexact")))
+        return rem_fault_set(&undo->call->fault, REM_FAULT_REVISION_GONE,
+                             "a change of \"%.*s\" on the way there had texts that are not UTF-8",
+                             REM_STR_ARG(name));
+    rc = get(undo, name, &u);
     if (rc != 0)
         return rc;
     if (change == NULL || json_is_true(json_object_get(diff, "large")))
@@ -320,6 +325,8 @@ static int revert_table(struct rem_undo *undo, const json_t *table)
 
     if (kind == NULL || strcmp(kind, "split") != 0)
         return refuse(undo, "table", name, "the history does not hold what is in it");
+    if (json_is_true(json_object_get(table, "inexact")))
+        return refuse(undo, "table", name, "the history does not hold texts that are not UTF-8");
     if (before == NULL)
         return refuse(undo, "table", name, "it is in the configuration now");
     if (rem_change_table_get(undo->call->api->change, REM_TABLE_SPLIT, name, &now) != REM_OK)

@@ -256,6 +256,35 @@ def test_what_the_configuration_decides():
         own.stop()
 
 
+def test_what_was_no_text_does_not_come_back(tmp_path):
+    """JSON has no words for bytes that are not UTF-8, which a file may have: nobody gets another byte for them."""
+    (tmp_path / "server").write_bytes(b"server 127.0.0.1:8003 route=\xe9;")
+    (tmp_path / "split").write_bytes(b"split_clients $arg_id $side { 50% \xe9; * b; }")
+    own = Remora()
+    try:
+        text = CONF % {"write": "on", "memory": "8m", "first": "127.0.0.1:8001", "second": "127.0.0.1:8002"}
+        own.reload(text.replace("zone app 64k;", f"zone app 64k; include {tmp_path}/server;")
+                   .replace("upstream fixed", f"include {tmp_path}/split; upstream fixed"))
+        wait_for(lambda: len(own.servers("app")) == 3, what="the new configuration")
+        start = own.revision()
+        own.call("PATCH", SERVERS + "/127.0.0.1:8003", {"weight": 5})
+        assert "inexact" not in one(own, own.revision())["upstreams"]["app"]
+        assert rollback(own, start)["not_restored"] == []  # what was changed can be said
+        own.call("PUT", "/v1/http/splits/side", {"a": 10, "b": "*"})
+        assert one(own, own.revision())["tables"][0]["inexact"] is True
+        done = rollback(own, start)
+        assert done["not_restored"] == [{"table": "side", "reason": "the history does not hold texts that are not UTF-8"}]
+        start = own.revision()
+        own.call("DELETE", SERVERS + "/127.0.0.1:8003")
+        assert one(own, own.revision())["upstreams"]["app"]["inexact"] is True
+        answer = own.call("POST", "/v1/rollback/%d" % start)
+        problem(answer, 410, "RevisionGone")
+        assert answer.json["detail"] == 'a change of "app" on the way there had texts that are not UTF-8'
+        assert len(own.servers("app")) == 2
+    finally:
+        own.stop()
+
+
 def named(remora, name):
     try:
         return remora.get(UPSTREAMS + "/" + name).status == 200

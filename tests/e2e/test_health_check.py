@@ -538,9 +538,12 @@ def test_named_location(remora, backend):
     wait_state(r, b.addr, "up")
 
 
-def test_events(remora, backend):
+@pytest.mark.parametrize("name,shown", [(b"m", "m"), (b"m\xe9", "m?")], ids=["text", "no-text"])
+def test_events(remora, backend, tmp_path, name, shown):
     s = Switch(backend)
-    r = remora(conf([s.addr], "health_check interval=50ms match=m;", "match m { status 200; }"))
+    (tmp_path / "check").write_bytes(b"health_check interval=50ms match=%s;" % name)
+    (tmp_path / "match").write_bytes(b"match %s { status 200; }" % name)
+    r = remora(conf([s.addr], f"include {tmp_path}/check;", f"include {tmp_path}/match;"))
     wait_state(r, s.addr, "up")
     with r.client(r.dir + "/admin.sock") as c:
         c.send(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -554,4 +557,4 @@ def test_events(remora, backend):
             data += c.sock.recv(65536)
     events = [json.loads(x) for x in re.findall(r"event: health\ndata: (.*)", data.decode())]
     assert [(e["state"], e["upstream"], e["server"], e["check"], e["id"], e["reason"]) for e in events] == [
-        (state, "u", s.addr, "m", 0, "checking status code") for state in ("unhealthy", "up")]
+        (state, "u", s.addr, shown, 0, "checking status code") for state in ("unhealthy", "up")]

@@ -52,6 +52,12 @@ def revision(r):
     return r.admin("GET", "/v1/revision").json["revision"]
 
 
+def test_a_directory_whose_name_is_no_text(remora, tmp_path):
+    (tmp_path / "line").write_bytes(b"state d\xe9;")
+    r = remora(conf().replace("state @DIR@/state;", f"include {tmp_path}/line;"))
+    assert state(r)["file"] == r.dir + "/d?/state.json"
+
+
 def change(r, method="POST", tail="", name="u", status=(200, 201), **body):
     answer = r.admin(method, f"/api/9/http/upstreams/{name}/servers{tail}", body or None)
     assert answer.status in status, answer
