@@ -153,6 +153,15 @@ def talk(address, raw, pieces=0, owed=lambda: 0):
     return got
 
 
+def in_time(ask):
+    """What is answered; on a busy machine the backend may be late, and is asked again."""
+    for _ in range(5):
+        got = ask()
+        if b"HTTP/1.1 504 " not in got:
+            break
+    return got
+
+
 def numbered(requests, number):
     return [q for q in requests if q.target.strip("/cSMUGv") == str(number)]
 
@@ -227,7 +236,7 @@ def test_responses(remora):
         follow = [f"GET /v{number}.{i} HTTP/1.1\r\nHost: t.example\r\n\r\n".encode() for i in range(2)]
         way = rng.choice(WAYS)
         got = talk(r.address(way), raw + follow[0])
-        got2 = talk(r.address(way), follow[1], owed=lambda: 1)
+        got2 = in_time(lambda: talk(r.address(way), follow[1], owed=lambda: 1))
         bad = f"backend /v{number}.1".encode() not in got2
         for text in (got, got2):  # EVIL alone, as an answer; not within the odd answer's own bytes
             bad = bad or b"Content-Length: 4\r\n" in text and text.count(b"EVIL") > script[f"/c{number}"][0].count(b"EVIL")
