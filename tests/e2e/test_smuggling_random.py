@@ -192,7 +192,8 @@ def test_requests(remora):
         allowed = legitimate(raw)
         hidden = [q for q in mine if "SMUG" in q.target and q.target not in allowed]
         evil = [q for q in mine if "evil" in "".join(q.all("host"))]
-        if hidden or evil or len(mine) != got.count(ANSWERED) or b"HTTP/1." not in (got or b"HTTP/1."):
+        answered, late = got.count(ANSWERED), got.count(b"HTTP/1.1 504 ")  # one that is late was a request, or half of one
+        if hidden or evil or not answered <= len(mine) <= answered + late or b"HTTP/1." not in (got or b"HTTP/1."):
             failures.append(f"{number} ({way}): {raw!r}\n  upstream {[q.target for q in mine]}, client {got[:600]!r}")
     assert not failures, f"{len(failures)} of {COUNT}\n" + "\n".join(failures[:8])
 
