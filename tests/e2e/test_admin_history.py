@@ -425,11 +425,11 @@ def test_a_client_that_never_reads():
 
 def test_a_client_that_does_not_read(remora):
     """It is told that it has missed something, and holds nobody up."""
-    with Events(remora, timeout=30) as lazy:
+    with Events(remora, timeout=30, address=remora.unix) as lazy:
         assert lazy.next()[0] == "hello"
         servers = [[{"server": "10.%d.%d.1:80" % (a, n)} for n in range(250)] for a in range(2)]
         with remora.connect() as c:
-            for n in range(1500):
+            for n in range(800):
                 answer = c.request("PUT", SERVERS + "?return=minimal", servers[n % 2])
                 assert answer.status == 200
         last = remora.revision()

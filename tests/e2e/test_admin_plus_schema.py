@@ -454,8 +454,7 @@ def test_states_of_checks(remora, backend, mandatory):
     wait_for(lambda: peer()["state"] == "up", "good health")
     assert peer()["downtime"] > 0 and "downstart" not in peer()
     silent = backend(lambda request: wait_for(lambda: not healthy[0], "the end", 30) and None)
-    answer = api.call("POST", "/http/upstreams/u/servers", {"server": silent.addr})
-    assert answer.status == 201
+    assert api.call("POST", "/http/upstreams/u/servers", {"server": silent.addr}).status == 201
     state = api.call("GET", "/http/upstreams/u").json["peers"][1]["state"]
     assert state == ("checking" if mandatory else "up")
     healthy[0] = False
