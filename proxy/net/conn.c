@@ -30,6 +30,11 @@ static ssize_t plain_recv(struct rem_conn *conn, char *to, size_t n)
         return got;
     }
     conn->readable = false;
+    /* The kernel tells of a reset once; whoever asks after that finds the stream at its end. */
+    if (got == 0 && conn->torn) {
+        errno = ECONNRESET;
+        return REM_EIO;
+    }
     if (got == 0) {
         conn->hangup = true;
         return REM_ECLOSED;
@@ -54,6 +59,9 @@ static ssize_t sent(struct rem_conn *conn, ssize_t done, size_t n)
         return REM_EAGAIN;
     }
     conn->error = true;
+    /* EPIPE: the peer's end has come before, in order, or somebody was told already. */
+    if (errno != EPIPE)
+        conn->torn = true;
     return errno == EPIPE || errno == ECONNRESET ? REM_ECLOSED : REM_EIO;
 }
 
@@ -148,6 +156,7 @@ int rem_conn_open(struct rem_conn *conn, struct rem_loop *loop, int fd, bool con
     conn->writable = connected;
     conn->hangup = false;
     conn->error = false;
+    conn->torn = false;
     conn->nodelay_set = false;
     conn->more = false;
     if (event_assign(&conn->event, loop->base, fd,

@@ -45,6 +45,7 @@ struct rem_conn {
     bool writable;
     bool hangup; /* the peer has closed its side (data may still wait to be read) */
     bool error;  /* the socket is broken: a call will say how */
+    bool torn;   /* a sending call was told so: what was received has no orderly end */
     bool nodelay_set;
     bool more; /* more bytes follow this write at once (a file behind the head) */
     struct event event;

@@ -81,3 +81,34 @@ def test_reset_with_last_bytes(name):
     client.close()
     proxy.stop()
     backend.close()
+
+
+def test_reset_met_while_sending():
+    """The kernel tells of a reset once, and here it tells whoever sends the request's body: the answer has no end all the same."""
+    got, go, gone = threading.Event(), threading.Event(), threading.Event()
+
+    def early(conn):
+        conn.recv(1000)
+        got.set()
+        go.wait(20)
+        conn.sendall(b"HTTP/1.1 200 OK\r\n\r\nabc")
+        reset(conn)
+        gone.set()
+
+    backend = Backend(raw=early)
+    proxy = Proxy(f"""client_max_body_size 0; server {{ listen 127.0.0.1:{{port}};
+        location / {{ proxy_pass http://{backend.addr}; }} }}""")
+    client = Client(proxy, 10)
+    size = 16 << 20  # more than sockets take
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+    assert got.wait(10)
+    pid = worker(proxy)
+    os.kill(pid, signal.SIGSTOP)
+    go.set()
+    assert gone.wait(10)
+    os.kill(pid, signal.SIGCONT)
+    response = client.response()
+    assert response.status == 502 or not response.complete, response
+    client.close()
+    proxy.stop()
+    backend.close()
