@@ -52,6 +52,8 @@ void rem_block_put(struct rem_block_pool *pool, void *memory)
     struct rem_block *block = memory;
 
     if (pool->free_count >= pool->max_free) {
+        if (pool->given_back != NULL)
+            *pool->given_back += pool->block_size;
         free(block);
         return;
     }

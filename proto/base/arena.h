@@ -21,6 +21,7 @@ struct rem_block_pool {
     size_t max_free;   /* blocks kept when idle; more are freed */
     size_t free_count;
     struct rem_block *free;
+    size_t *given_back; /* bytes of blocks that were freed, for the owner; NULL: nobody counts */
 };
 
 struct rem_block {

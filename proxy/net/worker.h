@@ -31,6 +31,9 @@ struct rem_worker {
     struct rem_shm_worker *counters; /* this worker's own cache lines in the region */
     struct rem_block_pool small;
     struct rem_block_pool large;
+    size_t given_back; /* bytes that pools have freed since the heap was last trimmed */
+    size_t given_back_seen;
+    struct rem_timer trim;
     uint32_t connections;      /* open, both sides */
     uint32_t connection_limit; /* worker_connections */
     uint64_t next_number;      /* connection numbers */

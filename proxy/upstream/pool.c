@@ -470,6 +470,8 @@ int rem_upstream_worker_init(struct rem_worker *worker)
         rem_list_init(&upstreams->buckets[i]);
     rem_block_pool_init(&upstreams->blocks, REM_RELAY_BIG, REM_POOL_BLOCKS_KEPT);
     rem_block_pool_init(&upstreams->conns, sizeof(struct rem_upstream_conn), REM_POOL_CONNS_KEPT);
+    upstreams->blocks.given_back = &worker->given_back;
+    upstreams->conns.given_back = &worker->given_back;
     worker->upstreams = upstreams;
     return 0;
 }

@@ -64,6 +64,24 @@ def test_slow_readers(policy, spills):
     backend.close()
 
 
+@pytest.mark.skipif(SANITIZED, reason="freed memory is kept to find late uses")
+def test_memory_of_a_peak_goes_back():
+    proxy = Proxy("""server { listen 127.0.0.1:{port} sndbuf=16k; proxy_max_temp_file_size 0;
+        location / { proxy_pass http://127.0.0.1:{port}/files; }
+        location /files { alias {dir}/; sendfile on; } }""")
+    with open(proxy.dir + "/large", "wb") as f:
+        f.write(pattern(1 << 20))
+    before = proxy.rss()
+    clients = [Client(proxy) for _ in range(400)]
+    for c in clients:
+        c.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_for(lambda: proxy.rss() - before > 40000, "memory in use")
+    for c in clients:
+        c.close()
+    wait_for(lambda: proxy.rss() - before < 20000, "memory given back")
+    proxy.stop()
+
+
 def test_spill_sets_the_server_free():
     """With room in the file the server is done long before the client."""
     done = threading.Event()

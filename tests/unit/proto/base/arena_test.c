@@ -173,9 +173,11 @@ END_TEST
 START_TEST(pool_recycles)
 {
     struct rem_block_pool pool;
+    size_t given_back = 0;
     void *blocks[4];
 
     rem_block_pool_init(&pool, 256, 2);
+    pool.given_back = &given_back;
     for (int i = 0; i < 4; i++) {
         blocks[i] = rem_block_get(&pool);
         ck_assert_ptr_nonnull(blocks[i]);
@@ -184,6 +186,7 @@ START_TEST(pool_recycles)
     for (int i = 0; i < 4; i++)
         rem_block_put(&pool, blocks[i]);
     ck_assert_uint_eq(pool.free_count, pool.max_free);
+    ck_assert_uint_eq(given_back, (4 - pool.max_free) * 256);
     if (pool.max_free == 2) {
         ck_assert_ptr_eq(rem_block_get(&pool), blocks[1]);
         ck_assert_uint_eq(pool.free_count, 1);
