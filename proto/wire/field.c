@@ -197,6 +197,16 @@ void rem_fields_remove(struct rem_fields *fields, struct rem_field *field)
     memmove(field, field + 1, (fields->n - at) * sizeof(*field));
 }
 
+void rem_fields_remove_all(struct rem_fields *fields, enum rem_field_id id)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < fields->n; i++)
+        if (fields->v[i].id != id)
+            fields->v[kept++] = fields->v[i];
+    fields->n = kept;
+}
+
 bool rem_field_list_next(struct rem_str *rest, struct rem_str *item)
 {
     while (rest->n != 0) {

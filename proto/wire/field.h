@@ -172,6 +172,9 @@ struct rem_field *rem_fields_next(const struct rem_fields *fields, const struct 
 /* Takes the element `field` out, keeping the order of the others. */
 void rem_fields_remove(struct rem_fields *fields, struct rem_field *field);
 
+/* Takes out all fields with this id, keeping the order of the others. */
+void rem_fields_remove_all(struct rem_fields *fields, enum rem_field_id id);
+
 #define REM_FIELDS_EACH(field, fields)                                                             \
     for (struct rem_field *field = (fields)->v,                                                    \
                           *field##_end = (fields)->n != 0 ? field + (fields)->n : field;           \

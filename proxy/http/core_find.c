@@ -135,10 +135,8 @@ static bool is_usual_port(const struct rem_request *request, uint16_t port)
 static int set_location(struct rem_request *request, struct rem_str to)
 {
     struct rem_fields *fields = &request->response.fields;
-    struct rem_field *before;
 
-    while ((before = rem_fields_find(fields, REM_FIELD_LOCATION)) != NULL)
-        rem_fields_remove(fields, before);
+    rem_fields_remove_all(fields, REM_FIELD_LOCATION);
     return rem_fields_add(fields, REM_STR("Location"), to);
 }
 

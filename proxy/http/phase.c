@@ -98,16 +98,6 @@ static bool refuse(struct rem_request *request, int status)
     return false;
 }
 
-/* Another way of access was good enough: nobody is asked for a password. */
-static void forget_challenge(struct rem_request *request)
-{
-    struct rem_fields *fields = &request->response.fields;
-    struct rem_field *field;
-
-    while ((field = rem_fields_find(fields, REM_FIELD_WWW_AUTHENTICATE)) != NULL)
-        rem_fields_remove(fields, field);
-}
-
 static bool check_access(struct rem_request *request, const struct phase_entry *entry)
 {
     bool any = rem_core_location(request)->satisfy == REM_SATISFY_ANY;
@@ -124,7 +114,8 @@ static bool check_access(struct rem_request *request, const struct phase_entry *
         return false;
     if (rc == REM_HTTP_OK && any) {
         request->access_status = 0;
-        forget_challenge(request);
+        /* That was good enough: nobody is asked for a password. */
+        rem_fields_remove_all(&request->response.fields, REM_FIELD_WWW_AUTHENTICATE);
         request->phase = entry->next;
         return true;
     }

@@ -3,14 +3,6 @@
 
 #include "proto/wire/date.h"
 
-void rem_response_remove(struct rem_response *response, enum rem_field_id id)
-{
-    struct rem_field *field;
-
-    while ((field = rem_fields_find(&response->fields, id)) != NULL)
-        rem_fields_remove(&response->fields, field);
-}
-
 struct rem_str rem_response_field(const struct rem_response *response, enum rem_field_id id)
 {
     const struct rem_field *field = rem_fields_find(&response->fields, id);
@@ -35,7 +27,7 @@ int64_t rem_response_modified(const struct rem_request *request)
 void rem_response_without_ranges(struct rem_response *response)
 {
     response->allow_ranges = false;
-    rem_response_remove(response, REM_FIELD_ACCEPT_RANGES);
+    rem_fields_remove_all(&response->fields, REM_FIELD_ACCEPT_RANGES);
 }
 
 void rem_response_changes_body(struct rem_response *response)
@@ -44,7 +36,7 @@ void rem_response_changes_body(struct rem_response *response)
     rem_response_without_ranges(response);
 }
 
-static bool is_weak(struct rem_str tag)
+bool rem_response_is_weak(struct rem_str tag)
 {
     return tag.n > 2 && tag.p[0] == 'W' && tag.p[1] == '/';
 }
@@ -55,10 +47,10 @@ int rem_response_weaken_tag(struct rem_request *request)
     struct rem_field *tag = rem_fields_find(&response->fields, REM_FIELD_ETAG);
     struct rem_str weak;
 
-    if (tag == NULL || is_weak(tag->value))
+    if (tag == NULL || rem_response_is_weak(tag->value))
         return 0;
     if (tag->value.n == 0 || tag->value.p[0] != '"') {
-        rem_response_remove(response, REM_FIELD_ETAG);
+        rem_fields_remove_all(&response->fields, REM_FIELD_ETAG);
         return 0;
     }
     weak = rem_arena_printf(&request->arena, "W/%.*s", REM_STR_ARG(tag->value));
@@ -73,6 +65,11 @@ void rem_response_reset(struct rem_request *request)
     request->response = (struct rem_response){.content_length = -1, .last_modified = -1};
     rem_fields_init(&request->response.fields, &request->arena);
     rem_fields_init(&request->response.trailers, &request->arena);
+}
+
+bool rem_response_is_redirect(int status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
 bool rem_response_takes_fields(int status)

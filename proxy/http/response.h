@@ -8,9 +8,6 @@
 
 #include "proxy/http/request.h"
 
-/* Takes out all fields of one name. */
-void rem_response_remove(struct rem_response *response, enum rem_field_id id);
-
 /* The first field of that name, or an empty string. */
 struct rem_str rem_response_field(const struct rem_response *response, enum rem_field_id id);
 
@@ -27,6 +24,12 @@ void rem_response_without_ranges(struct rem_response *response);
 /* The body will mean the same and have other bytes: a strong tag becomes a weak one, what is no tag
  * goes.  Errors: REM_ENOMEM. */
 int rem_response_weaken_tag(struct rem_request *request) REM_MUST_CHECK;
+
+/* Whether an entity tag is a weak one. */
+bool rem_response_is_weak(struct rem_str tag);
+
+/* Whether a status sends the client where Location says. */
+bool rem_response_is_redirect(int status);
 
 /* Whether a status is among those to which add_header (without `always`), add_trailer and expires
  * add their fields. */

@@ -19,11 +19,6 @@ struct rem_str rem_special_token(const struct rem_request *request)
 /* Where the API's errors send their reader, those of the agent as well (api/fault.c). */
 #define REM_API_HREF "https://nginx.org/en/docs/http/ngx_http_api_module.html"
 
-static bool is_redirect(int status)
-{
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
 /* After these nobody knows where the next request would begin, or the client is not to be trusted
  * with another. */
 static bool ends_connection(int status)
@@ -107,7 +102,7 @@ static int follow_page(struct rem_request *request, int status,
     request->error_status = 0;
     if (rem_core_set_location_field(request, to) != REM_OK)
         return REM_HTTP_ERROR;
-    return answer(request, is_redirect(page->overwrite) ? page->overwrite : 302);
+    return answer(request, rem_response_is_redirect(page->overwrite) ? page->overwrite : 302);
 }
 
 /* ---- our own pages ---- */

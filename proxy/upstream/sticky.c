@@ -179,9 +179,28 @@ bool rem_sticky_is_samesite(struct rem_str value)
     return rem_str_is(value, "strict") || rem_str_is(value, "lax") || rem_str_is(value, "none");
 }
 
+/* What goes between two semicolons as it is (RFC 6265 section 4.1.1). */
+static bool is_text(struct rem_str value)
+{
+    return rem_put_is_value(value) && rem_str_chr(value, ';') == NULL;
+}
+
+/* One whose value may come of a variable, and so of the request. */
+struct attribute {
+    const char *name;
+    bool (*is_valid)(struct rem_str value);
+    struct rem_str
+        otherwise; /* what stands for an invalid value; empty: the attribute is left out */
+};
+
+static const struct attribute domain = {"domain", is_text, {"", 0}};
+static const struct attribute path = {"path", is_text, {"", 0}};
+/* Of values that mean nothing the strictest of those that do. */
+static const struct attribute samesite = {"samesite", rem_sticky_is_samesite, {"strict", 6}};
+
 /* Errors: REM_ENOMEM, REM_EINVAL. */
-static int add_attribute(struct rem_sbuf *text, struct rem_request *request, const char *name,
-                         const struct rem_value *value)
+static int add_attribute(struct rem_sbuf *text, struct rem_request *request,
+                         const struct attribute *attribute, const struct rem_value *value)
 {
     struct rem_str result;
     int rc;
@@ -191,14 +210,14 @@ static int add_attribute(struct rem_sbuf *text, struct rem_request *request, con
     rc = rem_http_value(request, value, &result);
     if (rc != REM_OK || result.n == 0)
         return rc;
-    /* Of a variable a value that means nothing is the strictest of those that do. */
-    if (strcmp(name, "samesite") == 0 && !rem_sticky_is_samesite(result))
-        result = REM_STR("strict");
-    if (rem_put_is_value(result))
-        rem_sbuf_addf(text, "; %s=%.*s", name, REM_STR_ARG(result));
+    if (!attribute->is_valid(result))
+        result = attribute->otherwise;
+    if (result.n != 0)
+        rem_sbuf_addf(text, "; %s=%.*s", attribute->name, REM_STR_ARG(result));
     else
         REM_LOG_IN(&request->log, REM_LOG_ERROR, 0,
-                   "\"%s\" of a sticky cookie holds control bytes, it is left out", name);
+                   "\"%s\" of a sticky cookie holds control bytes or \";\", it is left out",
+                   attribute->name);
     return REM_OK;
 }
 
@@ -211,16 +230,16 @@ static int write_cookie(struct rem_upstream_exchange *x, const struct rem_sticky
 
     rem_sbuf_addf(text, "%.*s=%.*s", REM_STR_ARG(conf->cookie), REM_STR_ARG(x->sticky_id));
     add_expires(text, conf, request->worker->loop.clock.wall_sec);
-    rc = add_attribute(text, request, "domain", conf->domain);
+    rc = add_attribute(text, request, &domain, conf->domain);
     if (rc == REM_OK)
-        rc = add_attribute(text, request, "path", conf->path);
+        rc = add_attribute(text, request, &path, conf->path);
     if (rc != REM_OK)
         return rc;
     if (conf->secure)
         rem_sbuf_adds(text, "; secure");
     if (conf->httponly)
         rem_sbuf_adds(text, "; httponly");
-    rc = add_attribute(text, request, "samesite", conf->samesite);
+    rc = add_attribute(text, request, &samesite, conf->samesite);
     return rc == REM_OK && text->failed ? REM_ENOMEM : rc;
 }
 

@@ -240,6 +240,16 @@ def test_sticky_cookie(remora, backend):
         assert others == {b"a", b"b", b"c"}
 
 
+def test_cookie_path_of_a_variable(remora, backend):
+    """What a client asks for becomes one attribute of the cookie at most."""
+    r = start(remora, "", [(backend(), "")], "sticky cookie id domain=.example.com path=$uri secure;")
+    r.allow.append(re.compile('"path" of a sticky cookie holds'))
+    with r.client() as c:
+        for given, meant in (("/a", "; path=/a"), ("/a%20b", "; path=/a b"), ("/a;%20domain=.com", ""), ("/a%0ab", "")):
+            [cookie] = set_cookies(c.get(given))
+            assert cookie.split(";", 1)[1] == f" domain=.example.com{meant}; secure", given
+
+
 def test_samesite_of_a_variable(remora, backend):
     r = start(remora, "", [(backend(), "")], "sticky cookie id samesite=$arg_s;")
     with r.client() as c:

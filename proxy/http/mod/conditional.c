@@ -2,15 +2,11 @@
 #include "proxy/http/mod/conditional.h"
 
 #include "proto/wire/date.h"
-
-static bool is_weak(struct rem_str tag)
-{
-    return tag.n > 2 && tag.p[0] == 'W' && tag.p[1] == '/';
-}
+#include "proxy/http/response.h"
 
 static struct rem_str without_weak(struct rem_str tag)
 {
-    return is_weak(tag) ? rem_str_skip(tag, 2) : tag;
+    return rem_response_is_weak(tag) ? rem_str_skip(tag, 2) : tag;
 }
 
 /* Steps through a list of entity tags, whose quoted parts may hold commas. */
@@ -45,10 +41,10 @@ static bool names_tag(struct rem_str list, struct rem_str etag, bool weak)
 
     if (rem_str_is(rem_str_trim(list), "*"))
         return true;
-    if (etag.n == 0 || (!weak && is_weak(etag)))
+    if (etag.n == 0 || (!weak && rem_response_is_weak(etag)))
         return false;
     while (next_tag(&list, &tag)) {
-        if (!weak && is_weak(tag))
+        if (!weak && rem_response_is_weak(tag))
             continue;
         if (rem_str_eq(without_weak(tag), without_weak(etag)))
             return true;
@@ -115,8 +111,8 @@ bool rem_conditional_if_range(const struct rem_fields *fields, time_t now,
 
     if (field == NULL)
         return true;
-    if (field->value.n != 0 && (field->value.p[0] == '"' || is_weak(field->value)))
-        return target->etag.n != 0 && !is_weak(target->etag) &&
+    if (field->value.n != 0 && (field->value.p[0] == '"' || rem_response_is_weak(field->value)))
+        return target->etag.n != 0 && !rem_response_is_weak(target->etag) &&
                rem_str_eq(field->value, target->etag);
     return parse_date(field, now, &date) && target->modified == date;
 }

@@ -115,22 +115,10 @@ static int set_fields(struct rem_request *request, struct rem_str expires, struc
     return set_only(fields, REM_FIELD_CACHE_CONTROL, REM_STR("Cache-Control"), control);
 }
 
-/* -1: unknown.  What a server said stands among the fields. */
-static int64_t last_modified(const struct rem_request *request)
-{
-    const struct rem_field *field =
-        rem_fields_find(&request->response.fields, REM_FIELD_LAST_MODIFIED);
-    time_t when;
-
-    if (request->response.last_modified != -1 || field == NULL ||
-        rem_date_parse(field->value, request->worker->loop.clock.wall_sec, &when) != 0)
-        return request->response.last_modified;
-    return when;
-}
-
 static int set_time(struct rem_request *request, const struct expires *expires)
 {
     int64_t now = request->worker->loop.clock.wall_sec, when = now + expires->seconds, age;
+    int64_t modified = rem_response_modified(request);
     char *date = rem_arena_alloc(&request->arena, REM_DATE_SIZE);
     struct rem_str control = REM_STR("no-cache");
 
@@ -138,8 +126,8 @@ static int set_time(struct rem_request *request, const struct expires *expires)
         return REM_ENOMEM;
     if (expires->kind == EXPIRES_DAILY)
         when = next_daily(now, expires->seconds);
-    else if (expires->kind == EXPIRES_MODIFIED && last_modified(request) != -1)
-        when = last_modified(request) + expires->seconds;
+    else if (expires->kind == EXPIRES_MODIFIED && modified != -1)
+        when = modified + expires->seconds;
     rem_date_format(date, when);
     age = when - now;
     if (age >= 0)

@@ -74,7 +74,7 @@ static int begin(struct rem_request *request, const struct gunzip_conf *conf)
         rem_response_weaken_tag(request) != 0)
         return REM_ENOMEM;
     rem_response_changes_body(response);
-    rem_response_remove(response, REM_FIELD_CONTENT_ENCODING);
+    rem_fields_remove_all(&response->fields, REM_FIELD_CONTENT_ENCODING);
     request->module_ctx[rem_gunzip_module.index] = ctx;
     return 0;
 }

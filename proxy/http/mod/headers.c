@@ -95,15 +95,6 @@ static int set_add(struct rem_conf *cf, const struct rem_directive *d, void *con
 
 /* ---- responses ---- */
 
-/* Takes out all fields of one name. */
-static void remove_all(struct rem_fields *fields, enum rem_field_id id)
-{
-    struct rem_field *field;
-
-    while ((field = rem_fields_find(fields, id)) != NULL)
-        rem_fields_remove(fields, field);
-}
-
 /* A value made of what the client sent could hold line ends: $uri, $arg_x decoded by others. */
 static int add_one(struct rem_request *request, struct rem_fields *fields,
                    const struct added *added)
@@ -131,9 +122,9 @@ static int add_header(struct rem_request *request, const struct added *added)
     /* Of these there is one; an empty value takes it away. */
     if (id == REM_FIELD_LAST_MODIFIED) {
         request->response.last_modified = -1;
-        remove_all(&request->response.fields, id);
+        rem_fields_remove_all(&request->response.fields, id);
     } else if (id == REM_FIELD_ETAG) {
-        remove_all(&request->response.fields, id);
+        rem_fields_remove_all(&request->response.fields, id);
     }
     return add_one(request, &request->response.fields, added);
 }

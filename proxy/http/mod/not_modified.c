@@ -32,7 +32,7 @@ static void make_not_modified(struct rem_response *response)
     response->content_length = -1;
     response->no_body = true;
     rem_response_without_ranges(response);
-    rem_response_remove(response, REM_FIELD_CONTENT_ENCODING);
+    rem_fields_remove_all(&response->fields, REM_FIELD_CONTENT_ENCODING);
 }
 
 static int on_head(struct rem_request *request, const struct rem_header_filter *next)

@@ -165,7 +165,7 @@ static int send_parts(struct rem_request *request, const struct rem_byte_ranges 
         return REM_ENOMEM;
     ctx->ranges = *ranges;
     ctx->size = response->content_length;
-    rem_response_remove(response, REM_FIELD_ACCEPT_RANGES);
+    rem_fields_remove_all(&response->fields, REM_FIELD_ACCEPT_RANGES);
     response->status = 206;
     response->status_line = (struct rem_str){NULL, 0};
     rc = ranges->n == 1 ? begin_one(request, ctx) : begin_several(request, ctx);
@@ -189,7 +189,7 @@ static int on_head(struct rem_request *request, const struct rem_header_filter *
     if (rc == 206) {
         rc = send_parts(request, &ranges);
     } else if (rc == 0) {
-        rem_response_remove(response, REM_FIELD_ACCEPT_RANGES);
+        rem_fields_remove_all(&response->fields, REM_FIELD_ACCEPT_RANGES);
         rc = rem_fields_add(&response->fields, REM_STR("Accept-Ranges"), REM_STR("bytes"));
     }
     return rc == 0 ? next->run(request, next->next) : rc;

@@ -2,13 +2,7 @@
 /* return.c - the return directive: a status, a text or a redirect (a step of rewrite.h). */
 #include "proxy/http/body.h"
 #include "proxy/http/mod/rewrite.h"
-
-static bool is_url(struct rem_str text)
-{
-    return rem_str_has_prefix(text, REM_STR("http://")) ||
-           rem_str_has_prefix(text, REM_STR("https://")) ||
-           rem_str_has_prefix(text, REM_STR("$scheme"));
-}
+#include "proxy/http/response.h"
 
 static int parse(struct rem_conf *cf, struct rem_return *answer)
 {
@@ -18,7 +12,7 @@ static int parse(struct rem_conf *cf, struct rem_return *answer)
     if (rem_conf_parse_num(cf->args[1], &status) == 0 && status <= 999) {
         answer->status = (int)status;
         answer->has_text = cf->n_args == 3 && text.n != 0;
-    } else if (cf->n_args == 2 && is_url(text)) {
+    } else if (cf->n_args == 2 && rem_rewrite_is_url(text)) {
         answer->status = 302;
         answer->has_text = true;
     } else {
@@ -48,11 +42,6 @@ int rem_return_set(struct rem_conf *cf, const struct rem_directive *d, void *con
 
 /* ---- requests ---- */
 
-static bool is_redirect(int status)
-{
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
 /* Returns what a content handler returns. */
 static int respond(struct rem_request *request, const struct rem_return *answer)
 {
@@ -65,7 +54,7 @@ static int respond(struct rem_request *request, const struct rem_return *answer)
         return 500;
     if (rem_body_discard(request) != REM_HTTP_OK)
         return 400;
-    if (is_redirect(answer->status)) {
+    if (rem_response_is_redirect(answer->status)) {
         if (rem_core_set_location_field(request, text) != 0)
             return 500;
         return answer->status;

@@ -92,6 +92,9 @@ static inline const struct rem_rewrite_conf *rem_rewrite_conf_of(const struct re
 struct rem_rewrite_step *rem_rewrite_add(struct rem_conf *cf, struct rem_rewrite_conf *conf,
                                          enum rem_rewrite_kind kind) REM_MUST_CHECK;
 
+/* Whether a configured text begins as the address of another place does. */
+bool rem_rewrite_is_url(struct rem_str text);
+
 /* rewrite_uri.c.  Applying returns 1 rewritten (or redirected: finalized), 0 no match, negative:
  * answer 500. */
 int rem_rewrite_set(struct rem_conf *cf, const struct rem_directive *d, void *conf);

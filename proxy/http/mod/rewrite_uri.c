@@ -94,7 +94,7 @@ int rem_rewrite_eval(struct rem_request *request, const struct rem_value *value,
 
 /* ---- the directive ---- */
 
-static bool is_url(struct rem_str text)
+bool rem_rewrite_is_url(struct rem_str text)
 {
     return rem_str_has_prefix(text, REM_STR("http://")) ||
            rem_str_has_prefix(text, REM_STR("https://")) ||
@@ -152,7 +152,7 @@ int rem_rewrite_set(struct rem_conf *cf, const struct rem_directive *d, void *co
         return rc;
     if (cf->args[2].n == 0)
         return rem_conf_error(cf, "empty replacement");
-    if (is_url(cf->args[2]))
+    if (rem_rewrite_is_url(cf->args[2]))
         rewrite->status = 302;
     if (cf->n_args == 4)
         rc = parse_flag(cf, rewrite);

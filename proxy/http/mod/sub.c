@@ -157,8 +157,8 @@ static int begin(struct rem_request *request, const struct sub_conf *conf,
     if (conf->last_modified)
         return rem_response_weaken_tag(request);
     response->last_modified = -1;
-    rem_response_remove(response, REM_FIELD_LAST_MODIFIED);
-    rem_response_remove(response, REM_FIELD_ETAG);
+    rem_fields_remove_all(&response->fields, REM_FIELD_LAST_MODIFIED);
+    rem_fields_remove_all(&response->fields, REM_FIELD_ETAG);
     return 0;
 }
 

@@ -107,6 +107,15 @@ START_TEST(append_and_find)
     ck_assert(rem_str_is(fields.v[100].name, "X-49"));
     rem_fields_remove(&fields, &fields.v[100]);
     ck_assert_uint_eq(fields.n, 100);
+    ck_assert_int_eq(rem_fields_add(&fields, REM_STR("host"), REM_STR("b")), 0);
+    rem_fields_remove_all(&fields, REM_FIELD_HOST);
+    ck_assert_uint_eq(fields.n, 99);
+    ck_assert(rem_str_is(fields.v[0].name, "X-0"));
+    rem_fields_remove_all(&fields, REM_FIELD_HOST);
+    ck_assert_uint_eq(fields.n, 99);
+    rem_fields_remove_all(&fields, REM_FIELD_OTHER);
+    ck_assert_uint_eq(fields.n, 0);
+    rem_fields_remove_all(&fields, REM_FIELD_OTHER);
     rem_arena_reset(&arena);
 }
 END_TEST
