@@ -7,8 +7,9 @@
 #include <stdlib.h>
 
 enum {
-    AGAIN_MIN_MS = 1000,  /* between two questions, whatever a TTL says */
-    EMPTY_MAX_MS = 10000, /* a name without addresses is asked for again after that */
+    AGAIN_MIN_MS = 1000,   /* between two questions, whatever a TTL says */
+    EMPTY_MAX_MS = 10000,  /* a name without addresses is asked for again after that */
+    UNPUBLISHED_MS = 5000, /* and so is one whose answer found no room */
 };
 
 /* ---- servers from answers ---- */
@@ -110,6 +111,14 @@ static size_t merge(const struct rem_resolve_job *job, const struct rem_upstream
 
 /* ---- publishing ---- */
 
+static void ask_again_in(struct rem_resolve_job *job, uint64_t ms)
+{
+    const struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
+
+    job->wait_ms = ms;
+    (void)evtimer_add(job->again, &tv);
+}
+
 /* Puts the job's answer into the change.  `*touched` is set if that changes anything. */
 static int stage(const struct rem_resolve_job *job, struct rem_change *change, bool *touched)
 {
@@ -143,6 +152,18 @@ static int stage(const struct rem_resolve_job *job, struct rem_change *change, b
     return rc;
 }
 
+/* What has been staged is published or not: an answer that was not is asked for again, as it may
+ * have been one for hours. */
+static void settle(struct rem_resolves *resolves, bool published)
+{
+    for (struct rem_resolve_job *job = resolves->jobs; job != NULL; job = job->next) {
+        if (job->answered && (!published || !job->staged) && job->wait_ms > UNPUBLISHED_MS)
+            ask_again_in(job, UNPUBLISHED_MS);
+        job->answered = false;
+    }
+    resolves->dirty = false;
+}
+
 bool rem_resolves_apply(struct rem_resolves *resolves)
 {
     struct rem_change *change;
@@ -153,29 +174,20 @@ bool rem_resolves_apply(struct rem_resolves *resolves)
 
     if (REM_LIKELY(!resolves->dirty) || rem_change_new(resolves->writer, &change) != REM_OK)
         return false;
-    for (struct rem_resolve_job *job = resolves->jobs; job != NULL; job = job->next) {
+    for (struct rem_resolve_job *job = resolves->jobs; job != NULL; job = job->next)
         if (job->answered)
-            (void)stage(job, change, &touched);
-        job->answered = false;
-    }
+            job->staged = stage(job, change, &touched) == REM_OK;
     if (touched)
         rc = rem_change_commit(change, REM_REVISION_ANY, &commit, &err);
     if (rc != REM_OK)
         REM_LOG(resolves->log, REM_LOG_ERROR, 0, "resolved addresses were not published: %s",
                 err.text);
     rem_change_free(&change);
-    resolves->dirty = false;
+    settle(resolves, rc == REM_OK);
     return touched && rc == REM_OK;
 }
 
 /* ---- asking ---- */
-
-static void ask_again_in(struct rem_resolve_job *job, uint64_t ms)
-{
-    const struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
-
-    (void)evtimer_add(job->again, &tv);
-}
 
 static void take_answer(struct rem_resolve_job *job, const struct rem_dns_target *targets,
                         size_t count)

@@ -19,6 +19,8 @@ struct rem_resolve_job {
     struct rem_dns_target *targets; /* owned; the last answer */
     size_t count;
     bool answered;          /* and not published yet */
+    bool staged;            /* of an answer: it is in the change to be published */
+    uint64_t wait_ms;       /* what `again` was set to */
     int failed;             /* the code logged last, so that each is logged once */
     struct rem_arena arena; /* what `spec` lives in, of a name that came through the API */
     bool seen;              /* when looking for those that are gone */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers that are names: asked of a DNS server again and again, published without a reload."""
 import os
+import re
 import signal
 import socket
 import struct
@@ -173,6 +174,22 @@ def test_services_do_not_multiply(remora, dns):
     r = remora(CONF % (dns.port, "1s", "server app.test resolve service=http;"))
     r.wait_log(r"_http\._tcp\.app\.test could not be resolved \(1: Format error\)")
     dns.records[("a.test", A)] = ["127.0.0.1"]
+    wait_for(lambda: len(servers(r)) == 1000, "servers", 15)
+
+
+def test_an_answer_that_found_no_room_is_asked_for_again(remora, dns):
+    """However long it would have been good for."""
+    dns.truncate = True
+    dns.records[("app.test", A)] = SERVFAIL
+    r = remora("shared_memory 1m;\n" + CONF.replace("upstream u", "upstream other { zone z 1m; server 127.0.0.1:1; }\n"
+               "upstream u") % (dns.port, "1h", "server app.test:80 resolve;"))
+    r.allow.append(re.compile("resolved addresses were not published"))
+    many = [{"server": f"127.1.{i // 250}.{i % 250 + 1}:80"} for i in range(3000)]
+    assert any(r.admin("PUT", "/v1/http/upstreams/other/servers", many[:n]).status == 200 for n in range(3000, 0, -100))
+    dns.records[("app.test", A)] = [f"127.0.{i // 250}.{i % 250 + 1}" for i in range(1000)]
+    r.wait_log("resolved addresses were not published", 15)
+    assert servers(r) == []
+    assert r.admin("PUT", "/v1/http/upstreams/other/servers", many[:1]).status == 200
     wait_for(lambda: len(servers(r)) == 1000, "servers", 15)
 
 
