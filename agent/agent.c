@@ -291,6 +291,8 @@ static int start_api(struct rem_agent *agent, struct rem_err *err)
     api->explain_data = &agent->store;
     if (handover->max_series != 0)
         api->max_series = handover->max_series;
+    if (handover->max_upstream_series != 0)
+        api->max_upstream_series = handover->max_upstream_series;
     if (handover->history != 0)
         api->history = handover->history;
     fill_info(agent);

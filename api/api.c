@@ -19,6 +19,7 @@ void rem_api_init(struct rem_api *api, const struct rem_region *region, struct r
         .clock = clock,
         .write = write,
         .max_series = REM_API_SERIES,
+        .max_upstream_series = REM_API_UPSTREAM_SERIES,
         .made_ms = clock->mono_ms,
         .history = REM_JOURNAL_HISTORY,
     };

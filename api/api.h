@@ -39,7 +39,7 @@ struct rem_api_info {
 
 struct rem_keyval_spec;
 
-enum { REM_API_SERIES = 2000 };
+enum { REM_API_SERIES = 2000, REM_API_UPSTREAM_SERIES = 20000 };
 
 struct rem_api {
     const struct rem_region *region; /* borrowed, as the rest */
@@ -70,7 +70,8 @@ struct rem_api {
     bool names;           /* names of servers were staged: the agent is to look at them */
     bool spoiled;         /* it could not be taken back in part: must not be published */
     struct rem_api_counts counts;
-    unsigned max_series; /* of single servers, in one scrape */
+    unsigned max_series;          /* of single servers, in one scrape */
+    unsigned max_upstream_series; /* of upstreams, likewise */
 
     /* Set by the agent: for each upstream and table, is the configuration in effect or what was
      * changed at run time, and why; a new object, or NULL without memory. */

@@ -122,9 +122,13 @@ bool rem_scrape_shows(const struct rem_scrape *scrape, struct rem_str name)
 
     if (list.p == NULL)
         return true;
-    while (rem_field_list_next(&list, &one))
+    while (rem_field_list_next(&list, &one)) {
         if (rem_str_eq(one, name))
             return true;
+        if (one.n != 0 && one.p[one.n - 1] == '*' &&
+            rem_str_has_prefix(name, rem_str_make(one.p, one.n - 1)))
+            return true;
+    }
     return false;
 }
 

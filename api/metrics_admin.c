@@ -99,7 +99,7 @@ int rem_scrape_admin(struct rem_scrape *scrape)
     rem_metric_count(&scrape->text, REM_STR(""), REM_STR("log=\"audit\""),
                      load(&admin->log_dropped));
     rem_scrape_count(scrape, "remora_metrics_dropped_series_total",
-                     "Series of single servers that scrapes left out, see max_series.",
+                     "Series of servers and upstreams that scrapes left out, see max_series.",
                      load(&admin->dropped_series));
     return 0;
 }

@@ -28,7 +28,7 @@ struct rem_scrape {
     struct rem_api_call *call;
     struct rem_arena *arena;
     uint32_t scopes;      /* enum rem_scope */
-    struct rem_str names; /* `?name=`: of zones, upstreams...; p == NULL: all */
+    struct rem_str names; /* `?name=`: of zones, upstreams..., "shop*" too; p == NULL: all */
     bool servers;         /* `?detail=server`: series of single servers */
     bool codes;           /* `?detail=code`: statuses rather than their classes */
 };

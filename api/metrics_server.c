@@ -3,7 +3,8 @@
  *
  * Names:      servers that a configuration names twice are shown as one, as series must differ.
  * Budget:     no more than max_series series: every upstream shows the first servers of its set, as
- *             many as all upstreams can; the others of it are summed as server="_other".  */
+ *             many as all upstreams can; the others of it are summed as server="_other".  Where
+ *             there is no room for a row of each upstream, the first ones have one.  */
 #include "api/metrics_upstream.h"
 
 /* What one server has at most: responses by class, and the families below. */
@@ -281,10 +282,17 @@ int rem_scrape_servers(struct rem_scrape *scrape, const struct rem_scrape_upstre
                        size_t count)
 {
     struct rem_api *api = scrape->call->api;
-    size_t cap = find_cap(upstreams, count, api->max_series / SERIES);
-    size_t n = rows_with(upstreams, count, cap), all = rows_with(upstreams, count, SIZE_MAX);
-    struct row *rows = rem_arena_zalloc(scrape->arena, (n + 1) * sizeof(*rows)), *end = rows;
-    int rc = rows != NULL ? 0 : rem_call_fault(scrape->call, REM_ENOMEM, NULL);
+    size_t budget = api->max_series / SERIES, all = rows_with(upstreams, count, SIZE_MAX), cap, n;
+    struct row *rows, *end;
+    int rc;
+
+    if (count > budget)
+        count = budget;
+    cap = find_cap(upstreams, count, budget);
+    n = rows_with(upstreams, count, cap);
+    rows = rem_arena_zalloc(scrape->arena, (n + 1) * sizeof(*rows));
+    end = rows;
+    rc = rows != NULL ? 0 : rem_call_fault(scrape->call, REM_ENOMEM, NULL);
 
     for (size_t i = 0; rc == 0 && i < count; i++)
         rc = fill_rows(scrape, &upstreams[i], cap, &end);

@@ -1,19 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metrics_upstream.c - upstreams; their servers one by one are in metrics_server.c. */
+/* metrics_upstream.c - upstreams; their servers one by one are in metrics_server.c.
+ *
+ * Budget:     no more than max_upstream_series series: the first upstreams, in the order of the
+ *             configuration, are shown; the others are summed as upstream="_other", so that sums
+ *             over all upstreams stay what they are.  */
 #include "api/metrics_upstream.h"
 
 #include "proto/shm/space.h"
 
+#define OTHER "_other"
+
+/* What an upstream has: the families below. */
+enum {
+    SERIES = REM_SHM_CLASSES + REM_SERVER_STATES + REM_RETRY_REASONS + REM_OVERFLOWS + 12 +
+             2 * (REM_SHM_BUCKETS + 2)
+};
+
 /* Servers one by one take memory, so they are kept only where they are shown.
  * Errors: REM_EINVAL with the fault. */
-static int read_upstream(struct rem_scrape *scrape, size_t index, struct rem_scrape_upstream *out)
+static int read_upstream(struct rem_scrape *scrape, size_t index, bool own,
+                         struct rem_scrape_upstream *out)
 {
     const struct rem_api *api = scrape->api;
     struct rem_writer_walk walk;
     struct rem_server_status server;
     int rc;
 
-    if (!scrape->servers) {
+    if (!scrape->servers || !own) {
         rem_writer_walk_start(&walk, api->writer, index, api->clock->mono_ms);
         while (rem_writer_walk_next(&walk, &server))
             rem_server_sums_add(&out->sums, &server);
@@ -28,29 +41,109 @@ static int read_upstream(struct rem_scrape *scrape, size_t index, struct rem_scr
     return 0;
 }
 
-/* Reads all upstreams that are shown, once, as families go one after the other.
- * Errors: REM_EINVAL with the fault. */
-static int read_upstreams(struct rem_scrape *scrape, struct rem_scrape_upstream **out,
-                          size_t *out_count)
+/* Whether an upstream is asked for at all. */
+static bool is_wanted(const struct rem_scrape *scrape, size_t index, struct rem_str *name)
 {
-    const struct rem_api *api = scrape->api;
-    size_t count = rem_writer_count(api->writer), n = 0;
-    struct rem_scrape_upstream *all = rem_arena_zalloc(scrape->arena, (count + 1) * sizeof(*all));
+    struct rem_space_upstream known;
 
-    if (all == NULL)
+    rem_space_upstream(scrape->api->writer, index, &known);
+    *name = known.name;
+    return rem_call_flags_are_shown(known.flags) && rem_scrape_shows(scrape, known.name);
+}
+
+/* How many of them are shown under their own names; *over: more than that are there. */
+static size_t find_room(struct rem_scrape *scrape, bool *over)
+{
+    struct rem_api *api = scrape->call->api;
+    size_t count = rem_writer_count(api->writer), wanted = 0;
+    size_t fit = api->max_upstream_series / SERIES;
+    struct rem_str name;
+
+    for (size_t i = 0; i < count; i++)
+        wanted += is_wanted(scrape, i, &name);
+    *over = wanted > fit;
+    if (!*over)
+        return wanted;
+    fit -= fit != 0; /* for "_other" */
+    rem_api_count_dropped(&api->counts, api->region->header, (wanted - fit - 1) * SERIES);
+    return fit;
+}
+
+static void add_histogram(struct rem_histogram *sum, const struct rem_histogram *histogram)
+{
+    for (size_t i = 0; i < REM_SHM_BUCKETS; i++)
+        sum->buckets[i] += histogram->buckets[i];
+    sum->count += histogram->count;
+    sum->sum_ms += histogram->sum_ms;
+}
+
+/* What the families below show. */
+static void add_upstream(struct rem_scrape_upstream *sum, const struct rem_scrape_upstream *up)
+{
+    struct rem_upstream_status *to = &sum->status;
+    const struct rem_upstream_status *from = &up->status;
+
+    for (size_t i = 0; i < REM_SHM_CLASSES; i++)
+        to->totals.responses[i] += from->totals.responses[i];
+    to->totals.fails += from->totals.fails;
+    to->totals.sent += from->totals.sent;
+    to->totals.received += from->totals.received;
+    for (size_t i = 0; i < REM_SERVER_STATES; i++)
+        sum->sums.states[i] += up->sums.states[i];
+    sum->sums.active += up->sums.active;
+    for (size_t i = 0; i < REM_RETRY_REASONS; i++)
+        to->retries_by[i] += from->retries_by[i];
+    for (size_t i = 0; i < REM_OVERFLOWS; i++)
+        to->overflows[i] += from->overflows[i];
+    to->no_live += from->no_live;
+    to->budget_exhausted += from->budget_exhausted;
+    to->opened += from->opened;
+    to->reused += from->reused;
+    to->idle += from->idle;
+    to->connections += from->connections;
+    to->queued += from->queued;
+    to->zombies += from->zombies;
+    add_histogram(&to->request_ms, &from->request_ms);
+    add_histogram(&to->connect_ms, &from->connect_ms);
+}
+
+/* Reads the upstreams, once, as families go one after the other: *named of their own, and behind
+ * them, if *count is one more, what the others make together.  Errors: REM_EINVAL with the fault.
+ */
+static int read_upstreams(struct rem_scrape *scrape, struct rem_scrape_upstream **out,
+                          size_t *named, size_t *count)
+{
+    bool over;
+    size_t room = find_room(scrape, &over), all = rem_writer_count(scrape->api->writer), n = 0;
+    struct rem_scrape_upstream *list = rem_arena_zalloc(scrape->arena, (room + 1) * sizeof(*list));
+
+    if (list == NULL)
         return rem_call_fault(scrape->call, REM_ENOMEM, NULL);
-    for (size_t i = 0; i < count; i++) {
-        struct rem_space_upstream known;
+    for (size_t i = 0; i < all; i++) {
+        struct rem_scrape_upstream one = {.labels = {NULL, 0}};
+        struct rem_str name;
+        bool own;
 
-        rem_space_upstream(api->writer, i, &known);
-        if (!rem_call_flags_are_shown(known.flags) || !rem_scrape_shows(scrape, known.name))
+        if (!is_wanted(scrape, i, &name))
             continue;
-        all[n].labels = rem_scrape_label(scrape, "upstream", known.name);
-        if (read_upstream(scrape, i, &all[n++]) != 0)
+        /* one that bears the name of the others is among them, as series must differ */
+        own = n < room && !(over && rem_str_is(name, OTHER));
+        if (read_upstream(scrape, i, own, &one) != 0)
             return REM_EINVAL;
+        if (!own) {
+            add_upstream(&list[room], &one);
+            continue;
+        }
+        list[n] = one;
+        list[n++].labels = rem_scrape_label(scrape, "upstream", name);
     }
-    *out = all;
-    *out_count = n;
+    *named = n;
+    if (over) {
+        list[n] = list[room];
+        list[n++].labels = rem_scrape_label(scrape, "upstream", REM_STR(OTHER));
+    }
+    *out = list;
+    *count = n;
     return 0;
 }
 
@@ -204,8 +297,8 @@ static const struct {
 int rem_scrape_upstreams(struct rem_scrape *scrape)
 {
     struct rem_scrape_upstream *all = NULL;
-    size_t count = 0;
-    int rc = read_upstreams(scrape, &all, &count);
+    size_t named = 0, count = 0;
+    int rc = read_upstreams(scrape, &all, &named, &count);
 
     if (rc != 0)
         return rc;
@@ -214,5 +307,5 @@ int rem_scrape_upstreams(struct rem_scrape *scrape)
         for (size_t k = 0; k < count; k++)
             parts[i].put(scrape, &all[k]);
     }
-    return scrape->servers ? rem_scrape_servers(scrape, all, count) : 0;
+    return scrape->servers ? rem_scrape_servers(scrape, all, named) : 0;
 }

@@ -70,27 +70,13 @@ int rem_ctl_status(const struct rem_ctl_args *args)
     return rc;
 }
 
-int rem_ctl_metrics(const struct rem_ctl_args *args)
+/* `path` and behind it the words, the first and each other one by its pattern. */
+static int make_path(const struct rem_ctl_args *args, const char *path, const char *first,
+                     const char *other, struct rem_sbuf *out)
 {
-    struct rem_sbuf body;
-    int rc;
-
-    rem_sbuf_init(&body);
-    rc = rem_ctl_ask(args, "GET",
-                     rem_ctl_given(args, REM_CTL_DETAIL) ? "/metrics?detail=server" : "/metrics",
-                     NULL, &body);
-    if (rc == REM_CTL_OK && body.n != 0)
-        (void)fwrite(body.p, 1, body.n, stdout);
-    rem_sbuf_fini(&body);
-    return rc;
-}
-
-/* "/readyz", with what is to be ready. */
-static int make_ready_path(const struct rem_ctl_args *args, struct rem_sbuf *out)
-{
-    rem_sbuf_adds(out, args->json ? "/readyz?verbose" : "/readyz?");
+    rem_sbuf_adds(out, path);
     for (int i = 0; i < args->word_count; i++) {
-        char *one = rem_ctl_path(args, "&upstream=%s", args->words[i]);
+        char *one = rem_ctl_path(args, i == 0 ? first : other, args->words[i]);
 
         if (one == NULL)
             return rem_ctl_no_memory();
@@ -99,6 +85,25 @@ static int make_ready_path(const struct rem_ctl_args *args, struct rem_sbuf *out
     }
     rem_sbuf_addc(out, '\0');
     return out->failed ? rem_ctl_no_memory() : REM_CTL_OK;
+}
+
+int rem_ctl_metrics(const struct rem_ctl_args *args)
+{
+    const char *start =
+        rem_ctl_given(args, REM_CTL_DETAIL) ? "/metrics?detail=server" : "/metrics?";
+    struct rem_sbuf path, body;
+    int rc;
+
+    rem_sbuf_init(&path);
+    rem_sbuf_init(&body);
+    rc = make_path(args, start, "&name=%s", ",%s", &path);
+    if (rc == REM_CTL_OK)
+        rc = rem_ctl_ask(args, "GET", path.p, NULL, &body);
+    if (rc == REM_CTL_OK && body.n != 0)
+        (void)fwrite(body.p, 1, body.n, stdout);
+    rem_sbuf_fini(&path);
+    rem_sbuf_fini(&body);
+    return rc;
 }
 
 /* The answer to a probe; in text it says what is missing, a line each. */
@@ -125,7 +130,8 @@ int rem_ctl_ready(const struct rem_ctl_args *args)
 
     rem_sbuf_init(&path);
     rem_sbuf_init(&body);
-    rc = make_ready_path(args, &path);
+    rc = make_path(args, args->json ? "/readyz?verbose" : "/readyz?", "&upstream=%s",
+                   "&upstream=%s", &path);
     request.path = path.p;
     if (rc == REM_CTL_OK)
         rc = rem_ctl_send(args, &request, NULL, &status, &body);

@@ -61,6 +61,7 @@ struct rem_handover {
     size_t check_count;
     const struct rem_zone *zones; /* opened; for status pages, see rem_zone_peek */
     unsigned max_series;          /* of single servers in a scrape; 0: the API's default */
+    unsigned max_upstream_series; /* of upstreams; likewise */
 };
 
 /* Runs the agent until it is told to quit or the master is gone.  Defined in agent/.

@@ -58,8 +58,9 @@ struct rem_setup {
     struct rem_list admin_listeners; /* of struct rem_listener; accepted by the agent, `data` is
                                         struct rem_setup_admin_listen */
     struct rem_admin_spec admin_spec;
-    unsigned admin_max_series; /* 0: the API's own default */
-    unsigned admin_history;    /* revisions; likewise */
+    unsigned admin_max_series;          /* 0: the API's own default */
+    unsigned admin_max_upstream_series; /* likewise */
+    unsigned admin_history;             /* revisions; likewise */
 
     /* more of the main level */
     struct rem_setup_dir *dirs;          /* to be made before privileges are dropped */

@@ -19,6 +19,7 @@ struct admin_conf {
     int write;
     int drain_on_term;
     bool seen;
+    bool has_metrics;
 };
 
 static void *create_admin(struct rem_conf *cf)
@@ -174,22 +175,30 @@ static int set_admin(struct rem_conf *cf, const struct rem_directive *d, void *c
     return add_listener(cf, REM_STR(DEFAULT_LISTEN), &addr, &listener);
 }
 
-/* metrics max_series=N */
+/* metrics [max_series=N] [max_upstream_series=N] */
 static int set_metrics(struct rem_conf *cf, const struct rem_directive *d, void *conf)
 {
     struct rem_setup *setup = cf->user;
-    const struct rem_str name = REM_STR("max_series=");
-    int64_t n;
+    struct admin_conf *admin = conf;
 
     (void)d;
-    (void)conf;
-    if (setup->admin_max_series != 0)
+    if (admin->has_metrics)
         return rem_conf_duplicate(cf);
-    if (!rem_str_has_prefix(cf->args[1], name) ||
-        rem_conf_parse_num(rem_str_skip(cf->args[1], name.n), &n) != REM_OK || n < SERIES_MIN ||
-        n > SERIES_MAX)
-        return rem_conf_error(cf, "invalid parameter \"%.*s\"", REM_STR_ARG(cf->args[1]));
-    setup->admin_max_series = (unsigned)n;
+    admin->has_metrics = true;
+    for (size_t i = 1; i < cf->n_args; i++) {
+        struct rem_str text = {NULL, 0};
+        unsigned *series = NULL;
+        int64_t n;
+
+        if (rem_str_take_prefix(cf->args[i], "max_series=", &text))
+            series = &setup->admin_max_series;
+        else if (rem_str_take_prefix(cf->args[i], "max_upstream_series=", &text))
+            series = &setup->admin_max_upstream_series;
+        if (series == NULL || *series != 0 || rem_conf_parse_num(text, &n) != REM_OK ||
+            n < SERIES_MIN || n > SERIES_MAX)
+            return rem_conf_error(cf, "invalid parameter \"%.*s\"", REM_STR_ARG(cf->args[i]));
+        *series = (unsigned)n;
+    }
     return REM_OK;
 }
 
@@ -226,7 +235,7 @@ static const struct rem_directive admin_directives[] = {
     ADMIN("token", REM_ARGS_3, rem_admin_set_token),
     ADMIN("peer", REM_ARGS_2, rem_admin_set_peer),
     ADMIN("host", REM_ARGS_1MORE, rem_admin_set_host),
-    ADMIN("metrics", REM_ARGS_1, set_metrics),
+    ADMIN("metrics", REM_ARGS_12, set_metrics),
     ADMIN("history", REM_ARGS_1, set_history),
     ADMIN("auth_failures", REM_ARGS_1, rem_admin_set_failures),
     ADMIN("state", REM_ARGS_1, rem_admin_set_state),

@@ -207,7 +207,93 @@ def test_budget(backend):
         remora.stop()
 
 
+UPSTREAM_SERIES = 63
+MANY = """\
+admin { listen unix:@DIR@/admin.sock; listen 127.0.0.1:@PORT:admin@; write on; metrics max_upstream_series=%(series)d max_series=150; }
+http {
+    upstream _other { zone other 64k; server 127.0.0.1:9 down; }
+    upstream app { zone app 64k; server %(server)s; server 127.0.0.1:1 backup; }
+    server { listen 127.0.0.1:@PORT:web@; location / { proxy_pass http://app; } location /o { proxy_pass http://_other; } }
+}
+"""
+
+
+def of_upstreams(metrics):
+    """Series of upstreams, by the upstream."""
+    found = {}
+    for (name, labels), value in metrics.items():
+        if name.startswith("remora_upstream_") and not name.startswith("remora_upstream_server_") and "upstream" in dict(labels):
+            rest = tuple(l for l in labels if l[0] != "upstream")
+            found.setdefault(dict(labels)["upstream"], {})[name, rest] = value
+    return found
+
+
+def sums(upstreams):
+    total = {}
+    for series in upstreams.values():
+        for key, value in series.items():
+            total[key] = total.get(key, 0) + value
+    return total
+
+
+@pytest.fixture
+def many(backend):
+    remora = start(MANY % {"series": 11 * UPSTREAM_SERIES - 1, "server": backend(ok(b"fine")).addr})
+    try:
+        for target in ("/", "/", "/o"):
+            with Connection(remora.address("web")) as c:
+                c.send("GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target)
+                c.read()
+        for i in range(30):
+            servers = [{"server": "127.0.1.%d:80" % (k + 1), "weight": 2} for k in range(i % 3 + 1)]
+            body = {"name": "%s-%d" % ("shop" if i % 2 else "cart", i), "servers": servers}
+            assert remora.call("POST", "/v1/http/upstreams", body).status == 201
+        yield remora
+    finally:
+        remora.stop()
+
+
+def test_budget_of_upstreams(many):
+    """The first ones are shown, the others are one, and what they make together stays what it is."""
+    before = many.metrics()["remora_metrics_dropped_series_total", ()]
+    metrics = many.metrics()
+    shown = of_upstreams(metrics)
+    assert list(shown)[:3] == ["app", "cart-0", "shop-1"] and list(shown)[-1] == "_other"
+    assert len(shown) == 10 and {len(series) for series in shown.values()} == {UPSTREAM_SERIES}
+    assert metrics["remora_metrics_dropped_series_total", ()] == before + 22 * UPSTREAM_SERIES
+    assert shown["_other"]["remora_upstream_no_live_servers_total", ()] == 1
+    # all of them, by two scrapes that each fit
+    parts = {}
+    for names in ("_other,app", "cart-?", "shop-?", "cart-1*,shop-1", "cart-2*", "shop-3*,shop-5*", "shop-7*,shop-9*", "shop-1*", "shop-2*",
+                  "cart-0*,cart-4*", "cart-6*,cart-8*"):
+        parts.update(of_upstreams(many.metrics("?name=" + names)))
+    assert len(parts) == 32
+    assert sums(parts) == sums(shown)
+    assert sums(shown)["remora_upstream_servers", (("state", "up"),)] == 2 + 60
+    assert many.metrics()["remora_metrics_dropped_series_total", ()] == before + 2 * 22 * UPSTREAM_SERIES
+
+
+def test_names_of_a_scrape(many):
+    for names, want in (("shop-1", ["shop-1"]), ("shop-1*", ["shop-1", "shop-11", "shop-13", "shop-15", "shop-17", "shop-19"]),
+                        ("app,cart-2,x", ["app", "cart-2"]), ("*p", []), ("", []), ("_oth*", ["_other"])):
+        assert list(of_upstreams(many.metrics("?name=" + names))) == want, names
+
+
+def test_servers_of_more_upstreams_than_rows(many):
+    """150 series are ten rows, so that not even a sum of its servers is there for each upstream."""
+    metrics = many.metrics("?detail=server&name=cart-*")
+    rows = [dict(labels) for name, labels in metrics if name == "remora_upstream_server_weight"]
+    assert len(rows) <= 10
+    series = [key for key in metrics if key[0].startswith("remora_upstream_server_")]
+    assert 0 < len(series) <= 150
+    done = promtool(many.get("/metrics?detail=server").body)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("text, message", [
+    ("metrics max_upstream_series=99;", 'invalid parameter "max_upstream_series=99"'),
+    ("metrics max_series=100 max_series=100;", 'invalid parameter "max_series=100"'),
+    ("metrics max_series=100 max_upstream_series=100 x;", 'invalid number of arguments in "metrics" directive'),
     ("metrics;", 'invalid number of arguments in "metrics" directive'),
     ("metrics max_series=99;", 'invalid parameter "max_series=99"'),
     ("metrics max_series=1000001;", 'invalid parameter "max_series=1000001"'),

@@ -84,6 +84,9 @@ def test_status_revision_metrics(remora):
     assert ("remora_workers", ()) in exposition.parse(text)
     assert "remora_upstream_server_up" not in text
     assert "remora_upstream_server_up" in ok(remora.ctl("metrics", "--detail"))
+    some = ok(remora.ctl("metrics", "ap*", "nobody"))
+    assert 'upstream="app"' in some and "remora_upstream_server_up" not in some
+    assert 'upstream="' not in ok(remora.ctl("metrics", "a,b"))
 
 
 @pytest.mark.parametrize("words, code", [
