@@ -190,9 +190,10 @@ static int prepare(struct rem_master *m, const struct rem_reporter *to, struct r
     struct rem_generation *next;
     int rc = rem_generation_load(m->options, to, &next);
 
-    rem_err_set(err, rc, "%s", "the configuration is invalid, see the error log");
-    if (rc != REM_OK)
+    if (rc != REM_OK) {
+        rem_err_set(err, rc, "the configuration is invalid, see the error log");
         return rc;
+    }
     next->number = next_number(m);
     rc = check_listeners(m, next, err);
     if (rc == REM_OK)
@@ -202,8 +203,12 @@ static int prepare(struct rem_master *m, const struct rem_reporter *to, struct r
         goto fail;
     }
     rc = rem_generation_prepare(next, to);
-    if (rc != REM_OK)
+    if (rc != REM_OK) {
+        rem_err_set(err, rc,
+                    "a file or directory of the configuration cannot be used, see the "
+                    "error log");
         goto fail;
+    }
     rc = rem_reload_open(m, next, m->gen, err);
     if (rc != REM_OK) {
         rem_report(to, REM_LOG_EMERG, 0, "%s", err->text);
@@ -245,7 +250,8 @@ void rem_reload(struct rem_master *m)
     struct rem_reporter to = {.log = rem_master_log(m)};
     struct rem_generation *old = m->gen;
     struct rem_generation *next;
-    struct rem_err err;
+    struct rem_err err = {0};
+    int rc;
 
     REM_LOG(rem_master_log(m), REM_LOG_NOTICE, 0, "reconfiguring");
     if (m->new_binary != 0) {
@@ -253,9 +259,10 @@ void rem_reload(struct rem_master *m)
         rem_children_start_workers(m);
         return;
     }
-    if (prepare(m, &to, &next, &err) != REM_OK) {
+    rc = prepare(m, &to, &next, &err);
+    if (rc != REM_OK) {
         if (!m->signals.stop)
-            rem_master_tell_reload(m, err.code, err.text);
+            rem_master_tell_reload(m, rc, err.text);
         return;
     }
 

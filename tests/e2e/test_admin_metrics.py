@@ -146,6 +146,17 @@ def test_failed_reload_shows(remora):
     assert value(remora.metrics(), "remora_config_reloads_total", result="failure") == 1
 
 
+def test_reload_that_cannot_open_its_files_shows(remora):
+    """The configuration is right, and cannot be used."""
+    with open(remora.conf, "a") as f:
+        f.write("error_log /nonexistent/error.log;\n")
+    remora.reload(ok=False)
+    wait_for(lambda: value(remora.metrics(), "remora_config_last_reload_success") == 0, "failure")
+    assert value(remora.metrics(), "remora_config_reloads_total", result="failure") == 1
+    assert value(remora.metrics(), "remora_config_reloads_total", result="success") == 0
+    assert value(remora.metrics(), "remora_config_generation") == 1
+
+
 def test_labels_are_escaped(remora):
     text = open(remora.conf).read().replace("upstream fixed {", 'upstream "we\\"ird\\\\n" {')
     remora.reload(text)
