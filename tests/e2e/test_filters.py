@@ -168,17 +168,18 @@ def test_broken_gzip_ends_the_connection(site, broken):
 
 def test_pieces_are_flushed(site):
     """With proxy_buffering off, what has come reaches the client in full, compressed or not."""
-    seen_by_client = threading.Semaphore(0)
+    paths = {"/upgzflush/": True, "/upsub/": False}
+    seen_by_client = {path: threading.Semaphore(0) for path in paths}
 
     def answer(request):
         request.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(3):
             request.sock.sendall(b"5\r\nhello\r\n")
-            assert seen_by_client.acquire(timeout=10)
+            assert seen_by_client[request.path].acquire(timeout=10)
         return b"0\r\n\r\n"
 
     r = site(answer)
-    for path, unpack in (("/upgzflush/", True), ("/upsub/", False)):
+    for path, unpack in paths.items():
         with r.client() as c:
             c.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
             c.stream.until(b"\r\n\r\n")
@@ -189,7 +190,7 @@ def test_pieces_are_flushed(site):
                     c.stream.take(2)
                     seen += inflate.decompress(piece) if unpack else piece
                 assert seen == b"hello" * number
-                seen_by_client.release()
+                seen_by_client[path].release()
 
 
 @pytest.mark.parametrize("path,length", [("/gz/big.bin", BIG), ("/sub/bigtext.txt", len(substituted(text_of(BIG)))),
