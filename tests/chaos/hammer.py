@@ -7,7 +7,7 @@
 
 Clients pipeline, split, stall, half-close, reset, send garbage and read slowly; the server behind answers as the
 request's own target tells it to: in any framing, in pieces, too early, too late, cut short, or not at all.  Meanwhile
-the admin API swaps the servers, and the master is told to reload.  What is checked:
+the admin API swaps the servers, and the master is told to reload, or to be upgraded.  What is checked:
 
   - a whole response carries exactly the bytes made for its own request, never another's
   - a response that the server cut short never ends cleanly
@@ -828,11 +828,14 @@ class Hammer:
         self.problems, self.drops = [], []
         self.origin_open = {}  # connection: the last request line
         self.tasks = set()
+        self.going = True
         self.dir = tempfile.mkdtemp(prefix="hammer-")
         os.chmod(self.dir, 0o755)
         self.port = free_port()
         self.origins = [("127.0.0.1", free_port()) for _ in range(5)]
-        self.dead = free_port()
+        self.dead = free_port()  # nobody listens there, nor may anybody else
+        self.grave = socket.socket()
+        self.grave.bind(("127.0.0.1", self.dead))
 
     def count(self, what):
         self.counts[what] = self.counts.get(what, 0) + 1
@@ -884,6 +887,7 @@ class Hammer:
             if self.proc.poll() is not None or time.time() > end:
                 raise SystemExit("did not start: " + self.log())
             time.sleep(.02)
+        self.master = self.proc.pid
 
     def log(self):
         text = ""
@@ -908,7 +912,7 @@ class Hammer:
     async def meddle(self):
         """Swaps and downs servers, and reloads."""
         rng, last = random.Random(f"{self.a.seed}meddle"), time.time()
-        while True:
+        while self.going:
             await asyncio.sleep(rng.uniform(.01, .15))
             try:
                 name = rng.choice(["one", "two"])
@@ -931,10 +935,43 @@ class Hammer:
                         self.wrong(f"PUT: {status} {text[:300]}")
             except (OSError, asyncio.TimeoutError, IndexError, ValueError) as e:
                 self.count(f"API failed: {type(e).__name__}")  # the agent is changed at a reload
-            if time.time() - last > self.a.reload and self.a.reload:
+            if time.time() - last > self.a.reload and self.a.reload and not os.path.exists(self.dir + "/pid.oldbin"):
                 last = time.time()
-                self.proc.send_signal(signal.SIGHUP)
+                os.kill(self.master, signal.SIGHUP)
                 self.count("HUP")
+
+    async def upgrades(self):
+        rng = random.Random(f"{self.a.seed}upgrade")
+        while self.going and self.a.upgrade:
+            await asyncio.sleep(self.a.upgrade)
+            await self.upgrade(rng.random() < .3)
+
+    async def upgrade(self, back):
+        """To the binary that lies there now, and `back` from it."""
+        old = self.master
+        os.kill(old, signal.SIGUSR2)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while (new := self.pid()) in (None, old) or len(self.children(new)) <= self.a.workers:
+                    await asyncio.sleep(.02)
+                os.kill(new if back else old, signal.SIGQUIT)
+                while os.path.exists(self.dir + "/pid.oldbin"):
+                    await asyncio.sleep(.02)
+        except TimeoutError:
+            self.wrong(f"no upgrade: pid {self.pid()}, children {self.children(self.pid() or old)}")
+            return
+        self.master = old if back else new
+        self.count("upgraded, and back" if back else "upgraded")
+
+    def pid(self):
+        try:
+            with open(self.dir + "/pid") as f:
+                return int(f.read())
+        except (OSError, ValueError):
+            return None
+
+    def ended(self):
+        return self.proc.poll() is not None and not os.path.exists(f"/proc/{self.master}")
 
     # the course of things
 
@@ -959,9 +996,13 @@ class Hammer:
                 task.cancel()
                 self.wrong("a client did not come to an end")
 
-    def children(self):
-        with open(f"/proc/{self.proc.pid}/task/{self.proc.pid}/children") as f:
-            return [int(p) for p in f.read().split()]
+    def children(self, pid=None):
+        pid = pid or self.master
+        try:
+            with open(f"/proc/{pid}/task/{pid}/children") as f:
+                return [int(p) for p in f.read().split()]
+        except OSError:
+            return []
 
     def descriptors(self):
         """Of the workers: what they hold open, by kind."""
@@ -1011,19 +1052,20 @@ class Hammer:
         for origin in origins:
             self.spawn(origin.run())
         if self.a.reload:  # what a reloaded worker holds, not the first
-            self.proc.send_signal(signal.SIGHUP)
+            os.kill(self.master, signal.SIGHUP)
             await asyncio.sleep(1)
         before = max(map(len, self.descriptors().values()))
-        meddle = self.spawn(self.meddle())
+        meddling = asyncio.gather(self.meddle(), self.upgrades())
         await self.load()
-        meddle.cancel()
+        self.going = False
+        await meddling
         await asyncio.sleep(.5)
         await self.settle(before)
-        self.proc.send_signal(signal.SIGQUIT)
+        os.kill(self.master, signal.SIGQUIT)
         end = time.time() + 30
-        while self.proc.poll() is None and time.time() < end:
+        while not self.ended() and time.time() < end:
             await asyncio.sleep(.05)
-        if self.proc.poll() is None:
+        if not self.ended():
             self.wrong(f"does not stop; children {self.children()}")
         elif self.proc.returncode != 0:
             self.wrong(f"exit code {self.proc.returncode}")
@@ -1047,6 +1089,8 @@ def main():
     ap.add_argument("--clients", type=int, default=40, help="connections at a time")
     ap.add_argument("--workers", type=int, default=2)
     ap.add_argument("--reload", type=float, default=1.5, help="seconds between reloads; 0: none")
+    ap.add_argument("--upgrade", type=float, default=0,
+                    help="seconds between binary upgrades, some of them taken back; 0: none")
     ap.add_argument("--level", default="info", help="of the error log")
     ap.add_argument("--keep", action="store_true", help="keep the directory with configuration and log")
     a = ap.parse_args()
@@ -1057,8 +1101,8 @@ def main():
         asyncio.run(h.run())
         good = h.verdict()
     finally:
-        if getattr(h, "proc", None) and h.proc.poll() is None:
-            for pid in [*h.children(), h.proc.pid]:
+        if getattr(h, "master", None) and not h.ended():
+            for pid in {*h.children(), h.master, *([h.proc.pid] if h.proc.poll() is None else [])}:
                 os.kill(pid, signal.SIGKILL)
         if not good:
             print(h.log()[-3000:])

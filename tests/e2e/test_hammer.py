@@ -8,6 +8,6 @@ HAMMER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 
 
 def test_hammer():
-    p = subprocess.run([sys.executable, HAMMER, "--seconds", "8", "--seed", "20", "--clients", "25"],
+    p = subprocess.run([sys.executable, HAMMER, "--seconds", "8", "--seed", "20", "--clients", "25", "--upgrade", "2"],
                        capture_output=True, text=True, errors="replace", timeout=240)
     assert p.returncode == 0, (p.stdout + p.stderr)[-12000:]
