@@ -349,14 +349,16 @@ static bool is_idle(const struct rem_admin_conn *conn)
     }
 }
 
-bool rem_admin_conn_make_room(struct rem_admin_listener_event *listener)
+bool rem_admin_conn_make_room(struct rem_admin_server *server,
+                              const struct rem_admin_listener_event *listener, uint64_t idle_ms)
 {
     struct rem_admin_conn *victim = NULL;
 
-    REM_LIST_EACH(node, &listener->server->connections) {
+    REM_LIST_EACH(node, &server->connections) {
         struct rem_admin_conn *conn = rem_admin_conn_at(node);
 
-        if (conn->listener != listener || !is_idle(conn))
+        if ((listener != NULL && conn->listener != listener) || !is_idle(conn) ||
+            server->clock->mono_ms - conn->since_ms < idle_ms)
             continue;
         if (victim == NULL || conn->client.proven < victim->client.proven ||
             (conn->client.proven == victim->client.proven && conn->since_ms < victim->since_ms))

@@ -17,10 +17,11 @@ struct rem_admin_conn;
 int rem_admin_conn_new(struct rem_admin_listener_event *listener, int fd,
                        const struct rem_addr *peer) REM_MUST_CHECK;
 
-/* The listener has as many connections as it may: closes one that does nothing for its place.
- * Whoever has shown a token comes last, else the longest in its state first.
- * Returns: false when all are being answered. */
-bool rem_admin_conn_make_room(struct rem_admin_listener_event *listener);
+/* Closes a connection of the listener (NULL: of any) that has done nothing for `idle_ms`, for
+ * another's place.  Whoever has shown a token comes last, else the longest in its state first.
+ * Returns: false when there is none. */
+bool rem_admin_conn_make_room(struct rem_admin_server *server,
+                              const struct rem_admin_listener_event *listener, uint64_t idle_ms);
 
 /* Over the limit of connections: answers 503 as far as one write goes, and closes. */
 void rem_admin_conn_refuse(struct rem_admin_server *server, int fd);

@@ -9,7 +9,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ACCEPTS_PER_TURN = 32, RESUME_MS = 500 };
+enum {
+    ACCEPTS_PER_TURN = 32,
+    RESUME_MS = 500,
+    SETTLED_MS = 100, /* accepted or answered so long ago: its next request is not in the socket */
+};
 
 const struct rem_admin_patience rem_admin_patience_default = {
     .head = 10000,
@@ -70,6 +74,15 @@ static void pause_accepting(struct rem_admin_server *server, int error)
         set_accepting(server, false);
 }
 
+/* Without descriptors the longest idle one gives way, of this listener if it has any: a crowd on
+ * one does not close the probes and the API on the others. */
+static bool make_descriptor(struct rem_admin_listener_event *listener, int error)
+{
+    return (error == EMFILE || error == ENFILE) &&
+           (rem_admin_conn_make_room(listener->server, listener, SETTLED_MS) ||
+            rem_admin_conn_make_room(listener->server, NULL, SETTLED_MS));
+}
+
 static void on_accept(evutil_socket_t listener_fd, short what, void *data)
 {
     struct rem_admin_listener_event *listener = data;
@@ -84,6 +97,8 @@ static void on_accept(evutil_socket_t listener_fd, short what, void *data)
         int fd = accept4(listener_fd, &any.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd < 0) {
+            if (make_descriptor(listener, errno))
+                continue;
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                 pause_accepting(server, errno);
             if (errno == EINTR || errno == ECONNABORTED)
@@ -94,7 +109,7 @@ static void on_accept(evutil_socket_t listener_fd, short what, void *data)
         if (listener->inlet != NULL && !rem_inlet_is_ours(fd))
             close(fd);
         else if (listener->connection_count >= server->connection_limit &&
-                 !rem_admin_conn_make_room(listener))
+                 !rem_admin_conn_make_room(listener->server, listener, 0))
             rem_admin_conn_refuse(server, fd);
         else if (rem_admin_conn_new(listener, fd, &peer) != 0)
             REM_LOG(server->log, REM_LOG_ALERT, 0, "admin: no memory for a connection");

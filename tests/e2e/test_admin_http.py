@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The admin server's HTTP: framing, limits, slow and rude clients."""
+import getpass
 import json
+import os
+import resource
 import socket
 import struct
 import time
@@ -289,3 +292,22 @@ def test_methods_that_no_path_has(remora, line):
         answer = c.read()
     assert answer.status == 405 and answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["allow"] == "GET, HEAD, POST, PUT, PATCH, DELETE"
+
+
+def test_without_descriptors_idle_clients_give_way():
+    """As many as the process may hold open are idle; whoever comes then is answered."""
+    remora = Remora(user=getpass.getuser(), allow=["accept4"])  # as whom the test may change limits
+    held = []
+    try:
+        agent = remora.get("/v1/revision").json["agent_pid"]
+        room = len(os.listdir(f"/proc/{agent}/fd")) + 10
+        resource.prlimit(agent, resource.RLIMIT_NOFILE, (room, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        for _ in range(20):
+            held.append(remora.connect())
+            assert held[-1].request("GET", "/livez").status == 200
+        assert held[0].at_end(), "the longest idle one"
+        assert remora.call("GET", "/livez", address=remora.unix).status == 200, "another listener may have none"
+    finally:
+        for c in held:
+            c.close()
+        remora.stop()
