@@ -8,6 +8,35 @@ static const struct rem_addr *addr_at(const struct rem_addr_index *index, uint32
     return (const void *)(index->first + at * index->stride);
 }
 
+/* The place of an address, or the free one where it would be. */
+static struct rem_addr_place *place_of(const struct rem_addr_index *index,
+                                       const struct rem_addr *addr, uint32_t hash)
+{
+    for (uint32_t at = hash & index->mask;; at = (at + 1) & index->mask) {
+        struct rem_addr_place *place = &index->table[at];
+
+        if (place->first == REM_SHM_NONE ||
+            (place->hash == hash && rem_addr_eq(addr_at(index, place->first), addr)))
+            return place;
+    }
+}
+
+static void add(struct rem_addr_index *index, uint32_t number)
+{
+    const struct rem_addr *addr = addr_at(index, number);
+    uint32_t hash = (uint32_t)rem_addr_hash(addr);
+    struct rem_addr_place *place = place_of(index, addr, hash);
+
+    index->next[number] = REM_SHM_NONE;
+    if (place->first == REM_SHM_NONE) {
+        *place = (struct rem_addr_place){hash, number, number, number};
+        return;
+    }
+    index->next[place->last] = number;
+    place->last = number;
+    index->repeats = true;
+}
+
 int rem_addr_index_init(struct rem_addr_index *index, const struct rem_addr *first, size_t stride,
                         uint32_t count)
 {
@@ -16,22 +45,15 @@ int rem_addr_index_init(struct rem_addr_index *index, const struct rem_addr *fir
     while (made.mask < 2 * count)
         made.mask = made.mask * 2 + 1;
     made.table = malloc(((size_t)made.mask + 1) * sizeof(*made.table));
-    made.claimed = calloc(count != 0 ? count : 1, 1);
-    if (made.table == NULL || made.claimed == NULL) {
+    made.next = malloc((count + (size_t)1) * sizeof(*made.next));
+    made.claimed = calloc(count + (size_t)1, 1);
+    if (made.table == NULL || made.next == NULL || made.claimed == NULL) {
         rem_addr_index_fini(&made);
         return REM_ENOMEM;
     }
     memset(made.table, 0xff, ((size_t)made.mask + 1) * sizeof(*made.table));
-    /* Equal addresses come to lie in list order on the probe path, and are claimed in it. */
-    for (uint32_t i = 0; i < count; i++) {
-        const struct rem_addr *addr = addr_at(&made, i);
-        uint32_t hash = (uint32_t)rem_addr_hash(addr), at = hash & made.mask;
-
-        for (; made.table[at].at != REM_SHM_NONE; at = (at + 1) & made.mask)
-            made.repeats = made.repeats || (made.table[at].hash == hash &&
-                                            rem_addr_eq(addr_at(&made, made.table[at].at), addr));
-        made.table[at] = (struct rem_addr_place){hash, i};
-    }
+    for (uint32_t i = 0; i < count; i++)
+        add(&made, i);
     *index = made;
     return REM_OK;
 }
@@ -39,21 +61,19 @@ int rem_addr_index_init(struct rem_addr_index *index, const struct rem_addr *fir
 void rem_addr_index_fini(struct rem_addr_index *index)
 {
     free(index->table);
+    free(index->next);
     free(index->claimed);
     *index = (struct rem_addr_index){0};
 }
 
 uint32_t rem_addr_index_claim(struct rem_addr_index *index, const struct rem_addr *addr)
 {
-    uint32_t hash = (uint32_t)rem_addr_hash(addr), at = hash & index->mask;
+    struct rem_addr_place *place = place_of(index, addr, (uint32_t)rem_addr_hash(addr));
+    uint32_t number = place->first != REM_SHM_NONE ? place->left : REM_SHM_NONE;
 
-    for (; index->table[at].at != REM_SHM_NONE; at = (at + 1) & index->mask) {
-        uint32_t i = index->table[at].at;
-        if (index->table[at].hash != hash || index->claimed[i] ||
-            !rem_addr_eq(addr_at(index, i), addr))
-            continue;
-        index->claimed[i] = 1;
-        return i;
-    }
-    return REM_SHM_NONE;
+    if (number == REM_SHM_NONE)
+        return REM_SHM_NONE;
+    place->left = index->next[number];
+    index->claimed[number] = 1;
+    return number;
 }

@@ -223,9 +223,12 @@ struct rem_addr_index {
     size_t stride;
     struct rem_addr_place {
         uint32_t hash;
-        uint32_t at; /* REM_SHM_NONE: free */
-    } * table;       /* owned */
+        uint32_t first; /* of those with the address; REM_SHM_NONE: the place is free */
+        uint32_t left;  /* the first that nobody has claimed; REM_SHM_NONE: there is none */
+        uint32_t last;
+    } * table; /* owned */
     uint32_t mask;
+    uint32_t *next;   /* owned; per address, the next equal one; REM_SHM_NONE: there is none */
     uint8_t *claimed; /* owned; per address */
     bool repeats;     /* some address occurs twice */
 };

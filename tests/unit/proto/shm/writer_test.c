@@ -3,6 +3,8 @@
 
 #include "tests/unit/proto/shm/fixture.h"
 
+#include <time.h>
+
 static struct fixture fix;
 static struct rem_arena arena;
 
@@ -99,6 +101,33 @@ START_TEST(refuses_bad_specs)
     ck_assert_uint_eq(commit.revision, 1);
     rem_change_free(&change);
     ck_assert_uint_eq(fix_status(&fix, "app", &arena).server_count, 1);
+}
+END_TEST
+
+/* One address many times costs no more than many addresses do. */
+START_TEST(one_address_many_times)
+{
+    enum { MANY = 1 << 17 };
+    struct rem_server_spec *servers = calloc(MANY, sizeof(*servers));
+    struct rem_upstream_spec spec = fix_upstream(&fix, "app", 1, 1);
+    struct rem_change *change;
+    struct rem_commit commit;
+    struct rem_err err;
+    clock_t before;
+
+    ck_assert_ptr_nonnull(servers);
+    for (size_t i = 0; i < MANY; i++)
+        servers[i] = fix.servers[0];
+    ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
+    ck_assert_int_eq(rem_change_put(change, &spec, &err), REM_OK);
+    ck_assert_int_eq(rem_change_commit(change, REM_REVISION_ANY, &commit, &err), REM_OK);
+    rem_change_free(&change);
+    ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
+    before = clock();
+    ck_assert_int_eq(rem_change_servers(change, spec.name, servers, MANY, &err), REM_EEXIST);
+    ck_assert_int_lt((clock() - before) / CLOCKS_PER_SEC, 1);
+    rem_change_free(&change);
+    free(servers);
 }
 END_TEST
 
@@ -491,6 +520,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, publishes_and_reads_back);
     tcase_add_test(tcase, refuses_bad_specs);
+    tcase_add_test(tcase, one_address_many_times);
     tcase_add_test(tcase, many_upstreams_in_one_publish);
     tcase_add_test(tcase, identity_across_swaps);
     tcase_add_test(tcase, ids_stay_and_are_never_reused);
