@@ -37,12 +37,11 @@ static int check_name(struct rem_api_call *call, struct rem_str name)
 /* ---- steps ---- */
 
 /* Does the configuration have a key for the upstream's hash, whatever its method is now? */
-static bool is_keyed(const struct rem_api *api, const struct rem_upstream_spec *now)
+static bool is_keyed(struct rem_api *api, const struct rem_upstream_spec *now)
 {
-    for (size_t i = 0; i < api->configured_count; i++)
-        if (rem_str_eq(api->configured[i].name, now->name))
-            return rem_upstream_json_keyed(api->configured[i].method);
-    return rem_upstream_json_keyed(now->method);
+    const struct rem_upstream_spec *conf = rem_api_conf(api, now->name);
+
+    return rem_upstream_json_keyed(conf != NULL ? conf->method : now->method);
 }
 
 /* The present upstream, or *exists == false and what a new one begins with.  *out borrows from the
