@@ -96,9 +96,17 @@ static struct rem_admin_exchange *exchange_at(struct rem_list *node)
     return REM_LIST_ENTRY(node, struct rem_admin_exchange, node);
 }
 
+/* Its answer is no longer held. */
+static void uncount(struct rem_admin_exchange *x)
+{
+    x->conn->server->answers -= x->counted;
+    x->counted = 0;
+}
+
 /* As it is before a request.  Whoever waits holds no large buffers. */
 static void exchange_reset(struct rem_admin_exchange *x)
 {
+    uncount(x);
     if (x->body.size > REM_ADMIN_INPUT_SIZE)
         rem_sbuf_fini(&x->body);
     else
@@ -112,6 +120,7 @@ static void exchange_reset(struct rem_admin_exchange *x)
 
 static void exchange_free(struct rem_admin_exchange *x)
 {
+    uncount(x);
     rem_sbuf_fini(&x->body);
     rem_api_response_fini(&x->call.response);
     rem_arena_reset(&x->arena);
@@ -349,6 +358,14 @@ static bool is_idle(const struct rem_admin_conn *conn)
     }
 }
 
+/* Of two that might give way to others: is it this one, rather than `victim` (NULL: none yet)? */
+static bool goes_first(const struct rem_admin_conn *conn, const struct rem_admin_conn *victim)
+{
+    if (victim == NULL || conn->client.proven != victim->client.proven)
+        return victim == NULL || !conn->client.proven;
+    return conn->since_ms < victim->since_ms;
+}
+
 bool rem_admin_conn_make_room(struct rem_admin_server *server,
                               const struct rem_admin_listener_event *listener, uint64_t idle_ms)
 {
@@ -357,17 +374,72 @@ bool rem_admin_conn_make_room(struct rem_admin_server *server,
     REM_LIST_EACH(node, &server->connections) {
         struct rem_admin_conn *conn = rem_admin_conn_at(node);
 
-        if ((listener != NULL && conn->listener != listener) || !is_idle(conn) ||
-            server->clock->mono_ms - conn->since_ms < idle_ms)
-            continue;
-        if (victim == NULL || conn->client.proven < victim->client.proven ||
-            (conn->client.proven == victim->client.proven && conn->since_ms < victim->since_ms))
+        if ((listener == NULL || conn->listener == listener) && is_idle(conn) &&
+            server->clock->mono_ms - conn->since_ms >= idle_ms && goes_first(conn, victim))
             victim = conn;
     }
     if (victim == NULL)
         return false;
     rem_admin_conn_close(victim);
     return true;
+}
+
+/* ---- memory of answers ---- */
+
+/* Who has had a large answer for the longest time and not read it yet; those that have shown a
+ * token do not give way to one that has not. */
+static struct rem_admin_conn *slowest_reader(const struct rem_admin_conn *client)
+{
+    struct rem_admin_conn *victim = NULL;
+
+    REM_LIST_EACH(node, &client->server->connections) {
+        struct rem_admin_conn *conn = rem_admin_conn_at(node);
+
+        if (conn->state == REM_ADMIN_WRITE && is_idle(conn) && conn->count != 0 &&
+            rem_admin_conn_first(conn)->counted > REM_ADMIN_ANSWER_SMALL &&
+            conn->client.proven <= client->client.proven && goes_first(conn, victim))
+            victim = conn;
+    }
+    return victim;
+}
+
+/* Whether an answer of that size may be held for a client, be it at the cost of those who do not
+ * read theirs.  One is, however large it is. */
+static bool has_memory(struct rem_admin_conn *conn, size_t size)
+{
+    struct rem_admin_server *server = conn->server;
+
+    while (size > REM_ADMIN_ANSWER_SMALL && server->answers != 0 &&
+           server->answers + size > REM_ADMIN_ANSWERS_MAX) {
+        struct rem_admin_conn *victim = slowest_reader(conn);
+
+        if (victim == NULL)
+            return false;
+        rem_admin_conn_close(victim);
+    }
+    return true;
+}
+
+/* Counts the answer.  Where there is no room, who only asked is told to come back; what a change
+ * has come to is told all the same. */
+static void count_answer(struct rem_admin_exchange *x)
+{
+    struct rem_admin_handler *handler = &x->conn->server->handler;
+    struct rem_api_response *response = &x->call.response;
+
+    if (!has_memory(x->conn, response->body.n) && !x->call.staged.is_change) {
+        struct rem_api_request request = x->call.request;
+        const struct rem_route *route = response->route;
+
+        request.why = "other clients have not read their large answers yet";
+        rem_sbuf_fini(&response->body);
+        rem_api_response_init(response);
+        response->route = route;
+        handler->on_error(handler->data, &request, 503, response);
+        response->retry_sec = 1;
+    }
+    x->counted = response->body.n;
+    x->conn->server->answers += x->counted;
 }
 
 /* ---- from outside ---- */
@@ -385,6 +457,8 @@ void rem_admin_call_reply(struct rem_admin_call *call)
         rem_api_response_init(&call->response);
         handler->on_error(handler->data, &call->request, 500, &call->response);
     }
+    if (!call->response.streams)
+        count_answer(x);
     conn->server->handler.on_answer(conn->server->handler.data, call);
     x->answered = true;
     conn->open--;

@@ -39,6 +39,7 @@ struct rem_admin_exchange {
     struct rem_sbuf body;   /* of the request */
     enum rem_method method;
     unsigned minor; /* of the client's HTTP version */
+    size_t counted; /* of the answer, in server->answers */
     bool answered;
 };
 

@@ -34,6 +34,8 @@ enum {
     REM_ADMIN_BODY_SMALL = 16384,    /* of clients that may not write */
     REM_ADMIN_CONNECTIONS_MAX = 256, /* of a listener */
     REM_ADMIN_STREAMS_MAX = 64,
+    REM_ADMIN_ANSWERS_MAX = 32 << 20, /* bytes of answers that wait to be read, of all clients */
+    REM_ADMIN_ANSWER_SMALL = 65536,   /* one that is given whatever waits */
 };
 
 /* A request that waits for its answer.  Owned by its connection. */
@@ -84,6 +86,7 @@ struct rem_admin_server {
     struct rem_list connections;
     unsigned connection_count;
     unsigned connection_limit; /* of a listener */
+    size_t answers;            /* bytes that wait to be read */
     struct rem_list streams;   /* connections with answers that go on */
     unsigned stream_count;
     struct rem_admin_listener_event *listeners;

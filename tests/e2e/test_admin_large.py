@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Very large sets behind the admin API: what there is to read of them, and what that costs everybody else."""
+import os
+import signal
+import socket
+
 import pytest
+
+from conftest import Client, wait_for
 
 COUNT = 10000
 CONF = """
@@ -62,3 +68,66 @@ def test_status_costs_little_more_than_a_list_of_the_servers(big):
     listed = cost(big, "/v1/http/upstreams/big/servers")
     for path in ("/v1/http/upstreams", "/api/9/http/upstreams", "/v1/overview", "/metrics"):
         assert cost(big, path) < 6 * listed, path
+
+
+# ---- answers that nobody reads ----
+
+BUDGET = 32 << 20  # bytes of them
+GET = "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def resident(r):
+    with open(f"/proc/{r.agent()}/status") as f:
+        return next(int(line.split()[1]) << 10 for line in f if line.startswith("VmRSS"))
+
+
+def ask_all(r, clients, path):
+    """All of them at the same time; none reads."""
+    os.kill(r.agent(), signal.SIGSTOP)
+    try:
+        for c in clients:
+            c.send(GET % path)
+    finally:
+        os.kill(r.agent(), signal.SIGCONT)
+    for c in clients:
+        c.sock.recv(1, socket.MSG_PEEK)
+
+
+@pytest.mark.parametrize("path", ["/v1/http/upstreams", "/api/9/http/upstreams/"])
+def test_answers_that_are_not_read_do_not_pile_up(big, path):
+    size = len(big.admin("GET", path).body)
+    before = resident(big)
+    clients = [Client(big.dir + "/admin.sock") for _ in range(BUDGET // size + 8)]
+    try:
+        ask_all(big, clients, path)
+        assert resident(big) - before < BUDGET + 3 * size
+        waiting = [c for c in clients if c.sock.recv(15, socket.MSG_PEEK) == b"HTTP/1.1 200 OK"]
+        refused = [c for c in clients if c not in waiting]
+        assert 1 < len(waiting) <= BUDGET // size and len(refused) >= 8
+        for c in refused:
+            answer = c.response()
+            assert answer.status == 503 and answer.headers["retry-after"] == "1"
+            if path.startswith("/v1"):
+                assert answer.headers["content-type"] == "application/problem+json" and answer.json["code"] == "Busy"
+                assert answer.json["detail"] == "other clients have not read their large answers yet"
+            else:
+                assert answer.json["error"]["code"] == "Busy" and answer.json["error"]["status"] == 503
+        # who is refused may ask for something else, and change things
+        refused[0].send(GET % "/v1/revision")
+        assert refused[0].response().status == 200
+        servers = [{"server": f"127.2.{i >> 8}.{i & 255}:80"} for i in range(COUNT)]
+        answer = big.admin("PUT", "/v1/http/upstreams/big/servers", servers)
+        assert answer.status == 200 and len(answer.body) > 1 << 20
+        # whoever has not read his for a second gives way
+        wait_for(lambda: big.admin("GET", path).status == 200, "room")
+        assert resident(big) - before < BUDGET + 3 * size
+    finally:
+        for c in clients:
+            c.close()
+
+
+def test_who_reads_gets_all_of_it(big):
+    """A client that takes its answer in pieces is not held to be one that does not read, as long as there is room."""
+    whole = big.admin("GET", "/v1/http/upstreams").body
+    for _ in range(12):  # more than the budget, one after the other
+        assert big.admin("GET", "/v1/http/upstreams").body == whole
