@@ -346,8 +346,9 @@ static const struct rem_core_var_def defs[] = {
     {"scheme", get_member, MEMBER(scheme), 0},
     {"https", get_https, NULL, 0},
     {"host", get_host, NULL, 0},
-    {"request_port", get_request_port, NULL, 0},
-    {"is_request_port", get_request_port, "", 0},
+    /* newer than files that give these two names to something of their own */
+    {"request_port", get_request_port, NULL, REM_VAR_CHANGEABLE},
+    {"is_request_port", get_request_port, "", REM_VAR_CHANGEABLE},
     {"server_protocol", get_protocol, NULL, 0},
     {"server_name", get_server_name, NULL, REM_VAR_NOCACHE},
     {"remote_user", get_remote_user, NULL, 0},

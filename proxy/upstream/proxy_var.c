@@ -71,13 +71,14 @@ static int get_forwarded_for(struct rem_eval *e, const struct rem_var *v, struct
 
 int rem_proxy_add_variables(struct rem_conf *cf)
 {
+    enum { target = REM_VAR_CHANGEABLE | REM_VAR_NOCACHE | REM_VAR_CLIENTLESS };
     static const struct proxy_var {
         struct rem_str name;
         rem_var_get_fn get;
         uint32_t flags;
     } vars[] = {
-        {{"proxy_host", 10}, get_proxy_host, REM_VAR_NOCACHE | REM_VAR_CLIENTLESS},
-        {{"proxy_port", 10}, get_proxy_port, REM_VAR_NOCACHE | REM_VAR_CLIENTLESS},
+        {{"proxy_host", 10}, get_proxy_host, target},
+        {{"proxy_port", 10}, get_proxy_port, target},
         {{"proxy_add_x_forwarded_for", 25}, get_forwarded_for, REM_VAR_NOCACHE},
     };
 

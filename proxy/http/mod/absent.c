@@ -5,7 +5,7 @@
  * `proxy_pass https://...`.
  *
  * The variables are those that log formats name for all servers; without TLS they are empty in
- * nginx, too.  */
+ * nginx, too.  A map may define them, as there.  */
 #include "proxy/conf/set.h"
 #include "proxy/http/core.h"
 #include "proxy/http/core_var.h"
@@ -62,7 +62,8 @@ static int add_variables(struct rem_http_setup *setup)
 
     for (size_t i = 0; rc == 0 && i < REM_COUNT(names); i++)
         rc = rem_core_var_define(
-            setup->vars, &(const struct rem_core_var_def){names[i], get_nothing, NULL, 0}, 1);
+            setup->vars,
+            &(const struct rem_core_var_def){names[i], get_nothing, NULL, REM_VAR_CHANGEABLE}, 1);
     return rc;
 }
 
