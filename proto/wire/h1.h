@@ -70,6 +70,7 @@ enum rem_h1_flag {
     REM_H1_EXPECT_CONTINUE = 1 << 3, /* Expect: 100-continue, HTTP/1.1 and later */
     REM_H1_HAS_LENGTH = 1 << 4,      /* a valid Content-Length was given (framing may ignore it) */
     REM_H1_LF_ONLY = 1 << 5,         /* some line ended without CR */
+    REM_H1_BAD_LINE = 1 << 6,        /* refused for the field's line that the cursor is in */
 };
 
 /* Where an unfinished head was left; offsets from the start of the buffer.  Private to h1*.c. */
@@ -143,6 +144,22 @@ int rem_h1_request_parse(struct rem_h1_request *req, const char *buf, size_t n) 
  * REM_FIELD_HOP.
  * Returns: false, with nothing changed, where the request line was not whole. */
 bool rem_h1_request_salvage(struct rem_h1_request *req, const char *buf);
+
+/* Why a head was refused, for the log: `reason`, with the field's line up to the byte that was
+ * wrong where it was one.  `buf`, `n` as in the last parse.  Without memory: the reason alone. */
+const char *rem_h1_refusal(const struct rem_h1_head *head, const char *buf, size_t n,
+                           struct rem_arena *arena);
+
+/* Where a walk through the lines of a head is; begins as zeros. */
+struct rem_h1_walk {
+    size_t at;      /* the next line */
+    uint32_t field; /* the first field behind it */
+};
+
+/* The next line that a complete request's fields leave out.  `buf` as in the last parse.
+ * Returns: whether there is one. */
+bool rem_h1_next_left_out(const struct rem_h1_request *req, const char *buf,
+                          struct rem_h1_walk *walk, struct rem_str *line);
 
 /* As far as the client got with its request line: for the log of a request that failed or is
  * unfinished.  `buf`, `n` as in the last parse. */

@@ -12,11 +12,11 @@ static int bad_line(struct rem_h1_head *head)
 {
     switch (head->cursor.kind) {
     case REM_H1_RESPONSE:
-        return rem_h1_fail(head, REM_EPROTO, 502, "upstream sent invalid header");
+        return rem_h1_fail_line(head, REM_EPROTO, 502, "upstream sent invalid header");
     case REM_H1_TRAILERS:
         return rem_h1_fail(head, REM_EPROTO, 400, "invalid trailer line");
     default:
-        return rem_h1_fail(head, REM_EPROTO, 400, "client sent invalid header line");
+        return rem_h1_fail_line(head, REM_EPROTO, 400, "client sent invalid header line");
     }
 }
 

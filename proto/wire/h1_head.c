@@ -32,6 +32,12 @@ int rem_h1_fail(struct rem_h1_head *head, int code, unsigned status, const char 
     return code;
 }
 
+int rem_h1_fail_line(struct rem_h1_head *head, int code, unsigned status, const char *reason)
+{
+    head->flags |= REM_H1_BAD_LINE;
+    return rem_h1_fail(head, code, status, reason);
+}
+
 uint32_t rem_h1_bound(const struct rem_h1_head *head, size_t n)
 {
     uint64_t bound = (uint64_t)head->cursor.line + head->limits->max_line;
@@ -55,13 +61,13 @@ int rem_h1_more(struct rem_h1_head *head, uint32_t bound, size_t n)
         return rem_h1_fail(head, REM_ETOOBIG, 431, "client sent too large trailers");
     if (bound >= head->limits->max_head)
         return rem_h1_fail(head, REM_ETOOBIG, 431, "client sent too large request");
-    return rem_h1_fail(head, REM_ETOOBIG, 431, "client sent too long header line");
+    return rem_h1_fail_line(head, REM_ETOOBIG, 431, "client sent too long header line");
 }
 
 static int bad_version(struct rem_h1_head *head)
 {
     if (head->cursor.kind == REM_H1_RESPONSE)
-        return rem_h1_fail(head, REM_EPROTO, 502, "upstream sent no valid HTTP/1 status line");
+        return rem_h1_fail(head, REM_EPROTO, 502, "upstream sent no valid HTTP/1.0 header");
     return rem_h1_fail(head, REM_EPROTO, 400, "client sent invalid request line");
 }
 

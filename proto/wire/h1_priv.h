@@ -53,6 +53,9 @@ void rem_h1_head_init(struct rem_h1_head *head, unsigned kind, unsigned state,
 /* Notes why a head is refused; returns `code`.  Requests get `status`, responses 502. */
 int rem_h1_fail(struct rem_h1_head *head, int code, unsigned status, const char *reason);
 
+/* The same for what is wrong with the field's line that is being read. */
+int rem_h1_fail_line(struct rem_h1_head *head, int code, unsigned status, const char *reason);
+
 /* How far the current line may be looked at: n, or less where a limit comes first. */
 uint32_t rem_h1_bound(const struct rem_h1_head *head, size_t n);
 

@@ -12,7 +12,7 @@ void rem_h1_response_init(struct rem_h1_response *resp, const struct rem_h1_limi
 
 static int bad_status_line(struct rem_h1_head *head)
 {
-    return rem_h1_fail(head, REM_EPROTO, 502, "upstream sent no valid HTTP/1 status line");
+    return rem_h1_fail(head, REM_EPROTO, 502, "upstream sent no valid HTTP/1.0 header");
 }
 
 static int version_end_step(struct rem_h1_head *head, const char *buf)

@@ -24,6 +24,58 @@ static struct rem_str cut_line(const char *buf, size_t from, size_t n)
     return rem_str_make(buf + from, n - from);
 }
 
+/* As much of a line as leaves room for what a log says beside it. */
+enum { SHOWN_MAX = 1000 };
+
+const char *rem_h1_refusal(const struct rem_h1_head *head, const char *buf, size_t n,
+                           struct rem_arena *arena)
+{
+    const struct rem_h1_cursor *cursor = &head->cursor;
+    size_t end = cursor->at < n ? cursor->at : n;
+    bool too_long = head->status == 431;
+    struct rem_str line, text;
+
+    if ((head->flags & REM_H1_BAD_LINE) == 0)
+        return head->reason;
+    line = rem_str_make(buf + cursor->line, end - cursor->line);
+    if (line.n != 0 && line.p[line.n - 1] == '\r') /* it was wrong itself */
+        line.n--;
+    if (line.n > SHOWN_MAX || too_long || line.p + line.n == buf + n)
+        text = rem_arena_printf(arena, "%s: \"%.*s...\"", head->reason,
+                                (int)(line.n < SHOWN_MAX ? line.n : SHOWN_MAX), line.p);
+    else
+        text = rem_arena_printf(arena, "%s: \"%.*s\\x%02x...\"", head->reason, REM_STR_ARG(line),
+                                (unsigned char)line.p[line.n]);
+    return text.p != NULL ? text.p : head->reason;
+}
+
+/* Behind the line feed of a line that has one. */
+static size_t behind(const char *buf, struct rem_str line, size_t n)
+{
+    size_t at = (size_t)(line.p + line.n - buf);
+
+    return (size_t)((const char *)memchr(buf + at, '\n', n - at) + 1 - buf);
+}
+
+bool rem_h1_next_left_out(const struct rem_h1_request *req, const char *buf,
+                          struct rem_h1_walk *walk, struct rem_str *line)
+{
+    const struct rem_fields *fields = &req->head.fields;
+    size_t n = req->head.head_size;
+
+    if (walk->at == 0)
+        walk->at = behind(buf, req->line, n);
+    for (;;) {
+        *line = cut_line(buf, walk->at, n);
+        if (line->n == 0) /* the head's end */
+            return false;
+        walk->at = behind(buf, *line, n);
+        if (walk->field == fields->n || fields->v[walk->field].name.p != line->p)
+            return true;
+        walk->field++;
+    }
+}
+
 struct rem_str rem_h1_request_seen_line(const struct rem_h1_request *req, const char *buf, size_t n)
 {
     const struct rem_h1_cursor *cursor = &req->head.cursor;

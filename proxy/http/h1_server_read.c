@@ -350,11 +350,25 @@ void h1_head_timeout(struct rem_h1_client *client)
 
 /* ---- the driver's step ---- */
 
+/* Who misses a field in a log or behind the proxy finds here that it was left out. */
+static void log_left_out(const struct rem_h1_exchange *x)
+{
+    struct rem_h1_walk walk = {0};
+    struct rem_str line;
+
+    while (rem_h1_next_left_out(&x->parse, x->in->data + x->base, &walk, &line))
+        REM_LOG_IN(&x->request->log, REM_LOG_INFO, 0,
+                   "client sent invalid header line: \"%.*s\" while reading client request headers",
+                   REM_STR_ARG(line));
+}
+
 static void head_complete(struct rem_h1_exchange *x)
 {
     struct rem_h1_client *client = x->client;
     int rc = fill_request(x);
 
+    if (x->parse.head.dropped != 0 && x->request->log.log->level >= REM_LOG_INFO)
+        log_left_out(x);
     if (rc != REM_OK) {
         reject(x, rc == REM_ENOMEM ? 500 : 400, "client sent invalid request");
         return;
@@ -385,7 +399,9 @@ void h1_read_head(struct rem_h1_client *client)
             return;
         }
         if (rc != REM_EAGAIN) {
-            reject(x, x->parse.head.status, x->parse.head.reason);
+            reject(x, x->parse.head.status,
+                   rem_h1_refusal(&x->parse.head, x->in->data + x->base, x->last - x->base,
+                                  &x->request->arena));
             return;
         }
         rc = receive(x);

@@ -77,7 +77,7 @@ int rem_h1_client_head(struct rem_h1_client *client, struct rem_upstream_exchang
         if (rc == REM_EAGAIN)
             return n >= client->limits->max_head ? REM_ETOOBIG : REM_EAGAIN;
         if (rc != 0) {
-            x->fault_text = "upstream sent invalid header";
+            x->fault_text = rem_h1_refusal(&client->head.head, relay->pos, n, &x->request->arena);
             return rc == REM_EUNSUPPORTED ? REM_EPROTO : rc;
         }
         relay->pos += client->head.head.head_size;

@@ -192,7 +192,7 @@ struct rem_upstream_exchange {
     int status;
     const struct rem_fields *fields;   /* of its head; NULL: none yet */
     const struct rem_fields *trailers; /* NULL: none yet */
-    const char *fault_text;            /* static */
+    const char *fault_text;            /* static, or as long as the request */
     struct rem_str redirect;           /* where the request goes on instead; p NULL: nowhere */
     struct rem_store *store;           /* the file it is kept in; NULL: none */
     bool reusable;                     /* the head lets the connection persist */

@@ -265,7 +265,7 @@ RESPONSES = {
                 "upstream prematurely closed connection while reading response header from upstream"),
     "half a head": (raw_answer(b"HTTP/1.1 200 OK\r\nA:"), False, False,
                     "upstream prematurely closed connection while reading response header from upstream"),
-    "garbage": (raw_answer(b"220 hello\r\n"), False, False, "upstream sent no valid HTTP/1 status line while"),
+    "garbage": (raw_answer(b"220 hello\r\n"), False, False, "upstream sent no valid HTTP/1.0 header while"),
     "bad field": (raw_answer(b"HTTP/1.1 200 OK\r\n x\r\n\r\n"), False, False, "upstream .* while reading response"),
     "huge head": (raw_answer(b"HTTP/1.1 200 OK\r\n", *[b"A: " + b"x" * 900 + b"\r\n"] * 6, pause=0.01), False, False,
                   "upstream sent too big header while reading response header from upstream"),

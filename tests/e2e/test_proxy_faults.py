@@ -72,7 +72,7 @@ BEFORE_HEAD = {
     "reset": (reset, 502, "error", "while reading response header from upstream"),
     "mid_head": (mid_head, 502, "error", "upstream prematurely closed connection while reading "
                                          "response header from upstream"),
-    "garbage": (garbage, 502, "invalid_header", "upstream sent invalid header while reading "
+    "garbage": (garbage, 502, "invalid_header", "upstream sent no valid HTTP/1.0 header while reading "
                                                 "response header from upstream"),
     "too_big": (too_big, 502, "invalid_header", "upstream sent too big header while reading "
                                                 "response header from upstream"),

@@ -54,6 +54,25 @@ def test_whose_page(both):
         assert log_of(both.nginx) == log_of(both.remora), head[:80]
 
 
+@pytest.mark.parametrize("head, what", [
+    ("A_b: 1\r\nX.y: 2\r\nFine: 3\r\nZ_: \r\n", ["A_b: 1", "X.y: 2", "Z_: "]),
+    ("X Y: 1\r\n", ["X\\x20..."]),
+    ("Y\0: 1\r\n", ["Y\\x00..."]),
+])
+def test_the_log_shows_invalid_lines(remora, head, what):
+    """Whoever misses a field, in a log or at the server, finds out why."""
+    conf = """worker_processes 1; error_log @DIR@/error.log info; http {
+        server { listen 127.0.0.1:@PORT:web@; server_name _; location / { return 200; } } }"""
+    with Both(remora, conf) as both:
+        for server in (both.nginx, both.remora):
+            with server.client() as c:
+                c.send(f"GET / HTTP/1.1\r\nHost: a\r\n{head}Connection: close\r\n\r\n".encode())
+                c.response("GET")
+            for line in what:
+                wait_for(lambda: f'client sent invalid header line: "{line}" while reading client request headers, '
+                                 "client: 127.0.0.1, server: _, request: \"GET / HTTP/1.1\"" in server.log(), line)
+
+
 def test_a_client_that_stops_halfway(both):
     for server in (both.nginx, both.remora):
         with server.client() as c:

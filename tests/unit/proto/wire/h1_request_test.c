@@ -359,6 +359,80 @@ START_TEST(seen_line)
 END_TEST
 
 /* Whose error page it is, as far as the lines before the bad one say. */
+START_TEST(refusal)
+{
+    static const struct {
+        uint32_t max_line;
+        const char *raw;
+        const char *want;
+    } heads[] = {
+        {99, "GET / HTTP/1.1\r\nX Y: 1\r\n\r\n", "client sent invalid header line: \"X\\x20...\""},
+        {99, "GET / HTTP/1.1\r\nA: b\r\n: 1\r\n\r\n",
+         "client sent invalid header line: \"\\x3a...\""},
+        {99, "GET / HTTP/1.1\r\nA: b\x01 c\r\n",
+         "client sent invalid header line: \"A: b\\x01...\""},
+        {99, "GET / HTTP/1.1\r\nA: b\rc\r\n", "client sent invalid header line: \"A: b\\x0d...\""},
+        {16, "GET / HTTP/1.1\r\nA: 0123456789abcd\r\n",
+         "client sent too long header line: \"A: 0123456789abc...\""},
+        {99, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "client sent duplicate host header"},
+        {99, "GE T / HTTP/1.1\r\n", "client sent invalid request line"},
+    };
+
+    for (size_t i = 0; i < REM_COUNT(heads); i++) {
+        struct rem_h1_limits narrow = rem_h1_limits_default;
+        size_t n = strlen(heads[i].raw);
+        struct rem_arena arena;
+        struct rem_h1_request req;
+
+        narrow.max_line = heads[i].max_line;
+        rem_arena_init(&arena, NULL);
+        rem_h1_request_init(&req, &narrow, &arena);
+        ck_assert_int_ne(rem_h1_request_parse(&req, heads[i].raw, n), REM_OK);
+        ck_assert_str_eq(rem_h1_refusal(&req.head, heads[i].raw, n, &arena), heads[i].want);
+        rem_arena_reset(&arena);
+    }
+}
+END_TEST
+
+START_TEST(refusal_is_bounded)
+{
+    static char raw[5000] = "GET / HTTP/1.1\r\nX: ";
+    struct rem_arena arena;
+    struct rem_h1_request req;
+
+    memset(raw + strlen(raw), 'y', sizeof(raw) - 21);
+    raw[sizeof(raw) - 1] = '\x01';
+    rem_arena_init(&arena, NULL);
+    rem_h1_request_init(&req, &rem_h1_limits_default, &arena);
+    ck_assert_int_eq(rem_h1_request_parse(&req, raw, sizeof(raw)), REM_EPROTO);
+    ck_assert_uint_lt(strlen(rem_h1_refusal(&req.head, raw, sizeof(raw), &arena)), 1100);
+    rem_arena_reset(&arena);
+}
+END_TEST
+
+START_TEST(left_out)
+{
+    static const char raw[] = "\r\nGET / HTTP/1.1\r\nA_: 1\r\nHost: h\r\nB.c: 2\nB: x\r\n"
+                              "B_: 3 \r\nC: y\r\nD_D:\r\n\r\n";
+    static const char *const want[] = {"A_: 1", "B.c: 2", "B_: 3 ", "D_D:"};
+    struct rem_h1_walk walk = {0};
+    struct rem_arena arena;
+    struct rem_h1_request req;
+    struct rem_str line;
+
+    rem_arena_init(&arena, NULL);
+    rem_h1_request_init(&req, &rem_h1_limits_default, &arena);
+    ck_assert_int_eq(rem_h1_request_parse(&req, raw, strlen(raw)), REM_OK);
+    ck_assert_uint_eq(req.head.dropped, REM_COUNT(want));
+    for (size_t i = 0; i < REM_COUNT(want); i++) {
+        ck_assert(rem_h1_next_left_out(&req, raw, &walk, &line));
+        ck_assert_msg(rem_str_is(line, want[i]), "row %zu: '%.*s'", i, REM_STR_ARG(line));
+    }
+    ck_assert(!rem_h1_next_left_out(&req, raw, &walk, &line));
+    rem_arena_reset(&arena);
+}
+END_TEST
+
 START_TEST(seen_host)
 {
     static const struct {
@@ -477,6 +551,9 @@ int main(void)
     tcase_add_test(tc, many_fields);
     tcase_add_test(tc, connection_options_are_bounded);
     tcase_add_test(tc, seen_line);
+    tcase_add_test(tc, refusal);
+    tcase_add_test(tc, refusal_is_bounded);
+    tcase_add_test(tc, left_out);
     tcase_add_test(tc, seen_host);
     tcase_add_test(tc, salvage);
     tcase_add_test(tc, methods);

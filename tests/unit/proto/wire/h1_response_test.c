@@ -18,7 +18,7 @@ struct row {
         REM_H1_ASKED_##asked, raw, sizeof(raw) - 1, want                                           \
     }
 #define FIELDS(raw, want) ROW("HTTP/1.1 200 OK\r\n" raw "\r\n", want)
-#define BAD_LINE          "502 upstream sent no valid HTTP/1 status line"
+#define BAD_LINE          "502 upstream sent no valid HTTP/1.0 header"
 #define BAD_FIELD         "502 upstream sent invalid header"
 
 static const struct row rows[] = {
