@@ -22,6 +22,24 @@ void rem_put_u64(struct rem_put *put, uint64_t value)
     rem_put_bytes(put, at, (size_t)(end - at));
 }
 
+size_t rem_json_code(char *code, char c)
+{
+    static const char digits[] = "0123456789ABCDEF", letters[] = "btn?fr";
+    unsigned char byte = (unsigned char)c;
+
+    if (byte >= 0x20 && c != '"' && c != '\\')
+        return 0;
+    code[0] = '\\';
+    if (c == '"' || c == '\\' || (c >= '\b' && c <= '\r' && c != '\v')) {
+        code[1] = c == '"' || c == '\\' ? c : letters[c - '\b'];
+        return 2;
+    }
+    memcpy(code + 1, "u00", 3);
+    code[4] = digits[byte >> 4];
+    code[5] = digits[byte & 15];
+    return 6;
+}
+
 void rem_put_field_u64(struct rem_put *put, struct rem_str name, uint64_t value)
 {
     char digits[REM_PUT_U64_MAX];

@@ -109,6 +109,11 @@ void rem_put_field_u64(struct rem_put *put, struct rem_str name, uint64_t value)
 /* Lower-case hexadecimal without leading zeros. */
 void rem_put_hex(struct rem_put *put, uint64_t value);
 
+/* What stands for a byte in a JSON string, where it cannot stand for itself: \n, \u001F.
+ * Returns: its length; 0 where it can. */
+enum { REM_JSON_CODE_MAX = 6 };
+size_t rem_json_code(char *code, char c);
+
 /* "HTTP/1.1 404 Not Found\r\n"; an empty reason means the usual one for the code. */
 void rem_put_status_line(struct rem_put *put, unsigned code, struct rem_str reason);
 /* "GET /path HTTP/1.1\r\n", minor 0 or 1. */

@@ -31,6 +31,7 @@ extern struct rem_module rem_proxy_module;
 extern struct rem_module rem_api_module;
 extern struct rem_module rem_check_module;
 extern struct rem_module rem_index_module;
+extern struct rem_module rem_autoindex_module;
 extern struct rem_module rem_gzip_static_module;
 extern struct rem_module rem_file_module;
 extern struct rem_module rem_static_module;
@@ -93,6 +94,7 @@ struct rem_module *const rem_modules[] = {
     &rem_api_module,
     &rem_check_module,
     &rem_index_module,
+    &rem_autoindex_module,
     &rem_gzip_static_module,
     &rem_static_module,
     &rem_absent_module,

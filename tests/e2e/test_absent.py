@@ -3,7 +3,7 @@
 import pytest
 from conftest import run_remora, wait_for
 
-OFF = {"autoindex": "listings of directories", "ssi": "server-side includes", "proxy_cache": "cache"}
+OFF = {"ssi": "server-side includes", "proxy_cache": "cache"}
 
 
 def check(tmp_path, text):

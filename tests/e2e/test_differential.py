@@ -184,6 +184,31 @@ def configuration(cases, directory):
     return "http {\n" + "\n".join(http + servers) + "\n}\n"
 
 
+def make_list(path):
+    """What a listing may come upon: sizes around what they are rounded at, names that need care."""
+    os.makedirs(path + "/Sub dir")
+    for length in (48, 49, 50, 51):
+        os.mkdir(f"{path}/{'d' * length}")
+    os.makedirs(path + "/empty")
+    os.makedirs(path + "/one")
+    names = {"f" * length: 1 for length in (49, 50, 51, 52)}
+    names.update({"\u00fc" + "\u00e4" * length: 1 for length in (10, 48, 49, 50)})
+    names.update({n: 3 for n in ('a&b<c>"d\'', "q?x#y%z", "it's+plus;semi=eq,~-_.txt", "a:b", "back\\slash", "tab\there", "new\nline",
+                                 "bell\a", "Zed", "zed", ".hidden", "one/x")})
+    names.update({f"s{size}": size for size in (
+        0, 9999, 10000, 10239, 10240, 10751, 10752, 1048063, 1048064, 1048575, 1048576, 1572863, 1572864, 1073217535, 1073217536,
+        1073741823, 1073741824, 1610612735, 1610612736, 10 << 30)})
+    for name, size in names.items():
+        with open(f"{path}/{name}", "w") as f:
+            f.truncate(size)
+        os.utime(f"{path}/{name}", (1700000000 + size % 1000000, 1700000000 + size % 1000000))
+    with open(path.encode() + b"/bad\xff\xc3", "w"):
+        pass
+    os.symlink("nowhere", path + "/dangling")
+    os.symlink("empty", path + "/linked")
+    os.mkfifo(path + "/fifo")
+
+
 def make_files(directory):
     files = directory + "/files"
     os.makedirs(files + "/dir/sub", exist_ok=True)
@@ -197,6 +222,7 @@ def make_files(directory):
         with open(f"{files}/{name}.gz", "wb") as f:
             f.write(gzip.compress(b"packed beforehand\n" * 3, mtime=0))
         os.utime(f"{files}/{name}.gz", (1700000000, 1700000000))
+    make_list(files + "/list")
     os.chmod(directory, 0o755)
 
 

@@ -85,7 +85,6 @@ enum {
     }
 
 static const struct rem_directive directives[] = {
-    OFF("autoindex", HSL, REM_ARGS_FLAG, "listings of directories"),
     OFF("ssi", HSLI, REM_ARGS_FLAG, "server-side includes"),
     OFF("proxy_cache", HSL, REM_ARGS_1, "cache"),
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/http/mod/log_format.h"
+#include "proto/wire/put.h"
 
 /* ---- configuration ---- */
 
@@ -118,20 +119,14 @@ static void put_escaped(struct line *line, struct rem_str s)
 
 static void put_json(struct line *line, struct rem_str s)
 {
-    static const char digits[] = "0123456789ABCDEF", letters[] = "btn?fr";
     size_t from = 0;
 
     for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        char code[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
-        size_t n = sizeof(code);
+        char code[REM_JSON_CODE_MAX];
+        size_t n = rem_json_code(code, s.p[i]);
 
-        if (c >= 0x20 && c != '"' && c != '\\')
+        if (n == 0)
             continue;
-        if (c == '"' || c == '\\' || (c >= '\b' && c <= '\r' && c != '\v')) {
-            code[1] = c == '"' || c == '\\' ? (char)c : letters[c - '\b'];
-            n = 2;
-        }
         put(line, s.p + from, i - from);
         put(line, code, n);
         from = i + 1;
