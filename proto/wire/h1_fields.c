@@ -104,8 +104,10 @@ static int name_ws_step(struct rem_h1_head *head, const char *buf, uint32_t boun
         cursor->at++;
     if (cursor->at == bound)
         return STEP_ON;
-    if (buf[cursor->at] != ':')
+    if (buf[cursor->at] != ':') {
+        cursor->at = cursor->mark2; /* the name is no name from there on */
         return bad_line(head);
+    }
     cursor->at++;
     cursor->state = REM_H1_OWS;
     return STEP_ON;

@@ -71,9 +71,11 @@ bool rem_h1_next_left_out(const struct rem_h1_request *req, const char *buf,
             return false;
         walk->at = behind(buf, *line, n);
         if (walk->field == fields->n || fields->v[walk->field].name.p != line->p)
-            return true;
+            break;
         walk->field++;
     }
+    *line = rem_str_trim(*line);
+    return true;
 }
 
 struct rem_str rem_h1_request_seen_line(const struct rem_h1_request *req, const char *buf, size_t n)

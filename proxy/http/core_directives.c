@@ -199,6 +199,8 @@ const struct rem_directive rem_core_directives[] = {
     WITHOUT_EFFECT("connection_pool_size", HS, REM_ARGS_1),
     WITHOUT_EFFECT("request_pool_size", HS, REM_ARGS_1),
     WITHOUT_EFFECT("read_ahead", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("send_lowat", HSL, REM_ARGS_1),
+    WITHOUT_EFFECT("subrequest_output_buffer_size", HSL, REM_ARGS_1),
     WITHOUT_EFFECT("aio", HSL, REM_ARGS_1),
     WITHOUT_EFFECT("aio_write", HSL, REM_ARGS_FLAG),
     WITHOUT_EFFECT("directio", HSL, REM_ARGS_1),

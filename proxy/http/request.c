@@ -496,14 +496,14 @@ void rem_request_finalize(struct rem_request *request, int result)
 
 /* ---- redirects ---- */
 
-/* Counts a redirect.  Returns: whether there may be another. */
-static bool may_redirect(struct rem_request *request)
+/* Counts a redirect, of the kind that `doing` names.  Returns: whether it may be. */
+static bool may_redirect(struct rem_request *request, const char *doing, struct rem_str where)
 {
     if (request->uri_changes++ < REM_URI_CHANGES_MAX)
         return true;
     REM_LOG_IN(&request->log, REM_LOG_ERROR, 0,
-               "rewrite or internal redirection cycle while internally redirecting to \"%.*s\"",
-               REM_STR_ARG(request->uri));
+               "rewrite or internal redirection cycle while %s \"%.*s\"", doing,
+               REM_STR_ARG(where));
     rem_request_finalize(request, 500);
     return false;
 }
@@ -524,7 +524,7 @@ int rem_request_redirect(struct rem_request *request, struct rem_str uri, struct
     request->uri = uri;
     request->args = args;
     request->uri_as_sent = false;
-    if (!may_redirect(request))
+    if (!may_redirect(request, "internally redirecting to", uri))
         return REM_HTTP_DONE;
     forget_contexts(request);
     rem_core_use_server(request, request->server);
@@ -538,7 +538,7 @@ int rem_request_redirect_named(struct rem_request *request, struct rem_str name)
     const struct rem_http_location_conf *location;
 
     REM_CHECK_OBJ(request, REM_REQUEST_MAGIC);
-    if (!may_redirect(request))
+    if (!may_redirect(request, "redirect to named location", name))
         return REM_HTTP_DONE;
     location = rem_core_find_named(request->server, name);
     if (location == NULL) {

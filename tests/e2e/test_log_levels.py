@@ -20,6 +20,8 @@ http { access_log off; root @DIR@/html; keepalive_timeout 1s; client_max_body_si
         location /deny { deny all; }
         location /auth { auth_basic x; auth_basic_user_file @DIR@/users; }
         location /cycle { rewrite ^ /cycle/x; }
+        location /turn { recursive_error_pages on; error_page 418 = @turn; return 418; }
+        location @turn { recursive_error_pages on; error_page 418 = /turn; return 418; }
         location /names { error_page 404 = @x; return 404; }
         location /only { limit_except GET { deny all; } }
         location /none { try_files /nope @none; }
@@ -48,12 +50,16 @@ CASES = [
     ("wrong password", get("/auth", "Authorization: Basic dTp4\r\n"), "read"),
     ("unknown user", get("/auth", "Authorization: Basic djp4\r\n"), "read"),
     ("rewrites for ever", get("/cycle"), "read"),
+    ("redirects for ever", get("/turn"), "read"),
     ("unknown named location", get("/names"), "read"),
     ("unknown named location of try_files", get("/none"), "read"),
     ("method refused", http("POST /only HTTP/1.1", "Content-Length: 0\r\n"), "read"),
     ("too large", http("POST /p/ HTTP/1.1", "Content-Length: 2000\r\n"), "read"),
     ("no method", b"get / HTTP/1.1\r\n\r\n", "read"),
     ("no version", b"GET / HTTP/3.0\r\n\r\n", "read"),
+    ("fields left out", get("/ok", "A_b: 1\r\nFine: 2\r\nC.d:3 \r\n"), "read"),
+    ("a name with a space", get("/ok", "A b: 1\r\n"), "read"),
+    ("a name with a zero", get("/ok", "Ab\0: 1\r\n"), "read"),
     ("no host", b"GET / HTTP/1.1\r\n\r\n", "read"),
     ("half a line", b"GET / HTT", "close"),
     ("half a line, then silence", b"GET / HTT", "read"),
@@ -67,6 +73,7 @@ CASES = [
     ("closes without an answer", get("/p/close"), "read"),
     ("closes within a body", get("/p/part"), "read"),
     ("does not answer", get("/p/slow"), "read"),
+    ("answers with a line that is no field", get("/p/odd"), "read"),
 ]
 
 
@@ -75,6 +82,8 @@ def serve(request):
         return None
     if "/part" in request.path:
         return b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 100\r\n\r\nabc"
+    if "/odd" in request.path:
+        return b"HTTP/1.1 200 OK\r\nA: b\r\nodd line\r\n\r\n"
     if "/slow" in request.path:
         time.sleep(1)
         return None

@@ -55,7 +55,7 @@ def test_whose_page(both):
 
 
 @pytest.mark.parametrize("head, what", [
-    ("A_b: 1\r\nX.y: 2\r\nFine: 3\r\nZ_: \r\n", ["A_b: 1", "X.y: 2", "Z_: "]),
+    ("A_b: 1\r\nX.y: 2\r\nFine: 3\r\nZ_:\r\n", ["A_b: 1", "X.y: 2", "Z_:"]),
     ("X Y: 1\r\n", ["X\\x20..."]),
     ("Y\0: 1\r\n", ["Y\\x00..."]),
 ])
