@@ -61,6 +61,7 @@ struct rem_setup {
     unsigned admin_max_series;          /* 0: the API's own default */
     unsigned admin_max_upstream_series; /* likewise */
     unsigned admin_history;             /* revisions; likewise */
+    int admin_priority;                 /* added to the nice value of the agent */
 
     /* more of the main level */
     struct rem_setup_dir *dirs;          /* to be made before privileges are dropped */

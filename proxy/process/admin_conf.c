@@ -8,7 +8,7 @@
 #define DEFAULT_LISTEN "unix:/run/remora/admin.sock"
 
 /* Below, no server could be shown; above, an answer would take hundreds of megabytes. */
-enum { SERIES_MIN = 100, SERIES_MAX = 1000000, HISTORY_MAX = 10000 };
+enum { SERIES_MIN = 100, SERIES_MAX = 1000000, HISTORY_MAX = 10000, PRIORITY_MAX = 19 };
 /* What the configuration says of a listener; checked at the end of the block. */
 struct admin_listener {
     struct rem_setup_admin_listen listen; /* first: what others see of it */
@@ -20,6 +20,7 @@ struct admin_conf {
     int drain_on_term;
     bool seen;
     bool has_metrics;
+    bool has_priority;
 };
 
 static void *create_admin(struct rem_conf *cf)
@@ -219,6 +220,24 @@ static int set_history(struct rem_conf *cf, const struct rem_directive *d, void 
     return REM_OK;
 }
 
+/* How far the agent stands behind the workers where CPUs are short. */
+static int set_priority(struct rem_conf *cf, const struct rem_directive *d, void *conf)
+{
+    struct rem_setup *setup = cf->user;
+    struct admin_conf *admin = conf;
+    int64_t n;
+
+    (void)d;
+    if (admin->has_priority)
+        return rem_conf_duplicate(cf);
+    admin->has_priority = true;
+    if (rem_conf_parse_num(cf->args[1], &n) != REM_OK || n > PRIORITY_MAX)
+        return rem_conf_error(cf, "invalid priority \"%.*s\", it must be 0 to %d",
+                              REM_STR_ARG(cf->args[1]), PRIORITY_MAX);
+    setup->admin_priority = (int)n;
+    return REM_OK;
+}
+
 #define ADMIN(name_, args_, set_)                                                                  \
     {                                                                                              \
         .name = name_, .contexts = REM_CTX_ADMIN, .args = args_, .set = set_,                      \
@@ -237,6 +256,7 @@ static const struct rem_directive admin_directives[] = {
     ADMIN("host", REM_ARGS_1MORE, rem_admin_set_host),
     ADMIN("metrics", REM_ARGS_12, set_metrics),
     ADMIN("history", REM_ARGS_1, set_history),
+    ADMIN("priority", REM_ARGS_1, set_priority),
     ADMIN("auth_failures", REM_ARGS_1, rem_admin_set_failures),
     ADMIN("state", REM_ARGS_1, rem_admin_set_state),
     ADMIN("audit", REM_ARGS_1, rem_admin_set_audit),

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { READY_MS = 5000, QUIT_MS = 3000 };
@@ -153,6 +154,18 @@ static void keep_own(struct keep *keep, const struct rem_handover *handover)
         keep_fd(keep, handover->inlet->fd);
 }
 
+/* Only ever behind the workers, whatever these got: for that no right is needed. */
+static void set_priority(const struct rem_setup *setup)
+{
+    int base = getpriority(PRIO_PROCESS, 0);
+
+    if (setup->has_priority && setup->worker_priority > base)
+        base = setup->worker_priority;
+    if (setup->admin_priority != 0 &&
+        setpriority(PRIO_PROCESS, 0, base + setup->admin_priority) != 0)
+        REM_LOG(setup->log, REM_LOG_ALERT, errno, "setpriority() failed for the agent");
+}
+
 /* The agent's process.  What a terminal or a supervisor sends to the whole group is for the master
  * to decide upon; it tells the agent through its socket. */
 static void run_agent(struct rem_master *m, int fd)
@@ -172,6 +185,7 @@ static void run_agent(struct rem_master *m, int fd)
     free(keep.fds);
     m->signals.fd = -1;
     rem_signals_reset(&m->signals);
+    set_priority(&m->gen->setup);
     if (handover.listeners == NULL || handover.upstreams == NULL ||
         rem_privileges_drop(&m->gen->setup, m->pid, 0) != REM_OK)
         exit(2);

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import REMORA, Client, processes, wait_for
+from conftest import REMORA, Client, processes, run_remora, wait_for
 
 PID = """
 worker_processes {workers};
@@ -398,6 +398,30 @@ def test_cpu_affinity(remora):
     cpus = wait_for(bound, "workers bound to one CPU each")
     assert set().union(*cpus) <= set(allowed)
     assert len(allowed) == 1 or cpus[0] != cpus[1]
+
+
+def test_priority_of_the_agent(remora):
+    """It stands behind the workers, whatever these have, and so does the next one."""
+    def nice(r):
+        return [os.getpriority(os.PRIO_PROCESS, p) for p in (*r.workers(), r.agent())]
+
+    r = remora("admin { listen unix:@DIR@/admin.sock; priority 4; }\n" + conf(workers=1), admin=False, allow=["signal 9"])
+    base = os.getpriority(os.PRIO_PROCESS, r.pid)
+    assert wait_for(lambda: nice(r) == [base, min(base + 4, 19)])
+    old = r.agent()
+    os.kill(old, signal.SIGKILL)
+    assert wait_for(lambda: r.agent() not in (None, old) and nice(r)[1] == min(base + 4, 19))
+    r.reload("worker_priority 12; admin { listen unix:@DIR@/admin.sock; priority 19; }\n" + conf(workers=1))
+    assert wait_for(lambda: nice(r)[-2:] == [12, 19])
+
+
+@pytest.mark.parametrize("text, message", [
+    ("priority 20;", 'invalid priority "20", it must be 0 to 19'), ("priority -1;", 'invalid priority "-1", it must be 0 to 19'),
+    ("priority 1; priority 1;", '"priority" directive is duplicate')])
+def test_bad_priority_of_the_agent(tmp_path, text, message):
+    (tmp_path / "c").write_text("events { } admin { listen unix:%s/a; %s }" % (tmp_path, text))
+    done = run_remora("-t", "-p", str(tmp_path), "-c", str(tmp_path / "c"))
+    assert done.returncode == 1 and message in done.stderr
 
 
 def test_priority(remora):
