@@ -103,6 +103,12 @@ void h1_ebb(struct rem_h1_client *client)
         h1_set_timer(client, EBB_STEP_MS);
 }
 
+/* The client would have gone on with this connection; its next request may be on its way. */
+static bool stopped_by_us(const struct rem_h1_client *client, const struct rem_h1_exchange *x)
+{
+    return client->worker->draining && x->request->keepalive;
+}
+
 /* Whether bytes may be on their way for which closing now would mean a reset, which can take the
  * answer away from a client that has not read it yet. */
 static bool must_linger(const struct rem_h1_client *client, const struct rem_h1_exchange *x)
@@ -114,8 +120,8 @@ static bool must_linger(const struct rem_h1_client *client, const struct rem_h1_
     if (client->loc->lingering_close == REM_LINGERING_ALWAYS)
         return true;
     return client->loc->lingering_close == REM_LINGERING_ON &&
-           (client->pipelined || x->request->lingering || client->in == REM_H1_IN_BODY ||
-            x->pos != x->last || conn->readable);
+           (client->pipelined || stopped_by_us(client, x) || x->request->lingering ||
+            client->in == REM_H1_IN_BODY || x->pos != x->last || conn->readable);
 }
 
 static void end_connection(struct rem_h1_client *client, struct rem_h1_exchange *x)

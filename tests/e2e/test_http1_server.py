@@ -429,6 +429,24 @@ def test_what_was_answered_arrives_though_more_is_asked(web):
         assert c.at_end()
 
 
+def test_answer_of_a_draining_worker_arrives_though_more_is_asked(web, backend):
+    """The client learns that the connection ends when its next request is under way."""
+    asked, go = threading.Event(), threading.Event()
+    b = backend(lambda request: asked.set() or go.wait(20) and ok(b"x" * 300_000))
+    r = web(server="location /late { proxy_pass http://%s; }" % b.addr)
+    with r.client() as c:
+        c.send(get("/late"))
+        assert asked.wait(10)
+        r.reload()
+        r.wait_log("gracefully shutting down")
+        go.set()
+        wait_for(lambda: len(open(r.dir + "/access.log").readlines()) == 1, "log line")
+        c.send(get("/more"))
+        response = c.response()
+        assert response.headers["connection"] == "close" and len(response.body) == 300_000
+        assert c.at_end()
+
+
 def test_half_closed_client_is_answered(web):
     with web().client() as c:
         c.send(get("/1") + get("/2"))
