@@ -124,6 +124,9 @@ static void put_servers(struct rem_sbuf *out, const struct pairs *pairs)
 
 /* ---- upstreams ---- */
 
+/* To look for more servers than that takes longer than to compare the lists. */
+enum { IDS_MAX = 64 };
+
 /* Appends ,"before":{ or ,"after":{ with the members that are to be shown; nothing, if there are
  * none. */
 static void put_side(struct rem_sbuf *out, const char *name, const struct rem_upstream_spec *spec,
@@ -297,7 +300,8 @@ static int put_upstream(const struct rem_writer *writer, struct rem_change *chan
         open_upstream(touched->name, change_name(touched->existed, touched->exists), out);
         rem_sbuf_adds(out, ",\"large\":true}");
     } else if (touched->existed && touched->exists &&
-               rem_change_ids(change, touched->name, &ids, &count) && count != 0) {
+               rem_change_ids(change, touched->name, &ids, &count) && count != 0 &&
+               count <= IDS_MAX) {
         rc = put_ids(writer, change, touched->name, ids, count, &arena, out);
     } else {
         rc = put_whole(change, touched->name, &arena, out);

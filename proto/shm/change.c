@@ -34,6 +34,8 @@ void rem_change_free(struct rem_change **change)
     REM_CHECK_OBJ(freed, REM_CHANGE_MAGIC);
     freed->writer->change = NULL;
     rem_arena_reset(&freed->arena);
+    for (size_t i = 0; i < freed->count; i++)
+        rem_change_keys_drop(&freed->items[i]);
     free(freed->items);
     free(freed->by_name);
     for (size_t i = 0; i < freed->table_count; i++)
@@ -170,7 +172,9 @@ int rem_change_fill(struct rem_change *change, struct rem_change_item *item)
 {
     int rc = REM_OK;
 
-    if (!item->full)
+    if (item->full)
+        rem_change_compact(item);
+    else
         rc = list_servers(item, item->base, &change->arena, &item->spec);
     if (rc != REM_OK)
         return rc;
@@ -209,6 +213,7 @@ int rem_change_list(struct rem_change *change, struct rem_str name, struct rem_a
 
     if (rc != REM_OK)
         return rc;
+    rem_change_compact(item);
     *out = item->spec;
     return item->full ? REM_OK : list_servers(item, item->base, arena, out);
 }
@@ -233,7 +238,9 @@ static void replaced(struct rem_change_item *item, bool exists)
     item->full = true;
     item->whole = true;
     item->room = 0;
+    item->holes = 0;
     item->edit_count = 0;
+    rem_change_keys_drop(item);
 }
 
 int rem_change_remove(struct rem_change *change, struct rem_str name)
@@ -355,12 +362,13 @@ int rem_change_before(const struct rem_change *change, struct rem_str name, stru
 int rem_change_after(const struct rem_change *change, struct rem_str name, struct rem_arena *arena,
                      struct rem_upstream_spec *out)
 {
-    const struct rem_change_item *item = known_item(change, name, rem_hash(name.p, name.n));
+    struct rem_change_item *item = known_item(change, name, rem_hash(name.p, name.n));
     struct rem_upstream_spec spec;
     int rc;
 
     if (item == NULL || !item->exists)
         return REM_ENOTFOUND;
+    rem_change_compact(item);
     spec = item->spec;
     if (!item->full) {
         rc = list_servers(item, item->base, arena, &spec);

@@ -22,19 +22,18 @@ static bool find_edit(const struct rem_change_item *item, uint32_t id, struct re
     return false;
 }
 
-/* Errors: REM_ENOTFOUND. */
-static int find_server(const struct rem_change_item *item, uint32_t id, struct place *out)
+/* Errors: REM_ENOTFOUND, REM_ENOMEM. */
+static int find_server(struct rem_change_item *item, uint32_t id, struct place *out)
 {
     *out = (struct place){.at = REM_SHM_NONE};
-    if (!item->full && find_edit(item, id, &out->edit)) {
+    if (item->full)
+        return rem_change_keys_find(item, &(struct rem_change_key){.kind = REM_KEY_ID, .id = id},
+                                    &out->at);
+    if (find_edit(item, id, &out->edit)) {
         out->at = out->edit->at;
         return out->edit->spec.weight != 0 ? REM_OK : REM_ENOTFOUND;
     }
-    if (!item->full)
-        out->at = rem_writer_server_at(item->base, id);
-    for (uint32_t i = 0; item->full && out->at == REM_SHM_NONE && i < item->spec.server_count; i++)
-        if (item->spec.servers[i].id == id)
-            out->at = i;
+    out->at = rem_writer_server_at(item->base, id);
     return out->at != REM_SHM_NONE ? REM_OK : REM_ENOTFOUND;
 }
 
@@ -117,11 +116,11 @@ int rem_change_server_find(struct rem_change *change, struct rem_str name, struc
     if (!item->full && !find_shown(item, text, &id))
         return REM_ENOTFOUND;
     if (item->full) {
-        size_t at = 0;
-        while (at < item->spec.server_count && !shown_as(&item->spec.servers[at], text))
-            at++;
-        if (at == item->spec.server_count)
-            return REM_ENOTFOUND;
+        uint32_t at;
+        rc = rem_change_keys_find(
+            item, &(struct rem_change_key){.kind = REM_KEY_TEXT, .text = text}, &at);
+        if (rc != REM_OK)
+            return rc;
         id = item->spec.servers[at].id;
     }
     *out_id = id;
@@ -148,28 +147,33 @@ static bool base_has(const struct rem_change_item *item, const struct rem_addr *
     return false;
 }
 
-static bool addr_taken(const struct rem_change_item *item, const struct rem_addr *addr, uint32_t id)
+static bool edits_have(const struct rem_change_item *item, const struct rem_addr *addr, uint32_t id)
 {
-    for (uint32_t i = 0; item->full && i < item->spec.server_count; i++)
-        if (item->spec.servers[i].id != id && rem_addr_eq(&item->spec.servers[i].addr, addr))
-            return true;
-    if (item->full)
-        return false;
     for (uint32_t i = 0; i < item->edit_count; i++) {
         const struct rem_server_spec *spec = &item->edits[i].spec;
 
         if (spec->weight != 0 && spec->id != id && rem_addr_eq(&spec->addr, addr))
             return true;
     }
-    return base_has(item, addr, id);
+    return false;
 }
 
-static int check_addr(const struct rem_change_item *item, const struct rem_addr *addr, uint32_t id,
+/* Errors: REM_EEXIST, REM_ENOMEM. */
+static int check_addr(struct rem_change_item *item, const struct rem_addr *addr, uint32_t id,
                       struct rem_err *err)
 {
+    const struct rem_change_key key = {.kind = REM_KEY_ADDR, .id = id, .addr = addr};
     char text[REM_ADDR_TEXT];
+    uint32_t at;
+    int rc = REM_ENOTFOUND;
 
-    if (!addr_taken(item, addr, id))
+    if (item->full)
+        rc = rem_change_keys_find(item, &key, &at);
+    else if (edits_have(item, addr, id) || base_has(item, addr, id))
+        rc = REM_OK;
+    if (rc == REM_ENOMEM)
+        return rem_err_set(err, rc, "out of memory");
+    if (rc == REM_ENOTFOUND)
         return REM_OK;
     rem_addr_text(addr, text, sizeof(text));
     return rem_err_set(err, REM_EEXIST, "server \"%s\" occurs twice", text);
@@ -203,15 +207,10 @@ static int note_id(struct rem_change *change, struct rem_change_item *item, uint
     return REM_OK;
 }
 
-/* A new edit; the item is filled instead when there would be too many. */
+/* Room for another edit of an item that is not full.  Errors: REM_ENOMEM. */
 static int add_edit(struct rem_change *change, struct rem_change_item *item,
                     struct rem_server_edit **out)
 {
-    *out = NULL;
-    if (!item->full && item->edit_count == EDITS_MAX && rem_change_fill(change, item) != REM_OK)
-        return REM_ENOMEM;
-    if (item->full)
-        return REM_OK;
     if (grow(change, &item->edits, item->edit_count, sizeof(*item->edits)) != REM_OK)
         return REM_ENOMEM;
     *out = &item->edits[item->edit_count];
@@ -222,7 +221,7 @@ static int add_edit(struct rem_change *change, struct rem_change_item *item,
 static int append(struct rem_change *change, struct rem_change_item *item,
                   const struct rem_server_spec *server)
 {
-    size_t count = item->spec.server_count;
+    size_t count = item->spec.server_count + item->holes;
 
     if (count >= item->room) {
         size_t room = count < 8 ? 16 : 2 * count;
@@ -234,7 +233,9 @@ static int append(struct rem_change *change, struct rem_change_item *item,
         item->spec.servers = grown;
         item->room = room;
     }
-    item->spec.servers[item->spec.server_count++] = *server;
+    item->spec.servers[count] = *server;
+    item->spec.server_count++;
+    rem_change_keys_note(item, count);
     return REM_OK;
 }
 
@@ -265,6 +266,17 @@ static int keep_texts(struct rem_arena *arena, struct rem_server_spec *server,
 
 /* ---- steps ---- */
 
+/* The item of an existing upstream, with its list where there would be too many edits.
+ * Errors: REM_ENOTFOUND, REM_ENOMEM. */
+static int begin_step(struct rem_change *change, struct rem_str name, struct rem_change_item **out)
+{
+    int rc = item_of(change, name, out);
+
+    if (rc == REM_OK && !(*out)->full && (*out)->edit_count == EDITS_MAX)
+        rc = rem_change_fill(change, *out);
+    return rc;
+}
+
 static int check_one(const struct rem_change_item *item, const struct rem_server_spec *server,
                      struct rem_err *err)
 {
@@ -277,19 +289,18 @@ static int put_at(struct rem_change *change, struct rem_change_item *item, struc
                   const struct rem_server_spec *server)
 {
     struct rem_server_edit *edit = place->edit;
-    struct place again;
 
     if (note_id(change, item, server->id) != REM_OK)
         return REM_ENOMEM;
+    if (item->full) {
+        item->touched = true;
+        item->spec.servers[place->at] = *server;
+        rem_change_keys_note(item, place->at);
+        return REM_OK;
+    }
     if (edit == NULL && add_edit(change, item, &edit) != REM_OK)
         return REM_ENOMEM;
     item->touched = true;
-    if (edit == NULL) {
-        /* It may have been filled just now, which moves what was behind removed ones. */
-        REM_CHECK(find_server(item, server->id, &again) == REM_OK);
-        item->spec.servers[again.at] = *server;
-        return REM_OK;
-    }
     if (place->edit == NULL) {
         edit->at = place->at;
         item->edit_count++;
@@ -304,7 +315,7 @@ int rem_change_server_put(struct rem_change *change, struct rem_str name,
     struct rem_server_spec now, put = *server;
     struct rem_change_item *item;
     struct place place;
-    int rc = item_of(change, name, &item);
+    int rc = begin_step(change, name, &item);
 
     if (rc == REM_OK)
         rc = find_server(item, server->id, &place);
@@ -337,7 +348,7 @@ int rem_change_server_add(struct rem_change *change, struct rem_str name,
     struct rem_server_spec nothing = {0}, added = *server;
     struct rem_server_edit *edit = NULL;
     struct rem_change_item *item;
-    int rc = item_of(change, name, &item);
+    int rc = begin_step(change, name, &item);
 
     if (rc != REM_OK)
         return rem_err_set(err, rc, "%s", rem_err_text(rc));
@@ -354,9 +365,7 @@ int rem_change_server_add(struct rem_change *change, struct rem_str name,
     if (rc == REM_OK)
         rc = note_id(change, item, added.id);
     if (rc == REM_OK)
-        rc = add_edit(change, item, &edit);
-    if (rc == REM_OK && edit == NULL)
-        rc = append(change, item, &added);
+        rc = item->full ? append(change, item, &added) : add_edit(change, item, &edit);
     if (rc != REM_OK)
         return rem_err_set(err, rc, "out of memory");
     if (edit != NULL) {
@@ -375,7 +384,7 @@ int rem_change_server_remove(struct rem_change *change, struct rem_str name, uin
     struct rem_server_spec gone = {.id = id};
     struct rem_change_item *item;
     struct place place;
-    int rc = item_of(change, name, &item);
+    int rc = begin_step(change, name, &item);
 
     if (rc == REM_OK)
         rc = find_server(item, id, &place);
@@ -391,12 +400,7 @@ int rem_change_server_remove(struct rem_change *change, struct rem_str name, uin
     rc = put_at(change, item, &place, &gone);
     if (rc != REM_OK)
         return rc;
-    if (item->full) {
-        struct rem_server_spec *servers = item->spec.servers;
-        REM_CHECK(find_server(item, id, &place) == REM_OK);
-        memmove(&servers[place.at], &servers[place.at + 1],
-                (item->spec.server_count - 1 - place.at) * sizeof(*servers));
-    }
+    item->holes += item->full;
     item->spec.server_count--;
     return REM_OK;
 }

@@ -250,6 +250,21 @@ struct rem_server_edit {
     struct rem_server_spec spec; /* weight 0: removed, only the id is set */
 };
 
+enum rem_key_kind { REM_KEY_ID = 0, REM_KEY_ADDR, REM_KEY_TEXT, REM_KEYS };
+
+/* What a server is looked for by. */
+struct rem_change_key {
+    enum rem_key_kind kind;
+    uint32_t id;                 /* ADDR: of the one that is not meant; REM_ID_NONE: nobody */
+    const struct rem_addr *addr; /* ADDR */
+    struct rem_str text;         /* TEXT: what it is shown as */
+};
+
+struct rem_change_keys {
+    uint32_t *tables[REM_KEYS]; /* owned; by hash, 1 + a server's place, 0: none; NULL: not made */
+    uint32_t mask, used;
+};
+
 struct rem_change_item {
     struct rem_upstream_spec spec;  /* texts in the change's arena, or in the base */
     const struct rem_shm_set *base; /* what is published; NULL: there is none */
@@ -263,7 +278,9 @@ struct rem_change_item {
     uint32_t edit_count;
     uint32_t *ids; /* in the arena; of all servers that were edited */
     size_t id_count;
-    size_t room; /* of spec.servers; 0: it is not to be appended to */
+    size_t room;  /* of spec.servers; 0: it is not to be appended to */
+    size_t holes; /* servers in the list that were removed, which spec.server_count is without */
+    struct rem_change_keys keys; /* of a full item */
 };
 
 struct rem_change_table_item {
@@ -292,10 +309,27 @@ struct rem_change {
 int rem_change_item(struct rem_change *change, struct rem_str name,
                     struct rem_change_item **out) REM_MUST_CHECK;
 
-/* Makes the list of servers out of base and edits.  Errors: REM_ENOMEM. */
+/* Makes the list of servers out of base and edits; it has no holes then.  Errors: REM_ENOMEM. */
 int rem_change_fill(struct rem_change *change, struct rem_change_item *item) REM_MUST_CHECK;
 
-/* As rem_change_item, for a table.  (change_table.c) */
+/* ---- change_keys.c: of a full item ---- */
+
+/* The first server with that key.  Errors: REM_ENOTFOUND, REM_ENOMEM. */
+int rem_change_keys_find(struct rem_change_item *item, const struct rem_change_key *key,
+                         uint32_t *out) REM_MUST_CHECK;
+
+/* The server at that place is another one, or has another key. */
+void rem_change_keys_note(struct rem_change_item *item, size_t place);
+
+/* The list is another one. */
+void rem_change_keys_drop(struct rem_change_item *item);
+
+/* Takes the holes out of the list. */
+void rem_change_compact(struct rem_change_item *item);
+
+/* ---- change_table.c ---- */
+
+/* As rem_change_item, for a table. */
 int rem_change_table_item(struct rem_change *change, enum rem_table_kind kind, struct rem_str name,
                           struct rem_change_table_item **out) REM_MUST_CHECK;
 

@@ -4,6 +4,8 @@
 
 #include "tests/unit/proto/shm/fixture.h"
 
+#include <time.h>
+
 enum { ROUNDS = 400, NUMBERS = 40 };
 
 static struct fixture fix;  /* changed server by server */
@@ -152,6 +154,30 @@ static struct rem_server_spec *list_of(struct both *both, size_t *count)
     return servers;
 }
 
+/* Looks at what is staged on both sides, in one of the ways there are. */
+static void same_lists(struct both *both)
+{
+    struct rem_upstream_spec spec;
+    const struct rem_upstream_spec *seen = &spec;
+    size_t count;
+    const struct rem_server_spec *servers = list_of(both, &count);
+
+    switch (throw_dice(3)) {
+    case 0:
+        ck_assert_int_eq(rem_change_get(both->one, REM_STR("app"), &seen), REM_OK);
+        break;
+    case 1:
+        ck_assert_int_eq(rem_change_list(both->one, REM_STR("app"), &arena, &spec), REM_OK);
+        break;
+    default:
+        ck_assert_int_eq(rem_change_head(both->one, REM_STR("app"), &spec), REM_OK);
+        ck_assert_int_eq(rem_change_after(both->one, REM_STR("app"), &arena, &spec), REM_OK);
+    }
+    ck_assert_uint_eq(seen->server_count, count);
+    for (size_t i = 0; i < count; i++)
+        same_server(&seen->servers[i], &servers[i]);
+}
+
 static void alter(struct rem_server_spec *server)
 {
     static const char *texts[] = {"", "1m", "a longer text than before", "30s"};
@@ -264,6 +290,8 @@ START_TEST(comes_to_the_same_as_whole_lists)
         begin(&both);
         for (uint32_t i = throw_dice(load) + 1; i > 0; i--) {
             uint32_t what = throw_dice(10);
+            if (throw_dice(8) == 0)
+                same_lists(&both);
             if (what < 6)
                 step_put(&both);
             else if (what < 8)
@@ -282,6 +310,53 @@ START_TEST(comes_to_the_same_as_whole_lists)
     used = stats.used;
     ck_assert_int_eq(rem_writer_stats(twin.writer, &stats), REM_OK);
     ck_assert_uint_le(used, stats.used + 3 * 4096);
+}
+END_TEST
+
+/* Thousands of steps about one of thousands of servers each. */
+START_TEST(many_steps_about_many_servers)
+{
+    enum { SERVERS = 20000 };
+    struct rem_upstream_spec spec = {.name = REM_STR("many"), .zone = REM_STR("z")};
+    struct rem_server_spec now;
+    struct rem_server_spec *servers = calloc(SERVERS, sizeof(*servers));
+    struct rem_change *change;
+    struct rem_commit commit;
+    char text[REM_ADDR_TEXT];
+    clock_t before;
+
+    ck_assert_ptr_nonnull(servers);
+    spec.servers = servers;
+    spec.server_count = SERVERS;
+    for (uint32_t i = 0; i < SERVERS; i++)
+        fix_server(&servers[i], i + 1);
+    ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
+    ck_assert_int_eq(rem_change_put(change, &spec, NULL), REM_OK);
+    ck_assert_int_eq(rem_change_commit(change, REM_REVISION_ANY, &commit, NULL), REM_OK);
+    rem_change_free(&change);
+    ck_assert_int_eq(rem_change_new(fix.writer, &change), REM_OK);
+    before = clock();
+    for (uint32_t i = 0; i < SERVERS; i++) {
+        uint32_t id;
+        size_t n = rem_addr_text(&servers[i].addr, text, sizeof(text));
+        ck_assert_int_eq(rem_change_server_find(change, spec.name, rem_str_make(text, n), &id),
+                         REM_OK);
+        ck_assert_int_eq(rem_change_server_get(change, spec.name, id, &now), REM_OK);
+        if (i % 2 == 0) {
+            ck_assert_int_eq(rem_change_server_remove(change, spec.name, id), REM_OK);
+            continue;
+        }
+        fix_server(&now, SERVERS + i + 1);
+        now.id = id;
+        ck_assert_int_eq(rem_change_server_put(change, spec.name, &now, NULL), REM_OK);
+        fix_server(&now, 2 * SERVERS + i + 1);
+        ck_assert_int_eq(rem_change_server_add(change, spec.name, &now, &id, NULL), REM_OK);
+    }
+    ck_assert_int_lt((clock() - before) / CLOCKS_PER_SEC, 2);
+    ck_assert_int_eq(rem_change_head(change, spec.name, &spec), REM_OK);
+    ck_assert_uint_eq(spec.server_count, SERVERS);
+    rem_change_free(&change);
+    free(servers);
 }
 END_TEST
 
@@ -491,6 +566,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, comes_to_the_same_as_whole_lists, 0, (int)REM_COUNT(loads));
+    tcase_add_test(tcase, many_steps_about_many_servers);
     tcase_add_test(tcase, texts_that_nobody_names_do_not_pile_up);
     tcase_add_test(tcase, keeps_slots_and_counters);
     tcase_add_test(tcase, refuses_what_lists_refuse);
