@@ -57,10 +57,13 @@ static bool costs_too_much(const struct rem_byte_ranges *ranges, int64_t size)
 {
     uint64_t sum = 0;
 
-    for (uint32_t i = 0; i < ranges->n; i++)
+    for (uint32_t i = 0; i < ranges->n; i++) {
         sum += (uint64_t)(ranges->v[i].end - ranges->v[i].first);
-    return sum > (uint64_t)size || (uint64_t)ranges->n * REM_BYTE_RANGES_PART + sum >
-                                       (uint64_t)size + REM_BYTE_RANGES_SLACK;
+        if (sum > (uint64_t)size) /* at once: the sum of more of them could wrap around */
+            return true;
+    }
+    return (uint64_t)ranges->n * REM_BYTE_RANGES_PART + sum >
+           (uint64_t)size + REM_BYTE_RANGES_SLACK;
 }
 
 int rem_byte_ranges_parse(struct rem_arena *arena, struct rem_str value, int64_t size, uint32_t max,

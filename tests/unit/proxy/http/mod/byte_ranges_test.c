@@ -42,7 +42,8 @@ static const struct {
     {"bytes=-0,0-1", 100, MOST, 206, {{0, 2}}},
     {"bytes=2-1,0-1", 100, MOST, 206, {{0, 2}}},
     {"bytes=0-49,0-49", 100, MOST, 206, {{0, 50}, {0, 50}}},
-    {"bytes=0-50,0-49", 100, MOST, 0, {{0}}}, /* more than the whole */
+    {"bytes=0-50,0-49", 100, MOST, 0, {{0}}},                /* more than the whole */
+    {"bytes=0-,0-,0-,0-", (int64_t)1 << 62, MOST, 0, {{0}}}, /* a sum that wraps around to 0 */
     {"bytes=0-0,1-1,2-2,3-3,4-4", 100, MOST, 0, {{0}}},
     {"bytes=0-0,1-1,2-2", 100, 2, 0, {{0}}},
     {"bytes=0-0", 100, 0, 0, {{0}}},
