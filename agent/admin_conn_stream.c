@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { END_READS = 4 };
+
 /* Makes a chunk of the body, if need be. */
 static void frame(struct rem_admin_conn *conn)
 {
@@ -52,12 +54,16 @@ static bool next_piece(struct rem_admin_conn *conn)
     return true;
 }
 
-/* A client has nothing more to say; what it says is thrown away, and its end is noticed. */
+/* A client has nothing more to say; what it says is thrown away, and its end is noticed.  One that
+ * floods is heard again in the next turn. */
 static void look_for_end(struct rem_admin_conn *conn)
 {
-    do
+    bool more = true;
+
+    for (int i = 0; i < END_READS && more; i++) {
         conn->in_n = 0;
-    while (rem_admin_conn_fill(conn));
+        more = rem_admin_conn_fill(conn);
+    }
     conn->in_n = 0;
     free(conn->in);
     conn->in = NULL;

@@ -45,13 +45,17 @@ static void complain(const struct rem_tokens *tokens, struct rem_token *token,
 static void read_token(const struct rem_tokens *tokens, struct rem_token *token)
 {
     struct rem_admin_secret secret = {.n = 0};
+    unsigned char former[REM_TOKENS_DIGEST];
     struct rem_err err = {0};
-    bool valid = rem_admin_secret_read(token->spec->path, &secret, &err) == REM_OK &&
-                 digest_of(tokens, rem_str_make(secret.text, secret.n), token->digest);
+    bool valid;
+
+    memcpy(former, token->digest, sizeof(former));
+    valid = rem_admin_secret_read(token->spec->path, &secret, &err) == REM_OK &&
+            digest_of(tokens, rem_str_make(secret.text, secret.n), token->digest);
 
     if (!valid)
         complain(tokens, token, &err);
-    else if (token->looked)
+    else if (token->looked && (!token->valid || memcmp(former, token->digest, sizeof(former)) != 0))
         REM_LOG(tokens->log, REM_LOG_NOTICE, 0, "token \"%.*s\" was read again from \"%s\"",
                 REM_STR_ARG(token->spec->name), token->spec->path);
     token->valid = valid;

@@ -201,6 +201,19 @@ def test_a_token_is_read_again(secured):
     wait_for(lambda: ask(r, "GET", "/v1/status", READER).status == 200, "the token's return")
 
 
+def test_a_token_written_as_it_was_is_no_news(secured):
+    """Its file is looked at again and again while it is fresh; the log tells of other tokens only."""
+    r = secured("auth_failures off;")
+    put_file(secured.directory, "r", READER)
+    end = time.monotonic() + 0.8
+    while time.monotonic() < end:
+        assert ask(r, "GET", "/v1/status", READER).status == 200
+    put_file(secured.directory, "r", "s" * 40)
+    wait_for(lambda: ask(r, "GET", "/v1/status", "s" * 40).status == 200, "the new token")
+    r.wait_log("was read again")
+    assert r.log().count("was read again") == 1
+
+
 def test_a_token_in_a_mounted_secret(remora, tmp_path):
     """Kubernetes swaps the link ..data, so the file that the path leads to is another, of any age."""
     for version, text in (("..1", READER), ("..2", WRITER)):
