@@ -69,7 +69,7 @@
     X(EXPECTATION, "ExpectationFailed", 417, 417, "Expectation failed")                            \
     X(NOT_IMPLEMENTED, "NotImplemented", 501, 501, "Not implemented")                              \
     X(HTTP_VERSION, "HttpVersion", 505, 505, "HTTP version not supported")                         \
-    X(BUSY, "Busy", 503, 503, "Too many clients at a time")                                         \
+    X(BUSY, "Busy", 503, 503, "Too many clients at a time")                                        \
     X(STATE_NOT_SAVED, "StateNotSaved", 500, 500, "State not saved")                               \
     X(INTERNAL, "InternalError", 500, 500, "Internal error")
 

@@ -299,8 +299,8 @@ void rem_listing_put(const struct rem_listing *listing, struct rem_put *put)
     default:
         break;
     }
-    if (call) { /* the comment keeps a browser from taking the name for the start of something else
-                 */
+    if (call) {
+        /* The comment keeps a browser from taking the name for the start of something else. */
         REM_PUT(put, "/* callback */\r\n");
         rem_put_add(put, listing->callback);
         rem_put_char(put, '(');
